@@ -1,0 +1,3 @@
+//! The `vapo` command.
+
+fn main() {}
