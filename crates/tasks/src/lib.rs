@@ -1,1 +1,28 @@
-//! vapo-tasks
+//! Problems in, verdicts out: data sets, built-in worlds and verifiers. Strings only, no tensors.
+//!
+//! A [`Task`] hands out training problems in a seeded order, keeps others for evaluation, and grades responses:
+//!
+//! - [`DataTask`]: a user's problems ([`Dataset`]) with a [`Verifier`];
+//! - [`BuiltinTask`]: problems that are made from their number, with demonstrations to pretrain a small model on,
+//!   a tokenizer, and the place where a response went wrong.
+//!
+//! Everything random depends on (seed, purpose, number) alone ([`Random`]), so any problem, step or epoch can be
+//! made again without making those before it.
+
+mod data_task;
+mod dataset;
+mod error;
+mod problem;
+mod random;
+mod sampler;
+mod template;
+mod verifier;
+
+pub use data_task::DataTask;
+pub use dataset::{DataOptions, Dataset};
+pub use error::{Error, RowError};
+pub use problem::{Problem, Task, Verdict};
+pub use random::Random;
+pub use sampler::Sampler;
+pub use template::PromptTemplate;
+pub use verifier::Verifier;

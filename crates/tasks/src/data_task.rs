@@ -1,0 +1,141 @@
+//! A user's problems as a task.
+
+use std::collections::BTreeSet;
+
+use crate::{Dataset, Error, Problem, Sampler, Task, Verdict, Verifier};
+
+/// Data sets and a verifier.
+#[derive(Clone, Debug)]
+pub struct DataTask {
+    train: Vec<Problem>,
+    held_out: Vec<Problem>,
+    verifier: Verifier,
+    sampler: Sampler,
+    leaked: usize,
+}
+
+impl DataTask {
+    /// Puts a task together. Training problems whose prompt is also kept for evaluation are left out
+    /// ([`DataTask::leaked`] counts them).
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a verifier with bad settings, or if no training problems are left.
+    pub fn new(
+        train: Dataset,
+        held_out: Option<Dataset>,
+        verifier: Verifier,
+        seed: u64,
+    ) -> Result<DataTask, Error> {
+        verifier.validate()?;
+        let held_out = held_out.map_or_else(Vec::new, |set| set.problems);
+        let kept: BTreeSet<&str> = held_out
+            .iter()
+            .map(|problem| problem.prompt.as_str())
+            .collect();
+        let read = train.problems.len();
+        let mut train = train.problems;
+        train.retain(|problem| !kept.contains(problem.prompt.as_str()));
+        if train.is_empty() {
+            return Err(Error::Setting {
+                setting: "the number of training problems that are not kept for evaluation",
+                expected: "at least 1".to_owned(),
+                found: format!("0 of {read}"),
+            });
+        }
+        let sampler = Sampler::new(seed, train.len());
+        Ok(DataTask {
+            leaked: read - train.len(),
+            train,
+            held_out,
+            verifier,
+            sampler,
+        })
+    }
+
+    /// Training problems, in the order of the file; the order of training is [`Task::train_problems`].
+    pub fn train(&self) -> &[Problem] {
+        &self.train
+    }
+
+    /// Training problems left out because they are kept for evaluation.
+    pub fn leaked(&self) -> usize {
+        self.leaked
+    }
+}
+
+impl Task for DataTask {
+    fn name(&self) -> &str {
+        &self.train[0].data_source
+    }
+
+    fn train_problems(&self, start: u64, count: usize) -> Vec<Problem> {
+        let rows = self.sampler.rows(start, count);
+        rows.into_iter()
+            .map(|row| self.train[row].clone())
+            .collect()
+    }
+
+    fn held_out(&self) -> &[Problem] {
+        &self.held_out
+    }
+
+    fn grade(&self, problem: &Problem, response: &str) -> Verdict {
+        self.verifier.grade(problem, response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> Dataset {
+        let problem = |(index, name): (usize, &&str)| Problem {
+            index: index as u64,
+            prompt: name.to_string(),
+            answer: format!("{name}!"),
+            data_source: "letters".into(),
+            extra: Default::default(),
+        };
+        let problems: Vec<Problem> = names.iter().enumerate().map(problem).collect();
+        Dataset {
+            rows: problems.len(),
+            problems,
+            duplicates: 0,
+            conflicting_duplicates: 0,
+        }
+    }
+
+    const EXACT: Verifier = Verifier::Exact { marker: None };
+
+    #[test]
+    fn never_trains_on_what_it_evaluates_on() {
+        let task =
+            DataTask::new(set(&["a", "b", "c", "d"]), Some(set(&["c", "x"])), EXACT, 1).unwrap();
+        assert_eq!(task.leaked(), 1);
+        let mut drawn: Vec<String> = task
+            .train_problems(0, 3)
+            .into_iter()
+            .map(|p| p.prompt)
+            .collect();
+        drawn.sort();
+        assert_eq!(drawn, ["a", "b", "d"]);
+        assert_eq!(task.held_out().len(), 2);
+        let error = DataTask::new(set(&["a"]), Some(set(&["a"])), EXACT, 1).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the number of training problems that are not kept for evaluation is 0 of 1, expected at least 1"
+        );
+    }
+
+    #[test]
+    fn prompts_depend_on_the_position_alone_and_are_graded() {
+        let task = DataTask::new(set(&["a", "b", "c"]), None, EXACT, 7).unwrap();
+        let all = task.train_problems(0, 12);
+        assert_eq!(task.train_problems(5, 4), all[5..9]);
+        assert!(
+            task.grade(&all[0], &format!("{}!", all[0].prompt))
+                .is_correct()
+        );
+        assert!(!task.grade(&all[0], "?!").is_correct());
+    }
+}

@@ -1,0 +1,117 @@
+//! Everything that can be wrong with a user's data or settings.
+
+use std::path::PathBuf;
+
+/// Why a task could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The data file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A row of the data file is wrong.
+    #[error("{}, row {row}: {source}", path.display())]
+    Row {
+        /// The data file.
+        path: PathBuf,
+        /// The line's number, from 1.
+        row: usize,
+        /// What is wrong with it.
+        source: RowError,
+    },
+    /// The data file holds no problems.
+    #[error("{} holds no problems (rows read: {rows})", path.display())]
+    Empty {
+        /// The data file.
+        path: PathBuf,
+        /// Rows that are not blank.
+        rows: usize,
+    },
+    /// The prompt template has no place for the problem.
+    #[error(
+        "the prompt template {template:?} has no `{{problem}}`, the place where the problem's text goes"
+    )]
+    Template {
+        /// The template as given.
+        template: String,
+    },
+    /// A setting of a task or verifier is out of range.
+    #[error("{setting} is {found}, expected {expected}")]
+    Setting {
+        /// The setting's name.
+        setting: &'static str,
+        /// The value that is allowed.
+        expected: String,
+        /// The value given.
+        found: String,
+    },
+    /// No built-in task has this name.
+    #[error("there is no built-in task `{name}`, expected one of: {known}")]
+    UnknownTask {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+}
+
+/// What is wrong with one row of a data file.
+#[derive(Debug, thiserror::Error)]
+pub enum RowError {
+    /// The bytes are not text.
+    #[error("not UTF-8, first bad byte at column {column}")]
+    NotUtf8 {
+        /// The byte's position in the line, from 1.
+        column: usize,
+    },
+    /// The line is not JSON.
+    #[error("not valid JSON at column {column}: {message}")]
+    NotJson {
+        /// Where reading stopped, from 1.
+        column: usize,
+        /// What the parser expected there.
+        message: String,
+    },
+    /// The line is JSON, but not an object.
+    #[error("expected a JSON object, found {found}")]
+    NotAnObject {
+        /// The kind of value found.
+        found: &'static str,
+    },
+    /// None of a field's names is there.
+    #[error("expected a field {expected}, found {found}")]
+    MissingField {
+        /// The names that would do.
+        expected: String,
+        /// The names in the row.
+        found: String,
+    },
+    /// A field holds another kind of value.
+    #[error("field `{field}` is {found}, expected {expected}")]
+    WrongType {
+        /// The field's name.
+        field: String,
+        /// The kinds of value that would do.
+        expected: &'static str,
+        /// The kind of value found.
+        found: &'static str,
+    },
+    /// A field's text is blank.
+    #[error("field `{field}` is empty")]
+    EmptyField {
+        /// The field's name.
+        field: String,
+    },
+    /// The verifier could never find a response right.
+    #[error("field `answer` is {answer:?}, {reason}")]
+    UnusableAnswer {
+        /// The answer found.
+        answer: String,
+        /// What the verifier needs.
+        reason: String,
+    },
+}

@@ -1,0 +1,165 @@
+//! Random numbers that depend on a key and on nothing else.
+
+/// The stride of SplitMix64: 2^64 divided by the golden ratio, made odd.
+const GOLDEN_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+///
+/// [`Random::keyed`] starts an independent stream for every (seed, stream, index), so that the n-th problem or
+/// permutation can be made without making those before it.
+#[derive(Clone, Debug)]
+pub struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// Starts the published sequence of `seed`.
+    pub fn new(seed: u64) -> Random {
+        Random { state: seed }
+    }
+
+    /// Starts the stream of a key: `stream` says what the numbers are for, `index` which one of those.
+    pub fn keyed(seed: u64, stream: u64, index: u64) -> Random {
+        let mut state = mix(seed.wrapping_add(GOLDEN_GAMMA));
+        for word in [stream, index] {
+            state = mix((state ^ mix(word)).wrapping_add(GOLDEN_GAMMA));
+        }
+        Random { state }
+    }
+
+    /// Draws 64 random bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(GOLDEN_GAMMA);
+        mix(self.state)
+    }
+
+    /// Draws uniformly from `0..bound`, without bias (Lemire, "Fast random integer generation in an interval", 2019).
+    ///
+    /// # Panics
+    /// If `bound` is 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        assert!(bound > 0, "an empty range has no random element");
+        let rejected_below = bound.wrapping_neg() % bound;
+        loop {
+            let wide = u128::from(self.next_u64()) * u128::from(bound);
+            if wide as u64 >= rejected_below {
+                return (wide >> 64) as u64;
+            }
+        }
+    }
+
+    /// Draws uniformly from the multiples of 2^-53 in `[0, 1)`.
+    pub fn unit(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+    }
+
+    /// Is true with this probability.
+    pub fn chance(&mut self, probability: f64) -> bool {
+        self.unit() < probability
+    }
+
+    /// Draws one element.
+    ///
+    /// # Panics
+    /// If `items` is empty.
+    pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len() as u64) as usize]
+    }
+
+    /// Permutes uniformly (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
+}
+
+/// Hashes a text to 64 well-mixed bits (FNV-1a, then the finaliser of SplitMix64); never changes between versions.
+pub(crate) fn stable_hash(text: &str) -> u64 {
+    mix(text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+    }))
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_published_sequence() {
+        // Rosetta Code, "Pseudo-random numbers/Splitmix64", seed 1234567.
+        let mut random = Random::new(1234567);
+        let published = [
+            6457827717110365317,
+            3203168211198807973,
+            9817491932198370423,
+            4593380528125082431,
+            16408922859458223821,
+        ];
+        assert_eq!(published.map(|_| random.next_u64()), published);
+    }
+
+    #[test]
+    fn unit_agrees_with_the_published_histogram() {
+        // The same page: 100,000 draws of floor(5 * unit) from seed 987654321.
+        let mut random = Random::new(987654321);
+        let mut counts = [0; 5];
+        for _ in 0..100_000 {
+            counts[(random.unit() * 5.0) as usize] += 1;
+        }
+        assert_eq!(counts, [20027, 19892, 20073, 19978, 20030]);
+    }
+
+    #[test]
+    fn below_is_uniform_and_in_range() {
+        let mut random = Random::keyed(1, 2, 3);
+        let mut counts = [0u32; 7];
+        for _ in 0..70_000 {
+            counts[random.below(7) as usize] += 1;
+        }
+        // Binomial with mean 10,000 and standard deviation 93.
+        assert!(
+            counts.iter().all(|&n| n.abs_diff(10_000) < 400),
+            "{counts:?}"
+        );
+        // A bound just above half the range rejects almost half of the draws.
+        let bound = (1 << 63) + 1;
+        assert!((0..1000).all(|_| random.below(bound) < bound));
+    }
+
+    #[test]
+    fn every_part_of_the_key_matters() {
+        let first = |seed, stream, index| Random::keyed(seed, stream, index).next_u64();
+        let mut seen: Vec<u64> = Vec::new();
+        for seed in 0..8 {
+            for stream in 0..8 {
+                seen.extend((0..8).map(|index| first(seed, stream, index)));
+            }
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 512);
+        assert_eq!(first(5, 6, 7), first(5, 6, 7));
+    }
+
+    #[test]
+    fn shuffle_reaches_every_order_equally_often() {
+        let mut counts = std::collections::BTreeMap::new();
+        for index in 0..6000 {
+            let mut items = [0, 1, 2];
+            Random::keyed(0, 0, index).shuffle(&mut items);
+            *counts.entry(items).or_insert(0u32) += 1;
+        }
+        assert_eq!(counts.len(), 6);
+        assert!(
+            counts.values().all(|&n| n.abs_diff(1000) < 150),
+            "{counts:?}"
+        );
+    }
+}
