@@ -1,1 +1,89 @@
-//! vapo-algo
+//! The mathematics of policy optimisation for language models: credit, losses with their own
+//! gradients, statistics. Pure functions over slices; no tensors, no model, no state.
+//!
+//! # Tour, in the order of a training step
+//!
+//! 1. [`shaping`]: what is added to a verifier's reward (soft overlong punishment, KL per token).
+//! 2. [`credit`]: rewards and values of one response to advantages and value targets: [`gae`],
+//!    [`value_targets`], [`length_adaptive_lambda`]. [`baseline`]: the critic-free alternative, from
+//!    the rewards of a group. [`normalize`]: scaling advantages over the batch.
+//! 3. [`reduction`]: how token losses become one number. A [`Reduction`] gives every token a weight
+//!    from the counts of the *whole optimizer step*.
+//! 4. [`policy`], [`gspo`], [`detached`]: policy losses. [`terms`], [`kl`]: what may be added to them.
+//!    [`value`]: the critic's loss and bounded values. [`importance`]: ratios of probabilities.
+//! 5. [`stats`]: sums that can be merged over micro-batches and workers.
+//!
+//! # Weights: one convention for every loss
+//!
+//! Every loss is `sum_t w_t l_t` with weights that do not depend on micro-batches. So the sum over any
+//! split of an optimizer step into micro-batches is the loss of the step, and the gradients add up to
+//! its gradient. A token of weight 0 is excluded: it has no loss, no gradient and no part in statistics.
+//!
+//! Each loss returns its derivative by the network's output per token (`dlogp`, `dvalue`, `dentropy`).
+//! By the chain rule that is all a model needs: `grad L = sum_t dL/dlogp_t * grad logp_t`.
+//!
+//! # Legend
+//!
+//! | letter | meaning |
+//! |---|---|
+//! | P | prompts of a step |
+//! | G | responses per prompt (the group) |
+//! | R | responses, R = P*G |
+//! | T | tokens of one response, its end token included |
+//! | N | response tokens of a batch or micro-batch, responses one after the other |
+//!
+//! Response tokens are the sampled actions. `values[t]` is V(s_t), the state *before* action t.
+//! Log-probabilities are natural, of the temperature-scaled distribution. Slices hold `f32`; settings,
+//! sums and the arithmetic between are `f64`. Functions panic when slices that belong together differ
+//! in length, and for no other reason.
+//!
+//! # Example: VAPO on one response
+//!
+//! ```
+//! use vapo_algo::*;
+//!
+//! let values = [0.2, 0.5, 0.8];
+//! let reward = Reward::Terminal(1.0);
+//! let lambda = length_adaptive_lambda(0.4, values.len()); // 1 - 1/(0.4 * 3) = 1/6
+//! let advantages = gae(reward, &values, 1.0, lambda);
+//! let returns = value_targets(reward, &values, 1.0, 1.0);
+//! assert_eq!(returns, [1.0, 1.0, 1.0]);
+//!
+//! let weights = Reduction::TokenMean.token_weights(&[3], &[true]);
+//! let old_logp = [-0.7, -1.1, -0.3];
+//! let batch = PolicyBatch { old_logp: &old_logp, advantages: &advantages, weights: &weights };
+//! let clip = Clip::Ratio(RatioRange { low: 0.2, high: 0.28 });
+//! let mut loss = clipped_policy_loss(&old_logp, batch, clip, None);
+//! loss.add(0.1, &positive_lm_loss(&old_logp, &weights));
+//! assert!((loss.dlogp[2] + (0.2 + 0.1) / 3.0).abs() < 1e-6);
+//! ```
+
+pub mod baseline;
+pub mod credit;
+pub mod detached;
+pub mod gspo;
+pub mod importance;
+pub mod kl;
+mod name;
+pub mod normalize;
+pub mod policy;
+pub mod reduction;
+pub mod shaping;
+pub mod stats;
+pub mod terms;
+pub mod value;
+
+pub use baseline::{group_centered, group_standardized, leave_one_out};
+pub use credit::{Reward, gae, length_adaptive_lambda, value_targets};
+pub use detached::{cispo_loss, dis_loss};
+pub use gspo::gspo_loss;
+pub use importance::{RatioRange, truncated_importance_weights};
+pub use kl::{KlEstimator, kl_loss};
+pub use name::ParseNameError;
+pub use normalize::Normalization;
+pub use policy::{Clip, PolicyBatch, PolicyLoss, clipped_policy_loss};
+pub use reduction::{Reduction, StepCounts};
+pub use shaping::{kl_penalized_rewards, soft_overlong_penalty};
+pub use stats::{ExplainedVariance, PolicyStats, Summary, ValueStats};
+pub use terms::{EntropyBonus, TokenLoss, entropy_bonus, positive_lm_loss};
+pub use value::{ValueBatch, ValueBound, ValueLoss, value_loss};

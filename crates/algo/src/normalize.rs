@@ -1,0 +1,183 @@
+//! Scaling advantages over the whole batch.
+
+use std::{fmt, str::FromStr};
+
+use crate::{ParseNameError, stats::Summary};
+
+/// How the advantages of a batch are scaled before the policy update. Value targets are formed before.
+///
+/// Named `none`, `whiten`, `std` in configurations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Normalization {
+    /// Leaves them as they are (the VAPO paper mentions no normalisation; BPCO advises against it).
+    #[default]
+    None,
+    /// `(A - mean(A)) / sqrt(var(A) + 1e-8)`: subtracting the mean changes signs relative to the critic.
+    Whiten,
+    /// `A / sqrt(var(A) + 1e-8)`: the scale of whitening without its change of signs.
+    Std,
+}
+
+/// What keeps a batch of equal advantages from dividing by 0.
+const VARIANCE_EPSILON: f64 = 1e-8;
+
+impl Normalization {
+    /// Scales `advantages` `[N]` in place by the mean and sample variance over all tokens of included
+    /// responses. `lengths` `[R]` are the tokens of each response, `included` `[R]` tells which count;
+    /// advantages of the others become 0. The batch must be whole: statistics of a micro-batch would
+    /// make the gradient depend on the split.
+    ///
+    /// For one advantage per response instead of one per token, pass lengths of 1.
+    ///
+    /// # Panics
+    /// If `lengths` and `included` differ in length or `lengths` does not add up to N.
+    pub fn apply(self, advantages: &mut [f32], lengths: &[usize], included: &[bool]) {
+        assert_eq!(
+            included.len(),
+            lengths.len(),
+            "one inclusion flag per response"
+        );
+        assert_eq!(
+            lengths.iter().sum::<usize>(),
+            advantages.len(),
+            "one advantage per response token"
+        );
+
+        let mut batch = Summary::default();
+        let mut rest = &mut *advantages;
+        for (&length, &included) in lengths.iter().zip(included) {
+            let (response, tail) = rest.split_at_mut(length);
+            if included {
+                response
+                    .iter()
+                    .for_each(|&advantage| batch.push(f64::from(advantage)));
+            } else {
+                response.fill(0.0);
+            }
+            rest = tail;
+        }
+
+        let (Some(mean), Some(variance)) = (batch.mean(), batch.variance()) else {
+            return;
+        };
+        let center = match self {
+            Normalization::None => return,
+            Normalization::Whiten => mean,
+            Normalization::Std => 0.0,
+        };
+        let scale = 1.0 / (variance + VARIANCE_EPSILON).sqrt();
+        let mut rest = advantages;
+        for (&length, &included) in lengths.iter().zip(included) {
+            let (response, tail) = rest.split_at_mut(length);
+            if included {
+                for advantage in response {
+                    *advantage = ((f64::from(*advantage) - center) * scale) as f32;
+                }
+            }
+            rest = tail;
+        }
+    }
+}
+
+impl fmt::Display for Normalization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Normalization::None => "none",
+            Normalization::Whiten => "whiten",
+            Normalization::Std => "std",
+        })
+    }
+}
+
+impl FromStr for Normalization {
+    type Err = ParseNameError;
+
+    fn from_str(name: &str) -> Result<Normalization, ParseNameError> {
+        [
+            Normalization::None,
+            Normalization::Whiten,
+            Normalization::Std,
+        ]
+        .into_iter()
+        .find(|choice| choice.to_string() == name)
+        .ok_or_else(|| ParseNameError::new("advantage normalization", name, "none, whiten or std"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Included tokens 1, 3, 2, 6: mean 3, sample variance (4 + 0 + 1 + 9)/3 = 14/3.
+    const ADVANTAGES: [f32; 6] = [1.0, 3.0, 100.0, -100.0, 2.0, 6.0];
+    const LENGTHS: [usize; 3] = [2, 2, 2];
+    const INCLUDED: [bool; 3] = [true, false, true];
+
+    fn normalized(choice: Normalization) -> [f32; 6] {
+        let mut advantages = ADVANTAGES;
+        choice.apply(&mut advantages, &LENGTHS, &INCLUDED);
+        advantages
+    }
+
+    fn assert_close(found: [f32; 6], expected: [f32; 6]) {
+        for (a, b) in found.iter().zip(expected) {
+            assert!(
+                (a - b).abs() < 1e-5,
+                "found {found:?}, expected {expected:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn whitening_uses_the_included_tokens_of_the_whole_batch() {
+        let s = (14.0f32 / 3.0).sqrt();
+        assert_close(
+            normalized(Normalization::Whiten),
+            [-2.0 / s, 0.0, 0.0, 0.0, -1.0 / s, 3.0 / s],
+        );
+    }
+
+    #[test]
+    fn dividing_by_the_deviation_keeps_signs() {
+        let s = (14.0f32 / 3.0).sqrt();
+        assert_close(
+            normalized(Normalization::Std),
+            [1.0 / s, 3.0 / s, 0.0, 0.0, 2.0 / s, 6.0 / s],
+        );
+    }
+
+    #[test]
+    fn none_only_clears_excluded_responses() {
+        assert_eq!(
+            normalized(Normalization::None),
+            [1.0, 3.0, 0.0, 0.0, 2.0, 6.0]
+        );
+    }
+
+    #[test]
+    fn equal_advantages_and_empty_batches_stay_finite() {
+        let mut equal = [0.5; 4];
+        Normalization::Whiten.apply(&mut equal, &[4], &[true]);
+        assert_eq!(equal, [0.0; 4]);
+        Normalization::Whiten.apply(&mut [], &[], &[]);
+        let mut excluded = [0.5];
+        Normalization::Std.apply(&mut excluded, &[1], &[false]);
+        assert_eq!(excluded, [0.0]);
+    }
+
+    #[test]
+    fn names_round_trip_and_unknown_ones_are_told_the_choices() {
+        for choice in [
+            Normalization::None,
+            Normalization::Whiten,
+            Normalization::Std,
+        ] {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
+        }
+        let error = "batch".parse::<Normalization>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown advantage normalization `batch`, expected none, whiten or std"
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! The critic's loss, and critics whose values cannot leave the range of rewards.
+
+use std::{f64::consts::PI, ops::Range};
+
+use crate::stats::ValueStats;
+
+/// What is known of states before the critic's update; each slice `[N]`.
+#[derive(Clone, Copy, Debug)]
+pub struct ValueBatch<'a> {
+    /// Targets, from [`value_targets`](crate::value_targets).
+    pub targets: &'a [f32],
+    /// The critic's values when the targets were made.
+    pub old_values: &'a [f32],
+    /// Weights of the optimizer step, from [`Reduction::token_weights`](crate::Reduction::token_weights).
+    pub weights: &'a [f32],
+}
+
+impl<'a> ValueBatch<'a> {
+    /// The part that a micro-batch holds.
+    ///
+    /// # Panics
+    /// If the range is not within the batch.
+    pub fn slice(self, tokens: Range<usize>) -> ValueBatch<'a> {
+        ValueBatch {
+            targets: &self.targets[tokens.clone()],
+            old_values: &self.old_values[tokens.clone()],
+            weights: &self.weights[tokens],
+        }
+    }
+}
+
+/// A value loss with its gradient and statistics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValueLoss {
+    /// `sum_t w_t l_t` over the tokens given.
+    pub loss: f64,
+    /// Its derivative by each value, `[N]`.
+    pub dvalue: Vec<f32>,
+    /// What it saw.
+    pub stats: ValueStats,
+}
+
+/// Computes half the squared error, optionally of the worse of the value and the value held within
+/// `clip` of the old one:
+///
+/// ```text
+/// l_t = 1/2 max((V - G)^2, (clip(V, V_old - clip, V_old + clip) - G)^2),    G the target
+/// ```
+///
+/// The paper does not state its value loss; PPO implementations clip at 0.2 or 0.5, or not.
+///
+/// `values` `[N]`.
+///
+/// # Panics
+/// If the slices differ in length.
+///
+/// ```
+/// use vapo_algo::{ValueBatch, value_loss};
+/// let batch = ValueBatch { targets: &[1.0], old_values: &[0.0], weights: &[0.5] };
+/// let loss = value_loss(&[0.5], batch, None);
+/// assert_eq!((loss.loss, loss.dvalue), (0.0625, vec![-0.25]));
+/// ```
+pub fn value_loss(values: &[f32], batch: ValueBatch, clip: Option<f64>) -> ValueLoss {
+    assert_eq!(batch.targets.len(), values.len(), "one target per value");
+    assert_eq!(
+        batch.old_values.len(),
+        values.len(),
+        "one old value per value"
+    );
+    assert_eq!(batch.weights.len(), values.len(), "one weight per value");
+    let mut result = ValueLoss {
+        loss: 0.0,
+        dvalue: vec![0.0; values.len()],
+        stats: ValueStats::default(),
+    };
+    for (t, &weight) in batch.weights.iter().enumerate() {
+        if weight == 0.0 {
+            continue;
+        }
+        let (value, target) = (f64::from(values[t]), f64::from(batch.targets[t]));
+        let old_value = f64::from(batch.old_values[t]);
+        let held = clip.map_or(value, |clip| {
+            value.max(old_value - clip).min(old_value + clip)
+        });
+        let (error, held_error) = (value - target, held - target);
+        let clipped = held_error * held_error > error * error;
+        let (worse, slope) = if clipped {
+            (held_error, 0.0)
+        } else {
+            (error, error)
+        };
+        result.loss += f64::from(weight) * 0.5 * worse * worse;
+        result.dvalue[t] = (f64::from(weight) * slope) as f32;
+        result.stats.values.push(value);
+        result.stats.squared_error.push(error * error);
+        result.stats.clipped += u64::from(clipped);
+    }
+    result
+}
+
+/// How the critic's raw output z becomes a value. `lo` and `hi` are the least and greatest return.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum ValueBound {
+    /// `V = z`.
+    #[default]
+    Unbounded,
+    /// `V = lo + (hi - lo) sigmoid(z)`.
+    Sigmoid {
+        /// Least value.
+        lo: f64,
+        /// Greatest value.
+        hi: f64,
+    },
+    /// `V = lo + (hi - lo) (1/2 + atan(z)/pi)` (BPCO): its gradient fades as 1/z^2, not exponentially.
+    Atan {
+        /// Least value.
+        lo: f64,
+        /// Greatest value.
+        hi: f64,
+    },
+}
+
+impl ValueBound {
+    /// Maps one raw output to a value.
+    ///
+    /// ```
+    /// use vapo_algo::ValueBound;
+    /// assert_eq!(ValueBound::Sigmoid { lo: -1.0, hi: 1.0 }.value(0.0), 0.0);
+    /// ```
+    pub fn value(self, raw: f32) -> f32 {
+        let raw = f64::from(raw);
+        match self {
+            ValueBound::Unbounded => raw as f32,
+            ValueBound::Sigmoid { lo, hi } => (lo + (hi - lo) * sigmoid(raw)) as f32,
+            ValueBound::Atan { lo, hi } => (lo + (hi - lo) * (0.5 + libm::atan(raw) / PI)) as f32,
+        }
+    }
+
+    /// dV/dz, by which the derivative of a loss by the value is multiplied to give that by the raw output.
+    pub fn derivative(self, raw: f32) -> f32 {
+        let raw = f64::from(raw);
+        match self {
+            ValueBound::Unbounded => 1.0,
+            ValueBound::Sigmoid { lo, hi } => ((hi - lo) * sigmoid(raw) * sigmoid(-raw)) as f32,
+            ValueBound::Atan { lo, hi } => ((hi - lo) / (PI * (1.0 + raw * raw))) as f32,
+        }
+    }
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-x))
+}
