@@ -99,4 +99,9 @@ mod tests {
             assert!(baseline(&[]).is_empty());
         }
     }
+    #[test]
+    fn a_tiny_deviation_is_not_blown_up() {
+        // 5e-7 / (7.07107e-7 + 1e-6)
+        assert_close(&group_standardized(&[1e-6, 0.0]), &[0.292_893, -0.292_893]);
+    }
 }

@@ -37,6 +37,25 @@
 //! sums and the arithmetic between are `f64`. Functions panic when slices that belong together differ
 //! in length, and for no other reason.
 //!
+//! # The methods in these terms
+//!
+//! | method | credit | loss |
+//! |---|---|---|
+//! | PPO | [`gae`] and [`value_targets`] with one lambda | [`clipped_policy_loss`] |
+//! | Open-Reasoner-Zero | the same with lambda 1, [`Normalization::Whiten`] | the same |
+//! | VC-PPO | `gae` with lambda 0.95, `value_targets` with 1 | the same |
+//! | VAPO | `gae` with [`length_adaptive_lambda`], `value_targets` with 1 | the same, plus 0.1 [`positive_lm_loss`] |
+//! | BPCO | as VAPO with alpha 0.4, [`ValueBound::Atan`] | the same with [`Clip::ProbabilityShift`] |
+//! | SAO | as VAPO with alpha 1.5 | [`dis_loss`] |
+//! | GRPO | [`group_standardized`] | `clipped_policy_loss`, plus [`kl_loss`] by [`KlEstimator::K3`] |
+//! | DAPO | `group_standardized`, [`soft_overlong_penalty`] in the reward | `clipped_policy_loss` |
+//! | Dr. GRPO | [`group_centered`] | the same |
+//! | RLOO | [`leave_one_out`], KL in the reward | the same with an infinite [`RatioRange`] |
+//! | REINFORCE++ | [`kl_penalized_rewards`], `gae` with lambda 1 and values 0, `Whiten` | the same |
+//! | – with baseline | `group_centered` first | the same |
+//! | GSPO | `group_standardized` | [`gspo_loss`] |
+//! | CISPO | `group_standardized` | [`cispo_loss`] |
+//!
 //! # Example: VAPO on one response
 //!
 //! ```

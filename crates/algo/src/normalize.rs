@@ -1,6 +1,6 @@
 //! Scaling advantages over the whole batch.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, iter::repeat_n, str::FromStr};
 
 use crate::{ParseNameError, stats::Summary};
 
@@ -25,7 +25,7 @@ impl Normalization {
     /// Scales `advantages` `[N]` in place by the mean and sample variance over all tokens of included
     /// responses. `lengths` `[R]` are the tokens of each response, `included` `[R]` tells which count;
     /// advantages of the others become 0. The batch must be whole: statistics of a micro-batch would
-    /// make the gradient depend on the split.
+    /// make the gradient depend on the split. Equal advantages have no deviation and are not divided.
     ///
     /// For one advantage per response instead of one per token, pass lengths of 1.
     ///
@@ -37,44 +37,34 @@ impl Normalization {
             lengths.len(),
             "one inclusion flag per response"
         );
+        let responses = lengths.iter().zip(included);
+        let counts: Vec<bool> = responses
+            .flat_map(|(&length, &included)| repeat_n(included, length))
+            .collect();
         assert_eq!(
-            lengths.iter().sum::<usize>(),
+            counts.len(),
             advantages.len(),
             "one advantage per response token"
         );
 
         let mut batch = Summary::default();
-        let mut rest = &mut *advantages;
-        for (&length, &included) in lengths.iter().zip(included) {
-            let (response, tail) = rest.split_at_mut(length);
-            if included {
-                response
-                    .iter()
-                    .for_each(|&advantage| batch.push(f64::from(advantage)));
-            } else {
-                response.fill(0.0);
-            }
-            rest = tail;
+        for (&advantage, _) in advantages
+            .iter()
+            .zip(&counts)
+            .filter(|&(_, &counts)| counts)
+        {
+            batch.push(f64::from(advantage));
         }
-
-        let (Some(mean), Some(variance)) = (batch.mean(), batch.variance()) else {
-            return;
+        let varying = batch.variance().filter(|&variance| variance > 0.0);
+        let scale = varying.map_or(1.0, |variance| 1.0 / (variance + VARIANCE_EPSILON).sqrt());
+        let (center, scale) = match self {
+            Normalization::None => (0.0, 1.0),
+            Normalization::Whiten => (batch.mean().unwrap_or(0.0), scale),
+            Normalization::Std => (0.0, scale),
         };
-        let center = match self {
-            Normalization::None => return,
-            Normalization::Whiten => mean,
-            Normalization::Std => 0.0,
-        };
-        let scale = 1.0 / (variance + VARIANCE_EPSILON).sqrt();
-        let mut rest = advantages;
-        for (&length, &included) in lengths.iter().zip(included) {
-            let (response, tail) = rest.split_at_mut(length);
-            if included {
-                for advantage in response {
-                    *advantage = ((f64::from(*advantage) - center) * scale) as f32;
-                }
-            }
-            rest = tail;
+        for (advantage, counts) in advantages.iter_mut().zip(counts) {
+            let scaled = (f64::from(*advantage) - center) * scale;
+            *advantage = if counts { scaled as f32 } else { 0.0 };
         }
     }
 }
@@ -160,9 +150,17 @@ mod tests {
         Normalization::Whiten.apply(&mut equal, &[4], &[true]);
         assert_eq!(equal, [0.0; 4]);
         Normalization::Whiten.apply(&mut [], &[], &[]);
-        let mut excluded = [0.5];
-        Normalization::Std.apply(&mut excluded, &[1], &[false]);
-        assert_eq!(excluded, [0.0]);
+        let mut undivided = [0.5, 0.5, 0.25];
+        Normalization::Std.apply(&mut undivided, &[2, 1], &[true, false]);
+        assert_eq!(undivided, [0.5, 0.5, 0.0]);
+    }
+
+    #[test]
+    fn a_tiny_deviation_is_not_blown_up() {
+        // 1e-4 / sqrt(2e-8 + 1e-8)
+        let mut advantages = [1e-4, -1e-4];
+        Normalization::Std.apply(&mut advantages, &[1, 1], &[true, true]);
+        assert!((advantages[0] - 0.577_350).abs() < 1e-5, "{advantages:?}");
     }
 
     #[test]
