@@ -1,0 +1,226 @@
+//! Ranges and relations of settings, checked before anything is loaded.
+
+use super::{Config, OptimizerConfig};
+use crate::error::{Error, Result};
+
+/// Collects what is wrong, so that one attempt shows all of it.
+#[derive(Default)]
+struct Failures(Vec<String>);
+
+impl Failures {
+    fn unless(&mut self, holds: bool, message: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(message());
+        }
+    }
+
+    fn at_least(&mut self, key: &str, value: usize, least: usize) {
+        self.unless(value >= least, || {
+            format!("{key} ({value}) must be at least {least}")
+        });
+    }
+
+    fn within(&mut self, key: &str, value: f64, low: f64, high: f64) {
+        self.unless((low..=high).contains(&value), || {
+            format!("{key} ({value}) must be between {low} and {high}")
+        });
+    }
+
+    fn positive(&mut self, key: &str, value: f64) {
+        self.unless(value > 0.0 && value.is_finite(), || {
+            format!("{key} ({value}) must be greater than 0")
+        });
+    }
+
+    fn not_negative(&mut self, key: &str, value: f64) {
+        self.unless(value >= 0.0 && value.is_finite(), || {
+            format!("{key} ({value}) must not be negative")
+        });
+    }
+}
+
+impl Config {
+    /// Checks ranges and relations.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] with a line for each setting that is wrong, naming the field and the values.
+    pub fn check(&self) -> Result<()> {
+        let mut failures = Failures::default();
+        self.check_sampling(&mut failures);
+        self.check_algorithm(&mut failures);
+        self.check_critic(&mut failures);
+        check_optimizer("policy_optimizer", &self.policy_optimizer, &mut failures);
+        check_optimizer("critic_optimizer", &self.critic_optimizer, &mut failures);
+        self.check_data(&mut failures);
+        if failures.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Settings(failures.0))
+        }
+    }
+
+    fn check_sampling(&self, failures: &mut Failures) {
+        let rollout = &self.rollout;
+        failures.at_least("run.micro_batch_tokens", self.run.micro_batch_tokens, 1);
+        failures.at_least("rollout.prompts_per_step", rollout.prompts_per_step, 1);
+        failures.at_least("rollout.group_size", rollout.group_size, 1);
+        failures.at_least("rollout.max_new_tokens", rollout.max_new_tokens, 1);
+        failures.at_least("rollout.slots", rollout.slots, 1);
+        failures.positive("rollout.temperature", rollout.temperature);
+        failures.within("rollout.min_p", rollout.min_p, 0.0, 1.0);
+        failures.within("eval.min_p", self.eval.min_p, 0.0, 1.0);
+        for (key, top_p) in [
+            ("rollout.top_p", rollout.top_p),
+            ("eval.top_p", self.eval.top_p),
+        ] {
+            failures.unless(top_p > 0.0 && top_p <= 1.0, || {
+                format!("{key} ({top_p}) must be greater than 0 and at most 1")
+            });
+        }
+        for (key, top_k) in [
+            ("rollout.top_k", rollout.top_k),
+            ("eval.top_k", self.eval.top_k),
+        ] {
+            failures.at_least(key, top_k.unwrap_or(1), 1);
+        }
+        failures.at_least("eval.problems", self.eval.problems, 1);
+        failures.at_least("eval.samples", self.eval.samples, 1);
+        failures.at_least(
+            "eval.max_new_tokens",
+            self.eval.max_new_tokens.unwrap_or(1),
+            1,
+        );
+        failures.not_negative("eval.temperature", self.eval.temperature);
+    }
+
+    fn check_algorithm(&self, failures: &mut Failures) {
+        let algorithm = &self.algorithm;
+        failures.unless(self.has_critic() || self.rollout.group_size >= 2, || {
+            format!(
+                "rollout.group_size ({}) must be at least 2 when algorithm.advantage is `group`",
+                self.rollout.group_size
+            )
+        });
+        failures.unless(self.has_critic() || self.value_pretraining.steps == 0, || {
+            format!(
+                "value_pretraining.steps ({}) must be 0 when algorithm.advantage is `group`, which has no critic",
+                self.value_pretraining.steps
+            )
+        });
+        failures.within("algorithm.gamma", algorithm.gamma, 0.0, 1.0);
+        failures.within("algorithm.lambda_policy", algorithm.lambda_policy, 0.0, 1.0);
+        failures.within(
+            "algorithm.lambda_critic",
+            algorithm.lambda_critic.unwrap_or(1.0),
+            0.0,
+            1.0,
+        );
+        failures.positive(
+            "algorithm.length_adaptive_alpha",
+            algorithm.length_adaptive_alpha.unwrap_or(1.0),
+        );
+        failures.within("algorithm.clip_low", algorithm.clip_low, 0.0, 1.0);
+        failures.not_negative("algorithm.clip_high", algorithm.clip_high);
+        let dual = algorithm.clip_dual.unwrap_or(f64::MAX);
+        failures.unless(dual > 1.0 + algorithm.clip_high, || {
+            format!(
+                "algorithm.clip_dual ({dual}) must be greater than 1 + algorithm.clip_high ({})",
+                algorithm.clip_high
+            )
+        });
+        failures.not_negative("algorithm.positive_lm_weight", algorithm.positive_lm_weight);
+        failures.not_negative("algorithm.entropy_weight", algorithm.entropy_weight);
+        failures.not_negative("algorithm.kl_weight", algorithm.kl_weight);
+        failures.unless(algorithm.reward_right > algorithm.reward_wrong, || {
+            format!(
+                "algorithm.reward_right ({}) must be greater than algorithm.reward_wrong ({})",
+                algorithm.reward_right, algorithm.reward_wrong
+            )
+        });
+        self.check_updates(failures);
+    }
+
+    fn check_updates(&self, failures: &mut Failures) {
+        let (algorithm, pretraining) = (&self.algorithm, &self.value_pretraining);
+        failures.at_least(
+            "algorithm.updates_per_rollout",
+            algorithm.updates_per_rollout,
+            1,
+        );
+        failures.at_least("algorithm.epochs", algorithm.epochs, 1);
+        failures.at_least(
+            "algorithm.critic_updates_per_policy_update",
+            algorithm.critic_updates_per_policy_update,
+            1,
+        );
+        let shapes = [
+            (
+                "rollout",
+                self.rollout.prompts_per_step,
+                self.rollout.group_size,
+            ),
+            (
+                "value_pretraining",
+                pretraining.prompts_per_step,
+                pretraining.group_size,
+            ),
+        ];
+        for (section, prompts, group_size) in shapes {
+            failures.unless(algorithm.updates_per_rollout <= prompts.saturating_mul(group_size), || {
+                format!(
+                    "algorithm.updates_per_rollout ({}) must not exceed {section}.prompts_per_step x {section}.group_size ({prompts} x {group_size})",
+                    algorithm.updates_per_rollout
+                )
+            });
+        }
+    }
+
+    fn check_critic(&self, failures: &mut Failures) {
+        let pretraining = &self.value_pretraining;
+        failures.at_least(
+            "value_pretraining.prompts_per_step",
+            pretraining.prompts_per_step,
+            1,
+        );
+        failures.at_least("value_pretraining.group_size", pretraining.group_size, 1);
+        failures.at_least("value_pretraining.window", pretraining.window, 1);
+        failures.not_negative("value_pretraining.min_progress", pretraining.min_progress);
+        failures.positive("critic.value_clip", self.critic.value_clip.unwrap_or(1.0));
+    }
+
+    fn check_data(&self, failures: &mut Failures) {
+        let data = &self.data;
+        failures.not_negative("data.tolerance", data.tolerance);
+        failures.at_least("data.limit", data.limit.unwrap_or(1), 1);
+        failures.unless(data.train.is_some() == data.eval.is_some(), || {
+            "data.train and data.eval must be given together: progress is measured on held-out problems".into()
+        });
+        failures.unless(data.prompt_template.contains("{problem}"), || {
+            format!(
+                "data.prompt_template ({:?}) must contain {{problem}}",
+                data.prompt_template
+            )
+        });
+        let empty = |texts: &[String]| texts.iter().any(String::is_empty);
+        failures.unless(!empty(&self.rollout.stop_strings), || {
+            "rollout.stop_strings must not hold an empty text".into()
+        });
+    }
+}
+
+fn check_optimizer(section: &str, optimizer: &OptimizerConfig, failures: &mut Failures) {
+    let key = |name: &str| format!("{section}.{name}");
+    failures.not_negative(&key("learning_rate"), optimizer.learning_rate);
+    failures.within(&key("min_ratio"), optimizer.min_ratio, 0.0, 1.0);
+    for (name, beta) in [("beta1", optimizer.beta1), ("beta2", optimizer.beta2)] {
+        failures.unless((0.0..1.0).contains(&beta), || {
+            format!("{} ({beta}) must be at least 0 and less than 1", key(name))
+        });
+    }
+    failures.positive(&key("eps"), optimizer.eps);
+    failures.not_negative(&key("weight_decay"), optimizer.weight_decay);
+    failures.positive(
+        &key("max_grad_norm"),
+        optimizer.max_grad_norm.unwrap_or(1.0),
+    );
+}

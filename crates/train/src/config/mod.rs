@@ -1,0 +1,126 @@
+//! Configuration: sections, presets, layers (defaults, file, `--set`), checks and the commented print.
+//!
+//! A config is built by writing one `key = value` after the other over the defaults. Naming a preset writes the preset's keys at
+//! that place, so that the keys beside it win, and a preset on the command line wins over the file.
+
+mod check;
+mod layers;
+mod names;
+mod preset;
+mod print;
+mod schema;
+mod sections;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use preset::{PRESETS, Preset};
+pub use schema::Field;
+pub use sections::*;
+
+use crate::error::{Error, Result};
+use layers::Layers;
+
+/// Everything that determines a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where and how long.
+    pub run: RunConfig,
+    /// The policy.
+    pub model: ModelConfig,
+    /// Problems and verifier.
+    pub data: DataConfig,
+    /// Sampling of responses.
+    pub rollout: RolloutConfig,
+    /// The method.
+    pub algorithm: AlgorithmConfig,
+    /// Training of the critic before the policy's.
+    pub value_pretraining: ValuePretrainingConfig,
+    /// The value model.
+    pub critic: CriticConfig,
+    /// The policy's AdamW.
+    pub policy_optimizer: OptimizerConfig,
+    /// The critic's AdamW.
+    pub critic_optimizer: OptimizerConfig,
+    /// Held-out evaluation.
+    pub eval: EvalConfig,
+    /// Checkpoints.
+    pub checkpoint: CheckpointConfig,
+}
+
+impl Default for Config {
+    /// The paper's settings, at sizes for one machine.
+    fn default() -> Self {
+        Self {
+            run: RunConfig::default(),
+            model: ModelConfig::default(),
+            data: DataConfig::default(),
+            rollout: RolloutConfig::default(),
+            algorithm: AlgorithmConfig::default(),
+            value_pretraining: ValuePretrainingConfig::default(),
+            critic: CriticConfig::default(),
+            policy_optimizer: OptimizerConfig::default(),
+            critic_optimizer: OptimizerConfig {
+                learning_rate: 2e-6,
+                ..OptimizerConfig::default()
+            },
+            eval: EvalConfig::default(),
+            checkpoint: CheckpointConfig::default(),
+        }
+    }
+}
+
+/// Sections in printed order with their fields.
+pub const SECTIONS: &[(&str, &[Field])] = &[
+    ("run", RunConfig::FIELDS),
+    ("model", ModelConfig::FIELDS),
+    ("data", DataConfig::FIELDS),
+    ("rollout", RolloutConfig::FIELDS),
+    ("algorithm", AlgorithmConfig::FIELDS),
+    ("value_pretraining", ValuePretrainingConfig::FIELDS),
+    ("critic", CriticConfig::FIELDS),
+    ("policy_optimizer", OptimizerConfig::FIELDS),
+    ("critic_optimizer", OptimizerConfig::FIELDS),
+    ("eval", EvalConfig::FIELDS),
+    ("checkpoint", CheckpointConfig::FIELDS),
+];
+
+/// The run that `vapo train` does without a config file.
+const BUILT_IN: &str = include_str!("built_in.toml");
+
+impl Config {
+    /// Reads a config file (none: the built-in run), applies `key=value` overrides in order and checks the result.
+    /// Relative paths in it mean what they mean to the process, not to the file.
+    ///
+    /// # Errors
+    /// The file cannot be read, a key is unknown, a value has the wrong type, or settings contradict each other.
+    pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self> {
+        match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+                Self::from_toml(&text, path, overrides)
+            }
+            None => Self::from_toml(BUILT_IN, &PathBuf::from("built-in config"), overrides),
+        }
+    }
+
+    /// The same from a text; `path` stands in messages.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn from_toml(text: &str, path: &Path, overrides: &[String]) -> Result<Self> {
+        let mut layers = Layers::new();
+        layers.add_file(text, path)?;
+        layers.add_overrides(overrides)?;
+        let config = layers.into_config();
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether the method has a critic.
+    pub fn has_critic(&self) -> bool {
+        self.algorithm.advantage == AdvantageKind::Gae
+    }
+}

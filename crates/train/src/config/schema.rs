@@ -1,0 +1,96 @@
+//! The macro that declares a section of the configuration: every field once, with its default and the text that explains it.
+
+/// One setting: its name within its section and its documentation.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Name within the section, e.g. `group_size`.
+    pub name: &'static str,
+    /// The lines of the field's doc comment; also the comment in a printed config.
+    pub doc: &'static [&'static str],
+}
+
+/// Declares a settings struct with `serde` (unknown keys rejected, missing keys defaulted), `Default` and `FIELDS`.
+/// Doc comments of fields become both rustdoc and the comments of `Config::to_commented_toml`.
+macro_rules! settings {
+    (
+        $(#[$outer:meta])*
+        pub struct $name:ident {
+            $( $(#[doc = $doc:literal])+ $(#[serde($($serde:tt)+)])? pub $field:ident: $type:ty = $default:expr, )+
+        }
+    ) => {
+        $(#[$outer])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $( $(#[doc = $doc])+ $(#[serde($($serde)+)])? pub $field: $type, )+
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $( $field: $default, )+ }
+            }
+        }
+
+        impl $name {
+            /// Name and documentation of every field, in order.
+            pub const FIELDS: &'static [$crate::config::Field] =
+                &[$( $crate::config::Field { name: stringify!($field), doc: &[$($doc),+] }, )+];
+        }
+    };
+}
+pub(crate) use settings;
+
+/// Serde form of an optional setting: its value, or the word `"off"`. TOML has no null, and a printed config shall show every key.
+pub(crate) mod or_off {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    const OFF: &str = "off";
+
+    pub(crate) fn serialize<T: Serialize, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => value.serialize(serializer),
+            None => OFF.serialize(serializer),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+    where
+        T: serde::de::DeserializeOwned,
+        D: Deserializer<'de>,
+    {
+        let value = toml::Value::deserialize(deserializer)?;
+        if value.as_str() == Some(OFF) {
+            return Ok(None);
+        }
+        T::deserialize(value)
+            .map(Some)
+            .map_err(|error| D::Error::custom(format!("{} or \"off\"", error.message().trim_end())))
+    }
+}
+
+/// Serde form of a choice that parses from and prints as its name.
+pub(crate) mod by_name {
+    use std::{fmt::Display, str::FromStr};
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,304 @@
+//! The sections of the configuration. Numbers are `f64` and counts `u64` or `usize` as TOML has them.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use vapo_algo::{KlEstimator, Normalization, Reduction};
+
+use super::schema::{by_name, or_off, settings};
+
+settings! {
+    /// `[run]`: where and how long.
+    pub struct RunConfig {
+        /// Directory of the run; "off": the next free `runs/<preset>-001`.
+        #[serde(with = "or_off")]
+        pub dir: Option<PathBuf> = None,
+        /// Seed of everything random: the same seed gives the same run, on any number of threads.
+        pub seed: u64 = 0,
+        /// Policy-training steps (one rollout each), after those of value pretraining.
+        pub steps: u64 = 100,
+        /// Threads; 0: one per core.
+        pub threads: usize = 0,
+        /// Forward and backward work on groups of sequences of about this many tokens. Only memory and speed depend on it.
+        pub micro_batch_tokens: usize = 2048,
+        /// Which responses' log-probs are recomputed to verify that they equal the sampled ones
+        /// (`training/rollout_logp_diff_max`): "sample" (a few per step), "all" or "none".
+        pub check_logps: LogpCheck = LogpCheck::Sample,
+    }
+}
+
+settings! {
+    /// `[model]`: the policy.
+    pub struct ModelConfig {
+        /// Hugging Face directory (config.json, model.safetensors, tokenizer.json); "off": the built-in base model.
+        #[serde(with = "or_off")]
+        pub path: Option<PathBuf> = None,
+    }
+}
+
+settings! {
+    /// `[data]`: problems and how their answers are checked.
+    pub struct DataConfig {
+        /// Built-in task, used when no file is given.
+        pub task: String = "chain".into(),
+        /// JSONL file of training problems (`prompt`, `problem` or `question`, and `answer`); "off": the built-in task.
+        #[serde(with = "or_off")]
+        pub train: Option<PathBuf> = None,
+        /// JSONL file of held-out problems for evaluation.
+        #[serde(with = "or_off")]
+        pub eval: Option<PathBuf> = None,
+        /// Read at most this many problems of each file; "off": all.
+        #[serde(with = "or_off")]
+        pub limit: Option<usize> = None,
+        /// Text around a problem; `{problem}` stands for it.
+        pub prompt_template: String = "{problem}".into(),
+        /// How an answer is checked: "exact" (the text after the marker) or "numeric" (the last number, or the first after the marker).
+        pub verifier: VerifierKind = VerifierKind::Numeric,
+        /// The answer follows the last occurrence of this text, e.g. "####"; "off": no marker.
+        #[serde(with = "or_off")]
+        pub marker: Option<String> = None,
+        /// Largest |difference| that `numeric` accepts.
+        pub tolerance: f64 = 0.0,
+    }
+}
+
+settings! {
+    /// `[rollout]`: sampling of responses.
+    pub struct RolloutConfig {
+        /// Prompts per step.
+        pub prompts_per_step: usize = 16,
+        /// Responses per prompt (group sampling; the paper has 512 x 16).
+        pub group_size: usize = 16,
+        /// Longest response in tokens; a longer one is cut off and graded as it is.
+        pub max_new_tokens: usize = 256,
+        /// Softmax temperature of sampling and of the trained log-probs.
+        pub temperature: f64 = 1.0,
+        /// Sample among the k most likely tokens; "off": all.
+        #[serde(with = "or_off")]
+        pub top_k: Option<usize> = None,
+        /// Nucleus sampling; keep 1 in training: the loss knows the full distribution only.
+        pub top_p: f64 = 1.0,
+        /// Drop tokens less likely than this share of the most likely one's probability.
+        pub min_p: f64 = 0.0,
+        /// Token ids that end a response besides the model's end-of-sequence tokens.
+        pub stop_tokens: Vec<u32> = Vec::new(),
+        /// Texts that end a response, e.g. ["\n"].
+        pub stop_strings: Vec<String> = Vec::new(),
+        /// Sequences decoded at once. Only memory and speed depend on it.
+        pub slots: usize = 64,
+    }
+}
+
+settings! {
+    /// `[algorithm]`: the method. VAPO's parts are independent settings here, in `[rollout]` (group sampling) and in `[value_pretraining]`.
+    pub struct AlgorithmConfig {
+        /// Values of a published method: "vapo", "ppo", "vc-ppo", "grpo" or "dapo". Keys given beside it win over it.
+        pub preset: String = "vapo".into(),
+        /// Where advantages come from: "gae" (a critic) or "group" (the responses to one prompt, no critic).
+        pub advantage: AdvantageKind = AdvantageKind::Gae,
+        /// Discount per token.
+        pub gamma: f64 = 1.0,
+        /// Lambda of the critic's target (decoupled GAE; 1: the Monte-Carlo return); "off": the policy's lambda.
+        #[serde(with = "or_off")]
+        pub lambda_critic: Option<f64> = Some(1.0),
+        /// Lambda of the policy's advantage where it does not depend on the length.
+        pub lambda_policy: f64 = 0.95,
+        /// Length-adaptive GAE: lambda_policy = clamp(1 - 1/(alpha * length), 0, 1); "off": `lambda_policy`. The horizon is
+        /// alpha * length tokens: the paper's 0.05 is for thousands of tokens, answers of 30 to 60 want 0.3 to 0.5.
+        #[serde(with = "or_off")]
+        pub length_adaptive_alpha: Option<f64> = Some(0.05),
+        /// With advantage "group": divide by the group's standard deviation.
+        pub group_std: bool = true,
+        /// "none", "whiten" (zero mean, unit deviation over all tokens of the step) or "std" (unit deviation, mean kept).
+        /// The paper is silent; "std" keeps signs and gives `positive_lm_weight` a scale to be compared with.
+        #[serde(with = "by_name")]
+        pub advantage_normalization: Normalization = Normalization::None,
+        /// The ratio new/old is clipped to [1 - clip_low, 1 + clip_high].
+        pub clip_low: f64 = 0.2,
+        /// Upper clip; above `clip_low` it is DAPO's and VAPO's clip-higher.
+        pub clip_high: f64 = 0.28,
+        /// Dual clip: bound of the loss where the advantage is negative (DAPO's script: 10); "off": none.
+        #[serde(with = "or_off")]
+        pub clip_dual: Option<f64> = None,
+        /// "token-mean" (every token of an update counts the same), "seq-mean-token-mean" (every response does),
+        /// "seq-mean-token-sum" or "seq-mean-token-sum-norm:BUDGET" (sums divided by a constant).
+        #[serde(with = "by_name")]
+        pub loss_reduction: Reduction = Reduction::TokenMean,
+        /// Weight of the language-model loss on right answers (mean over their tokens); 0: none.
+        pub positive_lm_weight: f64 = 0.1,
+        /// Weight of the entropy bonus; 0: none.
+        pub entropy_weight: f64 = 0.0,
+        /// Weight of the divergence from the initial policy in the loss; 0: none, and no copy is kept.
+        pub kl_weight: f64 = 0.0,
+        /// Estimator of that divergence: "k1", "k2" or "k3".
+        #[serde(with = "by_name")]
+        pub kl_estimator: KlEstimator = KlEstimator::K3,
+        /// Optimizer updates per pass over a rollout; each takes an equal share of whole responses.
+        pub updates_per_rollout: usize = 16,
+        /// Passes over a rollout.
+        pub epochs: usize = 1,
+        /// Critic updates for each policy update.
+        pub critic_updates_per_policy_update: usize = 1,
+        /// Reward of a right answer.
+        pub reward_right: f64 = 1.0,
+        /// Reward of a wrong, malformed or cut-off answer.
+        pub reward_wrong: f64 = 0.0,
+    }
+}
+
+settings! {
+    /// `[value_pretraining]`: the critic is trained alone on answers of the initial policy, towards their Monte-Carlo return.
+    pub struct ValuePretrainingConfig {
+        /// Steps (one rollout each); with rule "plateau" at most so many. 0: no value pretraining.
+        pub steps: u64 = 50,
+        /// When it ends: "steps", or "plateau" (value loss and explained variance no longer improve).
+        pub rule: PretrainingRule = PretrainingRule::Steps,
+        /// With "plateau": means over this many steps are compared with those over as many before.
+        pub window: usize = 5,
+        /// With "plateau": improvement of the explained variance, and relative decrease of the value loss, that still count as progress.
+        pub min_progress: f64 = 0.01,
+        /// Prompts per step: many prompts with one sample teach a critic more than few with many.
+        pub prompts_per_step: usize = 256,
+        /// Responses per prompt.
+        pub group_size: usize = 1,
+        /// Directory where the pretrained critic is saved as well, to be used by other runs as `critic.path`; "off": only in the checkpoints.
+        #[serde(with = "or_off")]
+        pub save_critic: Option<PathBuf> = None,
+    }
+}
+
+settings! {
+    /// `[critic]`: the value model.
+    pub struct CriticConfig {
+        /// Directory to start from: a critic saved by another run or a reward model; "off": the policy's weights with a head of zeros.
+        #[serde(with = "or_off")]
+        pub path: Option<PathBuf> = None,
+        /// Confines values to [reward_wrong, reward_right]: "none", "sigmoid" or "atan". A head of zeros then starts in the middle.
+        pub bound: BoundKind = BoundKind::None,
+        /// A new value further than this from the old one earns no further gradient (verl: 0.5); "off": none.
+        #[serde(with = "or_off")]
+        pub value_clip: Option<f64> = None,
+    }
+}
+
+settings! {
+    /// `[policy_optimizer]` and `[critic_optimizer]`: AdamW and its learning rate.
+    pub struct OptimizerConfig {
+        /// Peak learning rate.
+        pub learning_rate: f64 = 1e-6,
+        /// Updates of linear warmup.
+        pub warmup_updates: u64 = 10,
+        /// Learning rate after the warmup: "constant", "cosine" or "linear" (down to `min_ratio` at the last update).
+        pub schedule: ScheduleKind = ScheduleKind::Constant,
+        /// Last learning rate as a share of the peak.
+        pub min_ratio: f64 = 0.0,
+        /// Decay of the first moment.
+        pub beta1: f64 = 0.9,
+        /// Decay of the second moment.
+        pub beta2: f64 = 0.999,
+        /// Added to the root of the second moment.
+        pub eps: f64 = 1e-8,
+        /// Decoupled weight decay.
+        pub weight_decay: f64 = 0.0,
+        /// Gradients are scaled down to this global norm; "off": never.
+        #[serde(with = "or_off")]
+        pub max_grad_norm: Option<f64> = Some(1.0),
+    }
+}
+
+settings! {
+    /// `[eval]`: held-out accuracy, before, during and after.
+    pub struct EvalConfig {
+        /// Steps between evaluations; 0: only before and after.
+        pub every: u64 = 20,
+        /// Held-out problems, at most.
+        pub problems: usize = 200,
+        /// Samples per problem; the accuracy is the mean over them (avg@n).
+        pub samples: usize = 16,
+        /// Temperature (0: greedy).
+        pub temperature: f64 = 1.0,
+        /// Nucleus sampling (the paper evaluates with 0.7).
+        pub top_p: f64 = 1.0,
+        /// Sample among the k most likely tokens; "off": all.
+        #[serde(with = "or_off")]
+        pub top_k: Option<usize> = None,
+        /// Drop tokens less likely than this share of the most likely one's probability.
+        pub min_p: f64 = 0.0,
+        /// Longest response in tokens; "off": as in `rollout`.
+        #[serde(with = "or_off")]
+        pub max_new_tokens: Option<usize> = None,
+    }
+}
+
+settings! {
+    /// `[checkpoint]`: what a killed run can continue from.
+    pub struct CheckpointConfig {
+        /// Steps between checkpoints; 0: only at the end.
+        pub every: u64 = 20,
+        /// Checkpoints kept, the newest ones; 0: all.
+        pub keep: usize = 2,
+    }
+}
+
+/// Declares a setting with a closed set of words, written in kebab case.
+macro_rules! choices {
+    ($( $(#[$meta:meta])* pub enum $name:ident { $( $(#[$variant_meta:meta])* $variant:ident, )+ } )+) => {
+        $(
+            $(#[$meta])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+            #[serde(rename_all = "kebab-case")]
+            pub enum $name { $( $(#[$variant_meta])* $variant, )+ }
+        )+
+    };
+}
+
+choices! {
+    /// Which log-probs are recomputed.
+    pub enum LogpCheck {
+        /// None.
+        None,
+        /// A few responses of each step.
+        Sample,
+        /// All.
+        All,
+    }
+    /// How an answer is checked.
+    pub enum VerifierKind {
+        /// Equal text.
+        Exact,
+        /// Equal number.
+        Numeric,
+    }
+    /// Where advantages come from.
+    pub enum AdvantageKind {
+        /// Generalised advantage estimation with a critic.
+        Gae,
+        /// Reward relative to the group's mean, as in GRPO.
+        Group,
+    }
+    /// What confines the critic's values to the range of rewards.
+    pub enum BoundKind {
+        /// Nothing.
+        None,
+        /// A sigmoid.
+        Sigmoid,
+        /// An arctangent: its gradient fades slower.
+        Atan,
+    }
+    /// When value pretraining ends.
+    pub enum PretrainingRule {
+        /// After a number of steps.
+        Steps,
+        /// When value loss and explained variance no longer improve.
+        Plateau,
+    }
+    /// Learning rate after the warmup.
+    pub enum ScheduleKind {
+        /// Stays.
+        Constant,
+        /// Half a cosine down to the smallest.
+        Cosine,
+        /// A line down to the smallest.
+        Linear,
+    }
+}

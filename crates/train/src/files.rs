@@ -1,0 +1,99 @@
+//! Files that are complete or absent, whenever the process is killed.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+};
+
+use crate::error::{Error, Result};
+
+/// Writes a file under a temporary name, syncs it and renames it.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = path.with_extension("partial");
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        sync_parent(path)
+    };
+    write().map_err(Error::io("write", path))
+}
+
+/// Makes a directory under a temporary name, lets `fill` write into it, syncs its files and renames it.
+/// What a killed attempt left behind is removed first.
+pub(crate) fn create_directory_atomically(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let temporary = path.with_extension("partial");
+    if temporary.exists() {
+        fs::remove_dir_all(&temporary).map_err(Error::io("remove", &temporary))?;
+    }
+    fs::create_dir_all(&temporary).map_err(Error::io("create", &temporary))?;
+    fill(&temporary)?;
+    sync_tree(&temporary).map_err(Error::io("write", &temporary))?;
+    if path.exists() {
+        fs::remove_dir_all(path).map_err(Error::io("replace", path))?;
+    }
+    let rename = || {
+        fs::rename(&temporary, path)?;
+        sync_parent(path)
+    };
+    rename().map_err(Error::io("create", path))
+}
+
+fn sync_tree(directory: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    sync_directory(directory)
+}
+
+fn sync_parent(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_directory(parent),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a rename durable. Only Unix can open a directory for that.
+fn sync_directory(directory: &Path) -> std::io::Result<()> {
+    if cfg!(unix) {
+        File::open(directory)?.sync_all()
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_directory_leaves_nothing_under_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("step-000001");
+        let result = create_directory_atomically(&path, |directory| {
+            fs::write(directory.join("half"), "x").unwrap();
+            Err(Error::Run("killed".into()))
+        });
+        assert!(result.is_err() && !path.exists());
+        create_directory_atomically(&path, |directory| {
+            write_atomically(&directory.join("whole"), b"y")
+        })
+        .unwrap();
+        let names: Vec<_> = fs::read_dir(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["whole"]);
+        assert!(!path.with_extension("partial").exists());
+    }
+}
