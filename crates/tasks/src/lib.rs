@@ -9,6 +9,7 @@
 //! Everything random depends on (seed, purpose, number) alone ([`Random`]), so any problem, step or epoch can be
 //! made again without making those before it.
 
+pub mod builtin;
 mod data_task;
 mod dataset;
 mod error;
@@ -18,6 +19,7 @@ mod sampler;
 mod template;
 mod verifier;
 
+pub use builtin::{BuiltinTask, World};
 pub use data_task::DataTask;
 pub use dataset::{DataOptions, Dataset};
 pub use error::{Error, RowError};

@@ -1,0 +1,257 @@
+//! Tasks that come with the program: problems made from their number, small enough for a model that is made in a
+//! minute, and with answers whose steps can be checked one by one.
+
+mod chain;
+mod tokenizer;
+mod walk;
+
+use std::collections::BTreeSet;
+
+pub use chain::Chain;
+pub use tokenizer::{BOS, EOS};
+pub use walk::Walk;
+
+use crate::random::{Random, stable_hash};
+use crate::{Error, Problem, Task, Verdict};
+
+const TRAIN_STREAM: u64 = 1;
+const HELD_OUT_STREAM: u64 = 2;
+const DEMONSTRATION_STREAM: u64 = 3;
+/// The held-out problems do not change with the seed, so that runs can be compared.
+const HELD_OUT_SEED: u64 = 0;
+/// One problem in this many belongs to the held-out side.
+const HELD_OUT_SHARE: u64 = 10;
+/// Draws per wanted held-out problem before the world counts as too small; repetitions make more than one necessary.
+const MAX_DRAWS: usize = 20;
+
+/// Number of held-out problems unless another is asked for.
+pub const DEFAULT_HELD_OUT: usize = 512;
+
+/// A world of problems; its fields are its settings.
+#[derive(Clone, Debug, PartialEq)]
+pub enum World {
+    /// Evaluate an expression step by step.
+    Chain(Chain),
+    /// Reach a number by moves.
+    Walk(Walk),
+}
+
+impl World {
+    /// The names of all worlds.
+    pub const NAMES: [&str; 2] = [chain::NAME, walk::NAME];
+
+    /// The world of this name with its default settings.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTask`].
+    pub fn named(name: &str) -> Result<World, Error> {
+        match name {
+            chain::NAME => Ok(World::Chain(Chain::default())),
+            walk::NAME => Ok(World::Walk(Walk::default())),
+            _ => Err(Error::UnknownTask {
+                name: name.to_owned(),
+                known: World::NAMES.join(", "),
+            }),
+        }
+    }
+
+    /// The world's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            World::Chain(_) => chain::NAME,
+            World::Walk(_) => walk::NAME,
+        }
+    }
+
+    /// The world's tokenizer as the text of a Hugging Face `tokenizer.json`: a token per character, [`BOS`] and [`EOS`].
+    pub fn tokenizer_json(&self) -> String {
+        tokenizer::json(match self {
+            World::Chain(_) => chain::ALPHABET,
+            World::Walk(_) => walk::ALPHABET,
+        })
+    }
+
+    /// The `tokenizer_config.json` that transformers wants beside it.
+    pub fn tokenizer_config_json(&self) -> String {
+        tokenizer::config_json()
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        match self {
+            World::Chain(chain) => chain.validate(),
+            World::Walk(walk) => walk.validate(),
+        }
+    }
+
+    /// A random prompt and its answer.
+    fn draw(&self, random: &mut Random) -> (String, String) {
+        match self {
+            World::Chain(chain) => chain.draw(random),
+            World::Walk(walk) => walk.draw(random),
+        }
+    }
+
+    /// A random problem of one side of the split. The side is decided by the prompt's text alone.
+    fn draw_from(&self, held_out: bool, index: u64, random: &mut Random) -> Problem {
+        loop {
+            let (prompt, answer) = self.draw(random);
+            if is_held_out(&prompt) == held_out {
+                let data_source = self.name().to_owned();
+                return Problem {
+                    index,
+                    prompt,
+                    answer,
+                    data_source,
+                    extra: Default::default(),
+                };
+            }
+        }
+    }
+}
+
+/// Whether a problem is kept for evaluation, whatever the seed and the settings.
+fn is_held_out(prompt: &str) -> bool {
+    stable_hash(prompt) % HELD_OUT_SHARE == 0
+}
+
+/// A training problem with a solution as the demonstrator writes it, errors included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Demonstration {
+    /// The problem, never a held-out one.
+    pub problem: Problem,
+    /// The solution, right or wrong.
+    pub response: String,
+}
+
+/// Where a response first leaves the right way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongStep {
+    /// The step, from 0.
+    pub step: usize,
+    /// The first wrong character of the response, from 0, in bytes; its length if the response ends too early.
+    pub offset: usize,
+}
+
+/// A built-in world as a task: endless training problems, and held-out ones that can never be among them.
+#[derive(Clone, Debug)]
+pub struct BuiltinTask {
+    world: World,
+    seed: u64,
+    held_out: Vec<Problem>,
+}
+
+impl BuiltinTask {
+    /// Makes the task; `held_out` problems, all distinct, are kept for evaluation.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a setting out of range or a world with fewer held-out problems.
+    pub fn new(world: World, seed: u64, held_out: usize) -> Result<BuiltinTask, Error> {
+        world.validate()?;
+        let mut random = Random::keyed(HELD_OUT_SEED, HELD_OUT_STREAM, 0);
+        let mut problems: Vec<Problem> = Vec::with_capacity(held_out);
+        let mut seen = BTreeSet::new();
+        for _ in 0..held_out.saturating_mul(MAX_DRAWS) {
+            if problems.len() == held_out {
+                break;
+            }
+            let problem = world.draw_from(true, problems.len() as u64, &mut random);
+            if seen.insert(problem.prompt.clone()) {
+                problems.push(problem);
+            }
+        }
+        if problems.len() < held_out {
+            let expected = format!("at most about {} for `{}`", problems.len(), world.name());
+            let found = held_out.to_string();
+            return Err(Error::Setting {
+                setting: "the number of held-out problems",
+                expected,
+                found,
+            });
+        }
+        Ok(BuiltinTask {
+            world,
+            seed,
+            held_out: problems,
+        })
+    }
+
+    /// The world with its settings.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The demonstrations `start..start + count` for pretraining; a function of the task's seed and these numbers.
+    pub fn demonstrations(&self, start: u64, count: usize) -> Vec<Demonstration> {
+        let make = |index| {
+            let mut random = Random::keyed(self.seed, DEMONSTRATION_STREAM, index);
+            let problem = self.world.draw_from(false, index, &mut random);
+            let response = match &self.world {
+                World::Chain(chain) => chain.demonstrate(&problem.prompt, &mut random),
+                World::Walk(walk) => walk.demonstrate(&problem.prompt, &mut random),
+            };
+            // Every prompt that a world draws is one that it reads.
+            Demonstration {
+                problem,
+                response: response.unwrap_or_default(),
+            }
+        };
+        (start..).take(count).map(make).collect()
+    }
+
+    /// A right solution; none if the problem is not one of this world.
+    pub fn solution(&self, problem: &Problem) -> Option<String> {
+        match &self.world {
+            World::Chain(chain) => chain.solution(&problem.prompt),
+            World::Walk(walk) => walk.solution(&problem.prompt),
+        }
+    }
+
+    /// The first step of a response that is wrong and was not taken back; none if every step is right, or if the
+    /// problem is not one of this world.
+    pub fn first_wrong_step(&self, problem: &Problem, response: &str) -> Option<WrongStep> {
+        match &self.world {
+            World::Chain(chain) => chain.first_wrong_step(&problem.prompt, response),
+            World::Walk(walk) => walk.first_wrong_step(&problem.prompt, response),
+        }
+    }
+}
+
+impl Task for BuiltinTask {
+    fn name(&self) -> &str {
+        self.world.name()
+    }
+
+    fn train_problems(&self, start: u64, count: usize) -> Vec<Problem> {
+        let make = |index| {
+            let mut random = Random::keyed(self.seed, TRAIN_STREAM, index);
+            self.world.draw_from(false, index, &mut random)
+        };
+        (start..).take(count).map(make).collect()
+    }
+
+    fn held_out(&self) -> &[Problem] {
+        &self.held_out
+    }
+
+    fn grade(&self, problem: &Problem, response: &str) -> Verdict {
+        match &self.world {
+            World::Chain(chain) => chain.grade(&problem.answer, response),
+            World::Walk(walk) => walk.grade(&problem.prompt, response),
+        }
+    }
+}
+
+/// Checks that a setting is a probability.
+fn check_probability(setting: &'static str, value: f64) -> Result<(), Error> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        setting,
+        expected: "a probability".to_owned(),
+        found: value.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

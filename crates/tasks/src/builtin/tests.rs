@@ -1,0 +1,185 @@
+use tokenizers::Tokenizer;
+
+use super::*;
+
+fn tasks() -> Vec<BuiltinTask> {
+    let make = |name| BuiltinTask::new(World::named(name).unwrap(), 7, DEFAULT_HELD_OUT).unwrap();
+    World::NAMES.into_iter().map(make).collect()
+}
+
+#[test]
+fn held_out_problems_are_distinct_and_never_trained_on() {
+    for task in tasks() {
+        let held_out: BTreeSet<&str> = task.held_out().iter().map(|p| p.prompt.as_str()).collect();
+        assert_eq!(held_out.len(), DEFAULT_HELD_OUT);
+        let trained = task.train_problems(0, 20_000);
+        let shown = task
+            .demonstrations(0, 20_000)
+            .into_iter()
+            .map(|d| d.problem);
+        for problem in trained.iter().cloned().chain(shown) {
+            assert!(!is_held_out(&problem.prompt) && !held_out.contains(problem.prompt.as_str()));
+        }
+        let distinct: BTreeSet<&str> = trained.iter().map(|p| p.prompt.as_str()).collect();
+        assert!(
+            distinct.len() > 7_000,
+            "{}: {}",
+            task.name(),
+            distinct.len()
+        );
+    }
+}
+
+#[test]
+fn problems_depend_on_seed_and_position_alone() {
+    for task in tasks() {
+        let all = task.train_problems(0, 50);
+        assert_eq!(task.train_problems(20, 10), all[20..30]);
+        assert_eq!(task.demonstrations(5, 1)[0], task.demonstrations(0, 6)[5]);
+        let other = BuiltinTask::new(task.world().clone(), 8, DEFAULT_HELD_OUT).unwrap();
+        assert_ne!(other.train_problems(0, 50), all);
+        assert_eq!(other.held_out(), task.held_out());
+    }
+}
+
+#[test]
+fn solutions_are_right_and_every_change_of_a_character_is_found() {
+    for task in tasks() {
+        for problem in &task.held_out()[..100] {
+            let solution = task.solution(problem).unwrap();
+            assert_eq!(task.grade(problem, &solution), Verdict::graded(true));
+            assert_eq!(task.first_wrong_step(problem, &solution), None);
+            for offset in 0..solution.len() {
+                let mut changed = solution.clone().into_bytes();
+                changed[offset] = b':';
+                let changed = String::from_utf8(changed).unwrap();
+                let wrong = task.first_wrong_step(problem, &changed).unwrap();
+                assert_eq!(wrong.offset, offset, "{changed}");
+            }
+        }
+    }
+}
+
+/// Share of right demonstrations, their mean and longest length.
+fn measure(task: &BuiltinTask) -> (f64, f64, usize) {
+    let shown = task.demonstrations(0, 10_000);
+    let right = shown
+        .iter()
+        .filter(|d| task.grade(&d.problem, &d.response).is_correct())
+        .count();
+    let lengths = shown.iter().map(|d| d.response.len());
+    let mean = lengths.clone().sum::<usize>() as f64 / shown.len() as f64;
+    (
+        right as f64 / shown.len() as f64,
+        mean,
+        lengths.max().unwrap_or(0),
+    )
+}
+
+#[test]
+fn demonstrations_are_well_formed_and_seldom_right() {
+    for task in tasks() {
+        let (right, mean, longest) = measure(&task);
+        println!(
+            "{}: {right:.3} right, {mean:.1} characters, at most {longest}",
+            task.name()
+        );
+        assert!((0.1..0.35).contains(&right), "{}: {right}", task.name());
+        for shown in task.demonstrations(0, 1000) {
+            let verdict = task.grade(&shown.problem, &shown.response);
+            assert!(matches!(verdict, Verdict::Graded { .. }), "{shown:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_wrong_step_the_answer_is_right_and_with_one_it_is_nearly_always_lost() {
+    for task in tasks() {
+        let (mut wrong_steps, mut lucky) = (0, 0);
+        for shown in task.demonstrations(0, 5000) {
+            let correct = task.grade(&shown.problem, &shown.response).is_correct();
+            match task.first_wrong_step(&shown.problem, &shown.response) {
+                None => assert!(correct, "{shown:?}"),
+                Some(_) => {
+                    wrong_steps += 1;
+                    lucky += usize::from(correct);
+                }
+            }
+        }
+        // A later error can undo the first with probability about 1/9.
+        assert!(
+            lucky * 8 < wrong_steps,
+            "{}: {lucky} of {wrong_steps}",
+            task.name()
+        );
+    }
+}
+
+#[test]
+fn verdicts_never_panic() {
+    for task in tasks() {
+        let problem = &task.held_out()[0];
+        let pieces = [
+            "0", "7", "b", "*", "+", "-", "=", "?", "é", " ", "a+5=", "+24", ":", "\u{0}",
+        ];
+        for index in 0..5000 {
+            let mut random = Random::keyed(0, 0, index);
+            let text: String = (0..random.below(20))
+                .map(|_| random.pick(&pieces))
+                .collect();
+            task.grade(problem, &text);
+            task.first_wrong_step(problem, &text);
+            let stranger = Problem {
+                prompt: text.clone(),
+                ..problem.clone()
+            };
+            task.solution(&stranger);
+            task.first_wrong_step(&stranger, &text);
+        }
+    }
+}
+
+#[test]
+fn the_tokenizer_has_a_token_per_character_and_loses_nothing() {
+    for task in tasks() {
+        let tokenizer = Tokenizer::from_bytes(task.world().tokenizer_json()).unwrap();
+        assert_eq!(tokenizer.token_to_id(BOS), Some(0));
+        assert_eq!(tokenizer.token_to_id(EOS), Some(1));
+        for shown in task.demonstrations(0, 500) {
+            let text = shown.problem.prompt + &shown.response;
+            let encoding = tokenizer.encode(text.as_str(), false).unwrap();
+            assert_eq!(encoding.len(), text.len());
+            assert_eq!(tokenizer.decode(encoding.get_ids(), true).unwrap(), text);
+            let with_specials = format!("{text}{EOS}");
+            let ids = tokenizer
+                .encode(with_specials.as_str(), true)
+                .unwrap()
+                .get_ids()
+                .to_vec();
+            assert_eq!(
+                (ids[0], ids[ids.len() - 1], ids.len()),
+                (0, 1, text.len() + 2)
+            );
+            assert_eq!(tokenizer.decode(&ids, true).unwrap(), text);
+        }
+        assert!(
+            tokenizer.encode("7 5", false).is_err(),
+            "an unknown character must be an error"
+        );
+    }
+}
+
+#[test]
+fn settings_and_names_are_checked() {
+    assert_eq!(
+        World::named("chains").unwrap_err().to_string(),
+        "there is no built-in task `chains`, expected one of: chain, walk"
+    );
+    let too_many = BuiltinTask::new(World::Walk(Walk::default()), 0, 5000)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        too_many.starts_with("the number of held-out problems is 5000, expected at most about 9"),
+        "{too_many}"
+    );
+}
