@@ -43,7 +43,7 @@ impl Step {
                 .collect()
         };
         Step {
-            logp: column(0.6, -1.5),
+            logp: column(2.5, -1.5),
             old_logp: column(0.3, -1.4),
             advantages: column(1.0, 0.2),
             values: column(0.5, 0.5),
@@ -72,7 +72,7 @@ impl Step {
             let batch = columns.slice(tokens.clone());
             let values = ValueBatch {
                 targets: &self.advantages,
-                old_values: &self.advantages,
+                old_values: &self.old_logp,
                 weights: &self.weights,
             }
             .slice(tokens.clone());
@@ -121,16 +121,27 @@ fn micro_batches_do_not_change_loss_gradient_or_statistics() {
             "every term is at work: {:?}",
             whole.0
         );
+        let (policy, value) = (whole.2, whole.3);
+        for clipped in [
+            policy.clipped_low,
+            policy.clipped_high,
+            policy.clipped_dual,
+            value.clipped,
+        ] {
+            assert!(clipped > 0, "every clip is at work: {policy:?} {value:?}");
+        }
         for responses in 1..6 {
             let split = step.gradients(responses);
             assert_same(split.0, whole.0);
             assert_eq!(split.1, whole.1, "gradients are equal to the last bit");
-            assert_eq!(split.2.clip_high_frac(), whole.2.clip_high_frac());
+            assert_eq!(split.2.clip_low_frac(), policy.clip_low_frac());
+            assert_eq!(split.2.clip_high_frac(), policy.clip_high_frac());
+            assert_eq!(split.2.clip_dual_frac(), policy.clip_dual_frac());
             assert_eq!(split.2.ratio.count(), 11);
             assert!(
-                (split.2.approx_kl_k3().unwrap() - whole.2.approx_kl_k3().unwrap()).abs() < 1e-12
+                (split.2.approx_kl_k3().unwrap() - policy.approx_kl_k3().unwrap()).abs() < 1e-12
             );
-            assert_eq!(split.3.clip_frac(), whole.3.clip_frac());
+            assert_eq!(split.3.clip_frac(), value.clip_frac());
         }
     }
 }
