@@ -111,7 +111,7 @@ impl World {
 
 /// Whether a problem is kept for evaluation, whatever the seed and the settings.
 fn is_held_out(prompt: &str) -> bool {
-    stable_hash(prompt) % HELD_OUT_SHARE == 0
+    stable_hash(prompt).is_multiple_of(HELD_OUT_SHARE)
 }
 
 /// A training problem with a solution as the demonstrator writes it, errors included.
