@@ -38,9 +38,9 @@ pub struct Walk {
 impl Default for Walk {
     fn default() -> Walk {
         Walk {
-            max_moves: 40,
-            aimed: 0.3,
-            move_right: 0.97,
+            max_moves: 32,
+            aimed: 0.1,
+            move_right: 0.95,
         }
     }
 }
@@ -245,11 +245,14 @@ mod tests {
             [apply(b'*', 96), apply(b'-', 1), apply(b'+', 96)],
             [95, 95, 0]
         );
-        let long = Walk {
+        let short = Walk {
             max_moves: 3,
             ..walk
         };
-        assert_eq!(long.grade("23>45:", "*46-43+44+45"), Verdict::graded(false));
+        assert_eq!(
+            short.grade("23>45:", "*46-43+44+45"),
+            Verdict::graded(false)
+        );
     }
 
     #[test]
