@@ -1,0 +1,405 @@
+//! Sixteen f32 lanes, the unit of all arithmetic here, on each instruction set.
+//!
+//! Every operation is one IEEE operation per lane (a fused multiply-add rounds once everywhere), so a kernel
+//! written over [`Lanes`] gives the same bits on every instruction set. What differs is speed and the register
+//! tile that a matrix product may hold.
+
+/// Lanes of a vector, and columns of a weight panel.
+pub const LANES: usize = 16;
+
+/// An instruction set that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// Plain Rust arrays; on AArch64 the compiler turns them into NEON, elsewhere this is the reference path.
+    Portable,
+    /// x86-64 with AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// x86-64 with AVX-512F.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Isa {
+    /// The fastest instruction set of this machine.
+    pub fn detect() -> Isa {
+        Isa::available().pop().unwrap_or(Isa::Portable)
+    }
+
+    /// Every instruction set that this machine can run, slowest first.
+    pub fn available() -> Vec<Isa> {
+        #[allow(unused_mut)]
+        let mut list = vec![Isa::Portable];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            list.push(Isa::Avx2);
+            if is_x86_feature_detected!("avx512f") {
+                list.push(Isa::Avx512);
+            }
+        }
+        list
+    }
+
+    /// A short name for reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => "avx2+fma",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => "avx512",
+        }
+    }
+}
+
+/// Sixteen f32 values and the operations that kernels need of them.
+pub(crate) trait Lanes: Copy {
+    /// Rows of the largest register tile of a matrix product.
+    const TILE_ROWS: usize;
+    /// Panels (of 16 columns) of the largest register tile.
+    const TILE_PANELS: usize;
+
+    fn splat(x: f32) -> Self;
+    /// # Safety
+    /// `p` must be readable for 16 values.
+    unsafe fn load(p: *const f32) -> Self;
+    /// # Safety
+    /// `p` must be writable for 16 values.
+    unsafe fn store(self, p: *mut f32);
+    fn add(self, o: Self) -> Self;
+    fn sub(self, o: Self) -> Self;
+    fn mul(self, o: Self) -> Self;
+    fn div(self, o: Self) -> Self;
+    fn sqrt(self) -> Self;
+    /// `self * b + c`, rounded once.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+    /// The larger of each pair; neither operand is NaN.
+    fn max(self, o: Self) -> Self;
+    /// The smaller of each pair; neither operand is NaN.
+    fn min(self, o: Self) -> Self;
+    /// `2^n` where each lane's bits hold the integer `n` in their low nine bits (see [`crate::math::exp`]).
+    fn pow2_of_low_bits(self) -> Self;
+    /// Asks for the cache line at `p`; any address is allowed.
+    fn prefetch(p: *const f32);
+
+    #[inline(always)]
+    fn zero() -> Self {
+        Self::splat(0.0)
+    }
+
+    #[inline(always)]
+    fn to_array(self) -> [f32; LANES] {
+        let mut out = [0.0; LANES];
+        // SAFETY: `out` holds 16 values.
+        unsafe { self.store(out.as_mut_ptr()) };
+        out
+    }
+
+    #[inline(always)]
+    fn from_array(a: &[f32; LANES]) -> Self {
+        // SAFETY: `a` holds 16 values.
+        unsafe { Self::load(a.as_ptr()) }
+    }
+
+    /// Loads the first values of `s` (at most 16); the rest are `fill`.
+    #[inline(always)]
+    fn load_part(s: &[f32], fill: f32) -> Self {
+        if s.len() >= LANES {
+            // SAFETY: just checked.
+            return unsafe { Self::load(s.as_ptr()) };
+        }
+        let mut a = [fill; LANES];
+        a[..s.len()].copy_from_slice(s);
+        Self::from_array(&a)
+    }
+
+    /// Stores the first `s.len()` lanes (at most 16).
+    #[inline(always)]
+    fn store_part(self, s: &mut [f32]) {
+        if s.len() >= LANES {
+            // SAFETY: just checked.
+            return unsafe { self.store(s.as_mut_ptr()) };
+        }
+        let a = self.to_array();
+        let n = s.len();
+        s.copy_from_slice(&a[..n]);
+    }
+
+    /// Sum of the lanes in the one fixed order: halves, quarters, eighths.
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        let mut a = self.to_array();
+        let mut half = LANES / 2;
+        while half > 0 {
+            for i in 0..half {
+                a[i] += a[i + half];
+            }
+            half /= 2;
+        }
+        a[0]
+    }
+
+    #[inline(always)]
+    fn max_lane(self) -> f32 {
+        self.to_array().into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+}
+
+/// The portable twin: what the other instruction sets are compared with.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct Portable([f32; LANES]);
+
+macro_rules! lanewise {
+    ($f:expr, $a:expr $(, $b:expr)*) => {{
+        let mut out = [0.0f32; LANES];
+        for i in 0..LANES {
+            out[i] = $f($a.0[i] $(, $b.0[i])*);
+        }
+        Portable(out)
+    }};
+}
+
+impl Lanes for Portable {
+    const TILE_ROWS: usize = 6;
+    const TILE_PANELS: usize = 1;
+
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        Portable([x; LANES])
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        Portable(unsafe { p.cast::<[f32; LANES]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        unsafe { p.cast::<[f32; LANES]>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        lanewise!(|a: f32, b: f32| a + b, self, o)
+    }
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        lanewise!(|a: f32, b: f32| a - b, self, o)
+    }
+    #[inline(always)]
+    fn mul(self, o: Self) -> Self {
+        lanewise!(|a: f32, b: f32| a * b, self, o)
+    }
+    #[inline(always)]
+    fn div(self, o: Self) -> Self {
+        lanewise!(|a: f32, b: f32| a / b, self, o)
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        lanewise!(|a: f32| a.sqrt(), self)
+    }
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        lanewise!(|a: f32, b: f32, c: f32| a.mul_add(b, c), self, b, c)
+    }
+    #[inline(always)]
+    fn max(self, o: Self) -> Self {
+        lanewise!(|a: f32, b: f32| if a > b { a } else { b }, self, o)
+    }
+    #[inline(always)]
+    fn min(self, o: Self) -> Self {
+        lanewise!(|a: f32, b: f32| if a < b { a } else { b }, self, o)
+    }
+    #[inline(always)]
+    fn pow2_of_low_bits(self) -> Self {
+        lanewise!(|a: f32| f32::from_bits((a.to_bits() << 23).wrapping_add(0x3f80_0000)), self)
+    }
+    #[inline(always)]
+    fn prefetch(_: *const f32) {}
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86 {
+    use super::{LANES, Lanes};
+    use core::arch::x86_64::*;
+
+    /// Two 256-bit halves. Only made where AVX2 and FMA were detected.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx2(__m256, __m256);
+
+    /// One 512-bit register. Only made where AVX-512F was detected.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx512(__m512);
+
+    macro_rules! both {
+        ($op:ident, $a:expr $(, $b:expr)*) => {
+            // SAFETY: values of this type exist only where the instruction set was detected.
+            unsafe { Avx2($op($a.0 $(, $b.0)*), $op($a.1 $(, $b.1)*)) }
+        };
+    }
+    macro_rules! one {
+        ($op:ident, $a:expr $(, $b:expr)*) => {
+            // SAFETY: values of this type exist only where the instruction set was detected.
+            unsafe { Avx512($op($a.0 $(, $b.0)*)) }
+        };
+    }
+
+    impl Lanes for Avx2 {
+        const TILE_ROWS: usize = 6;
+        const TILE_PANELS: usize = 1;
+
+        #[inline(always)]
+        fn splat(x: f32) -> Self {
+            unsafe {
+                let v = _mm256_set1_ps(x);
+                Avx2(v, v)
+            }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            unsafe { Avx2(_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(LANES / 2))) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            unsafe {
+                _mm256_storeu_ps(p, self.0);
+                _mm256_storeu_ps(p.add(LANES / 2), self.1);
+            }
+        }
+        #[inline(always)]
+        fn add(self, o: Self) -> Self {
+            both!(_mm256_add_ps, self, o)
+        }
+        #[inline(always)]
+        fn sub(self, o: Self) -> Self {
+            both!(_mm256_sub_ps, self, o)
+        }
+        #[inline(always)]
+        fn mul(self, o: Self) -> Self {
+            both!(_mm256_mul_ps, self, o)
+        }
+        #[inline(always)]
+        fn div(self, o: Self) -> Self {
+            both!(_mm256_div_ps, self, o)
+        }
+        #[inline(always)]
+        fn sqrt(self) -> Self {
+            both!(_mm256_sqrt_ps, self)
+        }
+        #[inline(always)]
+        fn mul_add(self, b: Self, c: Self) -> Self {
+            both!(_mm256_fmadd_ps, self, b, c)
+        }
+        #[inline(always)]
+        fn max(self, o: Self) -> Self {
+            both!(_mm256_max_ps, self, o)
+        }
+        #[inline(always)]
+        fn min(self, o: Self) -> Self {
+            both!(_mm256_min_ps, self, o)
+        }
+        #[inline(always)]
+        fn pow2_of_low_bits(self) -> Self {
+            unsafe {
+                let one = _mm256_set1_epi32(0x3f80_0000);
+                let f = |v| _mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32::<23>(_mm256_castps_si256(v)), one));
+                Avx2(f(self.0), f(self.1))
+            }
+        }
+        #[inline(always)]
+        fn prefetch(p: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+        }
+    }
+
+    impl Lanes for Avx512 {
+        const TILE_ROWS: usize = 12;
+        const TILE_PANELS: usize = 2;
+
+        #[inline(always)]
+        fn splat(x: f32) -> Self {
+            unsafe { Avx512(_mm512_set1_ps(x)) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            unsafe { Avx512(_mm512_loadu_ps(p)) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            unsafe { _mm512_storeu_ps(p, self.0) }
+        }
+        #[inline(always)]
+        fn add(self, o: Self) -> Self {
+            one!(_mm512_add_ps, self, o)
+        }
+        #[inline(always)]
+        fn sub(self, o: Self) -> Self {
+            one!(_mm512_sub_ps, self, o)
+        }
+        #[inline(always)]
+        fn mul(self, o: Self) -> Self {
+            one!(_mm512_mul_ps, self, o)
+        }
+        #[inline(always)]
+        fn div(self, o: Self) -> Self {
+            one!(_mm512_div_ps, self, o)
+        }
+        #[inline(always)]
+        fn sqrt(self) -> Self {
+            one!(_mm512_sqrt_ps, self)
+        }
+        #[inline(always)]
+        fn mul_add(self, b: Self, c: Self) -> Self {
+            one!(_mm512_fmadd_ps, self, b, c)
+        }
+        #[inline(always)]
+        fn max(self, o: Self) -> Self {
+            one!(_mm512_max_ps, self, o)
+        }
+        #[inline(always)]
+        fn min(self, o: Self) -> Self {
+            one!(_mm512_min_ps, self, o)
+        }
+        #[inline(always)]
+        fn pow2_of_low_bits(self) -> Self {
+            unsafe {
+                let one = _mm512_set1_epi32(0x3f80_0000);
+                let bits = _mm512_slli_epi32::<23>(_mm512_castps_si512(self.0));
+                Avx512(_mm512_castsi512_ps(_mm512_add_epi32(bits, one)))
+            }
+        }
+        #[inline(always)]
+        fn prefetch(p: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+        }
+    }
+}
+
+/// Defines `fn name(isa, args..)`, which runs `body::<L>(args..)` compiled for that instruction set.
+macro_rules! dispatch {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name(isa: $crate::lanes::Isa, $($arg: $ty),*) $(-> $ret)? {
+            use $crate::lanes::*;
+            use $body as body;
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $ty),*) $(-> $ret)? {
+                body::<x86::Avx2>($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            fn avx512($($arg: $ty),*) $(-> $ret)? {
+                body::<x86::Avx512>($($arg),*)
+            }
+            match isa {
+                Isa::Portable => body::<Portable>($($arg),*),
+                // SAFETY: an `Isa` other than portable comes from detection.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => unsafe { avx2($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => unsafe { avx512($($arg),*) },
+            }
+        }
+    };
+}
+pub(crate) use dispatch;

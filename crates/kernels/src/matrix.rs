@@ -1,0 +1,365 @@
+//! Products with weight matrices: forward, by the input, by the weight.
+//!
+//! A weight `[outputs, inputs]` is stored in panels `[outputs / 16][inputs][16]`, the form the register tile reads,
+//! zero-filled to whole panels. Parameters, gradients and optimizer moments all live in this form, so there is no
+//! second copy of the weights and nothing to repack after an update; only reading and writing files converts.
+
+use crate::Device;
+use crate::lanes::{LANES, Lanes, dispatch};
+use crate::shared::{Shared, in_ranges, with_scratch};
+use crate::tile::{Left, Out, Right, Start, product};
+use std::ops::Range;
+
+/// Number of values that a `[outputs, inputs]` weight takes in panels.
+pub fn panels_len(outputs: usize, inputs: usize) -> usize {
+    outputs.div_ceil(LANES) * LANES * inputs
+}
+
+/// Offset of element `(output, input)` in panels.
+pub fn panel_index(output: usize, input: usize, inputs: usize) -> usize {
+    (output / LANES * inputs + input) * LANES + output % LANES
+}
+
+/// Converts a row-major `[outputs, inputs]` matrix to panels.
+pub fn pack(matrix: &[f32], outputs: usize, inputs: usize, panels: &mut [f32]) {
+    assert_eq!(matrix.len(), outputs * inputs);
+    assert_eq!(panels.len(), panels_len(outputs, inputs));
+    panels.fill(0.0);
+    for (output, row) in matrix.chunks_exact(inputs.max(1)).enumerate() {
+        for (input, &x) in row.iter().enumerate() {
+            panels[panel_index(output, input, inputs)] = x;
+        }
+    }
+}
+
+/// Converts panels back to a row-major `[outputs, inputs]` matrix.
+pub fn unpack(panels: &[f32], outputs: usize, inputs: usize, matrix: &mut [f32]) {
+    assert_eq!(matrix.len(), outputs * inputs);
+    assert_eq!(panels.len(), panels_len(outputs, inputs));
+    for (output, row) in matrix.chunks_exact_mut(inputs.max(1)).enumerate() {
+        for (input, x) in row.iter_mut().enumerate() {
+            *x = panels[panel_index(output, input, inputs)];
+        }
+    }
+}
+
+/// A weight `[outputs, inputs]` in panels.
+#[derive(Clone, Copy)]
+pub struct Weight<'a> {
+    /// `panels_len(outputs, inputs)` values.
+    pub panels: &'a [f32],
+    /// Rows of the matrix: length of the result.
+    pub outputs: usize,
+    /// Columns of the matrix: length of the argument.
+    pub inputs: usize,
+}
+
+/// Whether a product overwrites its output or adds to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Write {
+    /// The output becomes the product.
+    Replace,
+    /// The chain of additions starts at what the output holds (a residual, a bias).
+    Accumulate,
+}
+
+impl From<Write> for Start {
+    fn from(write: Write) -> Start {
+        match write {
+            Write::Replace => Start::Zero,
+            Write::Accumulate => Start::Chain,
+        }
+    }
+}
+
+/// Rows whose left operand stays in the second-level cache while all panels pass by.
+fn block_rows(inputs: usize) -> usize {
+    (96 * 1024 / inputs.max(1)).clamp(24, 384) / 12 * 12
+}
+
+/// Splits `rows x panels` among threads: (rows per block, panels per chunk, an even number).
+fn grid(device: &Device, rows: usize, block: usize, panels: usize) -> (usize, usize) {
+    let threads = device.threads();
+    if threads == 1 {
+        return (block, panels.max(1));
+    }
+    let wanted = 4 * threads;
+    let blocks = rows.div_ceil(block);
+    let chunks = wanted.div_ceil(blocks).clamp(1, panels.div_ceil(2).max(1));
+    (block, panels.div_ceil(chunks).next_multiple_of(2))
+}
+
+/// `y[m][..] = x[m] * W^T` for several weights that share the input; their outputs lie side by side in `y`.
+///
+/// Shapes: `x` `[m, inputs]`, `y` `[m, sum of outputs]`. Every element is one chain of fused multiply-adds over the
+/// inputs in order, whatever `m`, the blocking and the threads.
+pub fn linear(device: &Device, x: &[f32], weights: &[Weight], y: &mut [f32], write: Write) {
+    let inputs = weights[0].inputs;
+    let width: usize = weights.iter().map(|w| w.outputs).sum();
+    let rows = y.len() / width;
+    assert_eq!(y.len(), rows * width);
+    assert_eq!(x.len(), rows * inputs);
+    let y = Shared::new(y);
+    let mut offset = 0;
+    let mut parts = Vec::with_capacity(weights.len());
+    for w in weights {
+        assert_eq!(w.inputs, inputs);
+        assert_eq!(w.panels.len(), panels_len(w.outputs, inputs));
+        parts.push((offset, *w));
+        offset += w.outputs;
+    }
+    let panels: usize = weights.iter().map(|w| w.outputs.div_ceil(LANES)).sum();
+    let (block, chunk) = grid(device, rows, block_rows(inputs), panels);
+    // Chunks of columns, none across two weights.
+    let mut pieces: Vec<(usize, Weight, Range<usize>)> = Vec::new();
+    for (offset, w) in parts {
+        for start in (0..w.outputs).step_by(chunk * LANES) {
+            pieces.push((offset, w, start..(start + chunk * LANES).min(w.outputs)));
+        }
+    }
+    let blocks = rows.div_ceil(block);
+    device.for_each(blocks * pieces.len(), &|task| {
+        let first = task / pieces.len() * block;
+        let (offset, w, columns) = &pieces[task % pieces.len()];
+        let block = block.min(rows - first);
+        forward(
+            device.isa(),
+            &x[first * inputs..(first + block) * inputs],
+            *w,
+            columns.clone(),
+            y,
+            first,
+            width,
+            *offset,
+            write,
+        );
+    });
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn forward_body<L: Lanes>(
+    x: &[f32],
+    w: Weight,
+    columns: Range<usize>,
+    y: Shared<f32>,
+    row: usize,
+    width: usize,
+    offset: usize,
+    write: Write,
+) {
+    let k = w.inputs;
+    let a = Left { ptr: x.as_ptr(), row_stride: k, k_stride: 1 };
+    let panel = LANES * k;
+    // SAFETY: the columns are whole panels of `w` (but for a narrow last one); tasks write disjoint blocks of `y`.
+    unsafe {
+        let b = Right {
+            ptr: w.panels.as_ptr().add(columns.start / LANES * panel),
+            panel_stride: panel,
+            k_stride: LANES,
+            prefetch: L::TILE_PANELS * panel,
+        };
+        let c = Out { ptr: y.ptr().add(row * width + offset + columns.start), panel_stride: LANES, row_stride: width };
+        product::<L>(x.len() / k, columns.len(), k, a, b, c, write.into());
+    }
+}
+dispatch! {
+    fn forward(x: &[f32], w: Weight<'_>, columns: Range<usize>, y: Shared<'_, f32>, row: usize, width: usize, offset: usize, write: Write) = crate::matrix::forward_body
+}
+
+/// Outputs that are transposed at a time in [`linear_dx`].
+const DX_BLOCK: usize = 256;
+
+/// `dx[m] = sum over weights of dy[m] * W`: the gradient of [`linear`] by its input.
+///
+/// Shapes: `dy` `[m, sum of outputs]`, `dx` `[m, inputs]`.
+pub fn linear_dx(device: &Device, dy: &[f32], weights: &[Weight], dx: &mut [f32], write: Write) {
+    let inputs = weights[0].inputs;
+    let width: usize = weights.iter().map(|w| w.outputs).sum();
+    let rows = dy.len() / width;
+    assert_eq!(dy.len(), rows * width);
+    assert_eq!(dx.len(), rows * inputs);
+    let dx = Shared::new(dx);
+    let (block, chunk) = grid(device, rows, 384, inputs.div_ceil(LANES));
+    let chunks = inputs.div_ceil(chunk * LANES);
+    device.for_each(rows.div_ceil(block) * chunks, &|task| {
+        let first = task / chunks * block;
+        let block = block.min(rows - first);
+        let columns = task % chunks * chunk * LANES..((task % chunks + 1) * chunk * LANES).min(inputs);
+        by_input(device.isa(), &dy[first * width..(first + block) * width], width, weights, columns, dx, first, write);
+    });
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn by_input_body<L: Lanes>(
+    dy: &[f32],
+    width: usize,
+    weights: &[Weight],
+    columns: Range<usize>,
+    dx: Shared<f32>,
+    row: usize,
+    write: Write,
+) {
+    let inputs = weights[0].inputs;
+    let rows = dy.len() / width;
+    with_scratch(2 * DX_BLOCK * LANES, |scratch| {
+        let mut start: Start = write.into();
+        let mut offset = 0;
+        for w in weights {
+            for first in (0..w.outputs).step_by(DX_BLOCK) {
+                let outputs = DX_BLOCK.min(w.outputs - first);
+                for column in columns.clone().step_by(2 * LANES) {
+                    let n = (columns.end - column).min(2 * LANES);
+                    for p in 0..n.div_ceil(LANES) {
+                        let panel = &mut scratch[p * DX_BLOCK * LANES..(p + 1) * DX_BLOCK * LANES];
+                        transpose_panel(*w, first..first + outputs, column + p * LANES, panel);
+                    }
+                    // SAFETY: `scratch` holds the panels just made; tasks write disjoint blocks of `dx`.
+                    unsafe {
+                        let a = Left { ptr: dy.as_ptr().add(offset + first), row_stride: width, k_stride: 1 };
+                        let b = Right {
+                            ptr: scratch.as_ptr(),
+                            panel_stride: DX_BLOCK * LANES,
+                            k_stride: LANES,
+                            prefetch: 0,
+                        };
+                        let c =
+                            Out { ptr: dx.ptr().add(row * inputs + column), panel_stride: LANES, row_stride: inputs };
+                        product::<L>(rows, n, outputs, a, b, c, start);
+                    }
+                }
+                start = Start::Chain;
+            }
+            offset += w.outputs;
+        }
+    });
+}
+dispatch! {
+    fn by_input(dy: &[f32], width: usize, weights: &[Weight<'_>], columns: Range<usize>, dx: Shared<'_, f32>, row: usize, write: Write) = crate::matrix::by_input_body
+}
+
+/// `panel[i][lane] = W[outputs.start + i][column + lane]`, zero beyond the inputs; `outputs.start` begins a panel.
+#[inline(always)]
+fn transpose_panel(w: Weight, outputs: Range<usize>, column: usize, panel: &mut [f32]) {
+    let valid = LANES.min(w.inputs - column);
+    for (block, output) in panel.chunks_exact_mut(LANES * LANES).zip(outputs.step_by(LANES)) {
+        let source = &w.panels[panel_index(output, column, w.inputs)..][..valid * LANES];
+        if valid < LANES {
+            block.fill(0.0);
+        }
+        for (lane, values) in source.chunks_exact(LANES).enumerate() {
+            for (i, &x) in values.iter().enumerate() {
+                block[i * LANES + lane] = x;
+            }
+        }
+    }
+}
+
+/// Rows summed in registers before they are added to a gradient: long sums then lose little to rounding.
+const DW_BLOCK: usize = 256;
+
+/// `dw += dy^T * x`: the gradient of [`linear`] by one weight, in panels.
+///
+/// Shapes: `x` `[m, inputs]`; `dy` `[m, width]`, of which this weight's columns start at `offset`.
+#[allow(clippy::too_many_arguments)]
+pub fn linear_dw(device: &Device, x: &[f32], dy: &[f32], width: usize, offset: usize, outputs: usize, dw: &mut [f32]) {
+    let rows = dy.len() / width;
+    let inputs = x.len() / rows.max(1);
+    assert_eq!(dy.len(), rows * width);
+    assert_eq!(x.len(), rows * inputs);
+    assert_eq!(dw.len(), panels_len(outputs, inputs));
+    let dw = Shared::new(dw);
+    let panels = outputs.div_ceil(LANES);
+    let pairs = panels.div_ceil(2);
+    // Threads share panels; where there are too few, also the inputs.
+    let slices =
+        if device.threads() == 1 { 1 } else { (4 * device.threads()).div_ceil(pairs).min(inputs.div_ceil(48)) };
+    let slice = inputs.div_ceil(slices);
+    device.for_each(pairs * slices, &|task| {
+        let panel = task / slices * 2;
+        let inputs_here = (task % slices * slice).min(inputs)..((task % slices + 1) * slice).min(inputs);
+        by_weight(device.isa(), x, inputs, inputs_here, dy, width, offset, outputs, panel, dw);
+    });
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn by_weight_body<L: Lanes>(
+    x: &[f32],
+    inputs: usize,
+    here: Range<usize>,
+    dy: &[f32],
+    width: usize,
+    offset: usize,
+    outputs: usize,
+    panel: usize,
+    dw: Shared<f32>,
+) {
+    let columns = panel * LANES..(panel * LANES + 2 * LANES).min(outputs);
+    let panels = columns.len().div_ceil(LANES);
+    with_scratch(2 * DW_BLOCK * LANES, |scratch| {
+        for (x, dy) in x.chunks(DW_BLOCK * inputs).zip(dy.chunks(DW_BLOCK * width)) {
+            let rows = dy.len() / width;
+            for p in 0..panels {
+                let first = columns.start + p * LANES;
+                let n = LANES.min(columns.end - first);
+                for (row, out) in dy.chunks_exact(width).zip(scratch[p * DW_BLOCK * LANES..].chunks_exact_mut(LANES)) {
+                    out[n..].fill(0.0);
+                    out[..n].copy_from_slice(&row[offset + first..offset + first + n]);
+                }
+            }
+            // SAFETY: `x` holds `rows` rows; the panels of `dw` are whole, and tasks write disjoint ones.
+            unsafe {
+                let a = Left { ptr: x.as_ptr().add(here.start), row_stride: 1, k_stride: inputs };
+                let b = Right { ptr: scratch.as_ptr(), panel_stride: DW_BLOCK * LANES, k_stride: LANES, prefetch: 0 };
+                let c = Out {
+                    ptr: dw.ptr().add((panel * inputs + here.start) * LANES),
+                    panel_stride: LANES * inputs,
+                    row_stride: LANES,
+                };
+                product::<L>(here.len(), panels * LANES, rows, a, b, c, Start::Add);
+            }
+        }
+    });
+}
+dispatch! {
+    fn by_weight(x: &[f32], inputs: usize, here: Range<usize>, dy: &[f32], width: usize, offset: usize, outputs: usize, panel: usize, dw: Shared<'_, f32>) = crate::matrix::by_weight_body
+}
+
+/// Sets every row of `y` `[m, width]` to the biases side by side: where [`linear`] then accumulates.
+pub fn fill_rows(device: &Device, biases: &[&[f32]], y: &mut [f32]) {
+    let bias = biases.concat();
+    let (width, work) = (bias.len(), y.len());
+    let y = Shared::new(y);
+    in_ranges(device, work / width, work, |rows| {
+        // SAFETY: ranges are disjoint.
+        let part = unsafe { y.part(rows.start * width..rows.end * width) };
+        part.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(&bias));
+    });
+}
+
+/// `sums[c] += sum over rows of y[row][offset + c]`, the gradient of a bias, in blocks as [`linear_dw`] does.
+///
+/// Shapes: `y` `[m, width]`, `sums` at most `[width - offset]`.
+pub fn add_column_sums(device: &Device, y: &[f32], width: usize, offset: usize, sums: &mut [f32]) {
+    let count = sums.len();
+    let sums = Shared::new(sums);
+    in_ranges(device, count, y.len(), |columns| {
+        // SAFETY: ranges are disjoint.
+        let sums = unsafe { sums.part(columns.clone()) };
+        let columns = offset + columns.start..offset + columns.end;
+        let mut partial = vec![0.0; sums.len()];
+        for block in y.chunks(DW_BLOCK * width) {
+            partial.fill(0.0);
+            for row in block.chunks_exact(width) {
+                for (s, x) in partial.iter_mut().zip(&row[columns.clone()]) {
+                    *s += x;
+                }
+            }
+            for (s, p) in sums.iter_mut().zip(&partial) {
+                *s += p;
+            }
+        }
+    });
+}

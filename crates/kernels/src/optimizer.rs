@@ -1,0 +1,91 @@
+//! Kernels over flat parameter buffers.
+
+use crate::Device;
+use crate::lanes::{LANES, Lanes, dispatch};
+use crate::shared::{Shared, in_ranges};
+
+/// Values whose squares are summed together; partial sums are then added in order.
+const BLOCK: usize = 4096;
+
+/// Sum of squares in f64, the same for any number of threads.
+pub fn sum_of_squares(device: &Device, x: &[f32]) -> f64 {
+    let mut partial = vec![0.0f64; x.len().div_ceil(BLOCK)];
+    let out = Shared::new(&mut partial);
+    in_ranges(device, x.len().div_ceil(BLOCK), x.len(), |blocks| {
+        for block in blocks {
+            let x = &x[block * BLOCK..((block + 1) * BLOCK).min(x.len())];
+            let mut lanes = [0.0f64; LANES];
+            for chunk in x.chunks(LANES) {
+                lanes.iter_mut().zip(chunk).for_each(|(l, &x)| *l += f64::from(x) * f64::from(x));
+            }
+            // SAFETY: one task per block.
+            let to = unsafe { out.part(block..block + 1) };
+            to[0] = lanes.iter().sum();
+        }
+    });
+    partial.iter().sum()
+}
+
+/// The numbers of one AdamW step (Loshchilov & Hutter 2019, algorithm 2).
+#[derive(Clone, Copy, Debug)]
+pub struct AdamWStep {
+    /// Step size.
+    pub learning_rate: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub eps: f32,
+    /// Decoupled weight decay: parameters shrink by `learning_rate * weight_decay`.
+    pub weight_decay: f32,
+    /// `1 - beta1^t`.
+    pub correction1: f32,
+    /// `1 - beta2^t`.
+    pub correction2: f32,
+    /// Factor on every gradient: global-norm clipping.
+    pub gradient_scale: f32,
+}
+
+/// One AdamW step over flat buffers of one length; `gradient` is zeroed on the way.
+pub fn adamw(
+    device: &Device,
+    step: &AdamWStep,
+    parameters: &mut [f32],
+    gradient: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+) {
+    let n = parameters.len();
+    assert!(gradient.len() == n && first.len() == n && second.len() == n);
+    let buffers = [parameters, gradient, first, second].map(Shared::new);
+    in_ranges(device, n.div_ceil(BLOCK), n, |blocks| {
+        let range = blocks.start * BLOCK..(blocks.end * BLOCK).min(n);
+        // SAFETY: ranges are disjoint.
+        let [p, g, m, v] = buffers.each_ref().map(|b| unsafe { b.part(range.clone()) });
+        adamw_range(device.isa(), step, p, g, m, v);
+    });
+}
+
+#[inline(always)]
+fn adamw_range_body<L: Lanes>(step: &AdamWStep, p: &mut [f32], g: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+    let keep = L::splat(1.0 - step.learning_rate * step.weight_decay);
+    let (beta1, beta2) = (L::splat(step.beta1), L::splat(step.beta2));
+    let (new1, new2) = (L::splat(1.0 - step.beta1), L::splat(1.0 - step.beta2));
+    let (scale, eps) = (L::splat(step.gradient_scale), L::splat(step.eps));
+    let size = L::splat(-step.learning_rate / step.correction1);
+    let root = L::splat(1.0 / step.correction2.sqrt());
+    let lines = p.chunks_mut(LANES).zip(g.chunks_mut(LANES)).zip(m.chunks_mut(LANES).zip(v.chunks_mut(LANES)));
+    for ((p, g), (m, v)) in lines {
+        let gradient = L::load_part(g, 0.0).mul(scale);
+        let first = L::load_part(m, 0.0).mul_add(beta1, gradient.mul(new1));
+        let second = L::load_part(v, 0.0).mul_add(beta2, gradient.mul(gradient).mul(new2));
+        let denominator = second.sqrt().mul_add(root, eps);
+        let decayed = L::load_part(p, 0.0).mul(keep);
+        first.div(denominator).mul_add(size, decayed).store_part(p);
+        first.store_part(m);
+        second.store_part(v);
+        L::zero().store_part(g);
+    }
+}
+dispatch! { fn adamw_range(step: &AdamWStep, p: &mut [f32], g: &mut [f32], m: &mut [f32], v: &mut [f32]) = crate::optimizer::adamw_range_body }

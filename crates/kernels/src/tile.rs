@@ -1,0 +1,160 @@
+//! The register tile: the one inner loop behind every matrix product and behind attention.
+
+use crate::lanes::{LANES, Lanes};
+
+/// What a tile's sums begin with and what becomes of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Begin at zero, overwrite `c`.
+    Zero,
+    /// Begin at `c`, overwrite it: one chain of additions over several calls.
+    Chain,
+    /// Begin at zero, add the finished sums to `c`: block-wise summation, more accurate over long reductions.
+    Add,
+}
+
+/// The left operand: element `(row, k)` lies at `ptr + row * row_stride + k * k_stride`.
+#[derive(Clone, Copy)]
+pub(crate) struct Left {
+    pub(crate) ptr: *const f32,
+    pub(crate) row_stride: usize,
+    pub(crate) k_stride: usize,
+}
+
+impl Left {
+    #[inline(always)]
+    pub(crate) unsafe fn down(self, rows: usize) -> Left {
+        Left { ptr: unsafe { self.ptr.add(rows * self.row_stride) }, ..self }
+    }
+}
+
+/// One or two panels of 16 columns: value `(k, lane)` of panel `p` at `ptr + p * panel_stride + k * k_stride + lane`.
+#[derive(Clone, Copy)]
+pub(crate) struct Right {
+    pub(crate) ptr: *const f32,
+    pub(crate) panel_stride: usize,
+    pub(crate) k_stride: usize,
+    /// Offset of what the next tiles will need, asked for while this one runs; 0 for nothing.
+    pub(crate) prefetch: usize,
+}
+
+/// The output: `(row, lane)` of panel `p` at `ptr + p * panel_stride + row * row_stride + lane`.
+#[derive(Clone, Copy)]
+pub(crate) struct Out {
+    pub(crate) ptr: *mut f32,
+    pub(crate) panel_stride: usize,
+    pub(crate) row_stride: usize,
+}
+
+/// `c[r][lane] = start + sum over k of a[r][k] * b[k][lane]`, k ascending, one fused multiply-add each, so that
+/// the result of a row does not depend on the rows and columns it is computed with.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // plain counters unroll into registers
+unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(k: usize, a: Left, b: Right, c: Out, start: Start) {
+    unsafe {
+        let mut acc = [[L::zero(); PANELS]; ROWS];
+        if start == Start::Chain {
+            for r in 0..ROWS {
+                for p in 0..PANELS {
+                    acc[r][p] = L::load(c.ptr.add(p * c.panel_stride + r * c.row_stride));
+                }
+            }
+        }
+        // Rows in threes, so that addresses need few registers: base, base + stride, base + 2 * stride.
+        let mut bases = [a.ptr; 4];
+        for g in 0..ROWS.div_ceil(3) {
+            bases[g] = a.ptr.add(3 * g * a.row_stride);
+        }
+        let mut bp = b.ptr;
+        for _ in 0..k {
+            let mut bv = [L::zero(); PANELS];
+            for p in 0..PANELS {
+                bv[p] = L::load(bp.add(p * b.panel_stride));
+                L::prefetch(bp.wrapping_add(p * b.panel_stride + b.prefetch));
+            }
+            for r in 0..ROWS {
+                let av = L::splat(*bases[r / 3].add((r % 3) * a.row_stride));
+                for p in 0..PANELS {
+                    acc[r][p] = av.mul_add(bv[p], acc[r][p]);
+                }
+            }
+            for g in 0..ROWS.div_ceil(3) {
+                bases[g] = bases[g].wrapping_add(a.k_stride);
+            }
+            bp = bp.wrapping_add(b.k_stride);
+        }
+        for r in 0..ROWS {
+            for p in 0..PANELS {
+                let out = c.ptr.add(p * c.panel_stride + r * c.row_stride);
+                let sum = if start == Start::Add { acc[r][p].add(L::load(out)) } else { acc[r][p] };
+                sum.store(out);
+            }
+        }
+    }
+}
+
+/// [`tile`] for a number of rows known at run time (at most `L::TILE_ROWS`).
+#[inline(always)]
+unsafe fn tile_of<L: Lanes, const PANELS: usize>(rows: usize, k: usize, a: Left, b: Right, c: Out, start: Start) {
+    macro_rules! arms {
+        ($($n:literal)*) => {
+            match rows {
+                $($n if $n <= L::TILE_ROWS => unsafe { tile::<L, $n, PANELS>(k, a, b, c, start) },)*
+                _ => unreachable!("a tile of {rows} rows"),
+            }
+        };
+    }
+    arms!(1 2 3 4 5 6 7 8 9 10 11 12)
+}
+
+/// `rows x columns` of output, `columns` counted from the first panel of `b`, for any number of both.
+///
+/// # Safety
+/// `a` holds `rows x k`, `b` whole panels (16 lanes each) for all columns, `c` exactly `rows x columns`.
+#[inline(always)]
+pub(crate) unsafe fn product<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Right, c: Out, start: Start) {
+    unsafe {
+        let tiles = rows.div_ceil(L::TILE_ROWS).max(1);
+        let height = rows.div_ceil(tiles); // even heights: 64 rows as 6 tiles of 11 and less, not 5 of 12 and one of 4
+        let mut column = 0;
+        while column < columns {
+            let panel = column / LANES;
+            let left = columns - column;
+            let two = L::TILE_PANELS == 2 && left >= 2 * LANES;
+            let mut b_here = Right { ptr: b.ptr.add(panel * b.panel_stride), ..b };
+            let c_here = Out { ptr: c.ptr.add(panel * c.panel_stride), ..c };
+            let mut row = 0;
+            while row < rows {
+                let height = height.min(rows - row);
+                let a_here = a.down(row);
+                let c_tile = Out { ptr: c_here.ptr.add(row * c.row_stride), ..c };
+                if two {
+                    tile_of::<L, 2>(height, k, a_here, b_here, c_tile, start);
+                } else if left >= LANES {
+                    tile_of::<L, 1>(height, k, a_here, b_here, c_tile, start);
+                } else {
+                    narrow::<L>(height, left, k, a_here, b_here, c_tile, start);
+                }
+                b_here.prefetch = 0;
+                row += height;
+            }
+            column += if two { 2 * LANES } else { LANES };
+        }
+    }
+}
+
+/// A tile whose panel has fewer than 16 valid columns: computed aside, the valid part copied.
+#[inline(always)]
+unsafe fn narrow<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Right, c: Out, start: Start) {
+    unsafe {
+        let mut aside = [[0.0f32; LANES]; 12];
+        for (r, row) in aside.iter_mut().enumerate().take(rows) {
+            std::ptr::copy_nonoverlapping(c.ptr.add(r * c.row_stride), row.as_mut_ptr(), columns);
+        }
+        let out = Out { ptr: aside.as_mut_ptr().cast(), panel_stride: 0, row_stride: LANES };
+        tile_of::<L, 1>(rows, k, a, b, out, start);
+        for (r, row) in aside.iter().enumerate().take(rows) {
+            std::ptr::copy_nonoverlapping(row.as_ptr(), c.ptr.add(r * c.row_stride), columns);
+        }
+    }
+}

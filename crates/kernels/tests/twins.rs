@@ -1,0 +1,494 @@
+//! Every kernel against a slow twin in f64, and against itself on other instruction sets, threads and batches.
+
+#![allow(clippy::needless_range_loop)] // twins are written by index, as the definitions are
+
+use vapo_kernels::*;
+
+/// Values in (-1, 1), the same on every machine.
+fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) as f32 / (1u64 << 24) as f32) * 2.0 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn devices() -> Vec<Device> {
+    let mut list: Vec<Device> = Isa::available().into_iter().map(|isa| Device::with_isa(1, isa)).collect();
+    list.push(Device::new(2));
+    list.push(Device::new(5));
+    list
+}
+
+/// Runs `f` on every device, demands equal bits, returns the result.
+fn on_all_devices(f: impl Fn(&Device) -> Vec<f32>) -> Vec<f32> {
+    let results: Vec<Vec<f32>> = devices().iter().map(&f).collect();
+    for (i, r) in results.iter().enumerate() {
+        let differing = r.iter().zip(&results[0]).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+        assert_eq!(differing, 0, "device {i} differs from the portable path");
+    }
+    results.into_iter().next_back().unwrap()
+}
+
+fn assert_close(got: &[f32], want: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), want.len());
+    for (i, (&g, &w)) in got.iter().zip(want).enumerate() {
+        assert!((f64::from(g) - w).abs() <= tolerance * (1.0 + w.abs()), "at {i}: got {g}, want {w}");
+    }
+}
+
+fn packed(matrix: &[f32], outputs: usize, inputs: usize) -> Buffer {
+    let mut panels = Buffer::zeros(panels_len(outputs, inputs));
+    pack(matrix, outputs, inputs, &mut panels);
+    panels
+}
+
+const SHAPES: [(usize, [usize; 2], usize); 5] =
+    [(1, [16, 32], 16), (7, [33, 5], 20), (29, [96, 48], 64), (64, [7, 1], 3), (300, [40, 24], 50)];
+
+#[test]
+fn packing_there_and_back() {
+    let m = noise(37 * 11, 1);
+    let mut back = vec![0.0; m.len()];
+    unpack(&packed(&m, 37, 11), 37, 11, &mut back);
+    assert_eq!(m, back);
+    assert_eq!(packed(&m, 37, 11)[panel_index(20, 4, 11)], m[20 * 11 + 4]);
+}
+
+#[test]
+fn linear_and_its_gradients() {
+    for (rows, outputs, inputs) in SHAPES {
+        let width = outputs[0] + outputs[1];
+        let x = noise(rows * inputs, 2);
+        let w = outputs.map(|o| noise(o * inputs, 3 + o as u64));
+        let panels = [packed(&w[0], outputs[0], inputs), packed(&w[1], outputs[1], inputs)];
+        let weights = [0, 1].map(|i| Weight { panels: &panels[i], outputs: outputs[i], inputs });
+        let all: Vec<&[f32]> = w.iter().flat_map(|w| w.chunks(inputs)).collect();
+        let start = noise(rows * width, 9);
+        let dy = noise(rows * width, 10);
+
+        let y = on_all_devices(|d| {
+            let mut y = start.clone();
+            linear(d, &x, &weights, &mut y, Write::Accumulate);
+            y
+        });
+        let mut want: Vec<f64> = start.iter().map(|&s| f64::from(s)).collect();
+        for r in 0..rows {
+            for o in 0..width {
+                want[r * width + o] +=
+                    (0..inputs).map(|i| f64::from(x[r * inputs + i]) * f64::from(all[o][i])).sum::<f64>();
+            }
+        }
+        assert_close(&y, &want, 1e-5);
+
+        // Any row alone has the bits it has in the batch.
+        for r in [0, rows / 2, rows - 1] {
+            let mut alone = start[r * width..(r + 1) * width].to_vec();
+            linear(&Device::new(1), &x[r * inputs..(r + 1) * inputs], &weights, &mut alone, Write::Accumulate);
+            assert_eq!(alone, &y[r * width..(r + 1) * width]);
+        }
+
+        let dx = on_all_devices(|d| {
+            let mut dx = vec![f32::NAN; rows * inputs];
+            linear_dx(d, &dy, &weights, &mut dx, Write::Replace);
+            dx
+        });
+        let mut want = vec![0.0; rows * inputs];
+        for r in 0..rows {
+            for i in 0..inputs {
+                want[r * inputs + i] = (0..width).map(|o| f64::from(dy[r * width + o]) * f64::from(all[o][i])).sum();
+            }
+        }
+        assert_close(&dx, &want, 1e-5);
+
+        for (which, offset) in [(0, 0), (1, outputs[0])] {
+            let before = noise(panels_len(outputs[which], inputs), 12);
+            let dw = on_all_devices(|d| {
+                let mut dw = before.clone();
+                linear_dw(d, &x, &dy, width, offset, outputs[which], &mut dw);
+                dw
+            });
+            let mut matrix = vec![0.0; outputs[which] * inputs];
+            let mut base = matrix.clone();
+            unpack(&dw, outputs[which], inputs, &mut matrix);
+            unpack(&before, outputs[which], inputs, &mut base);
+            let mut want = vec![0.0; matrix.len()];
+            for o in 0..outputs[which] {
+                for i in 0..inputs {
+                    let sum: f64 =
+                        (0..rows).map(|r| f64::from(dy[r * width + offset + o]) * f64::from(x[r * inputs + i])).sum();
+                    want[o * inputs + i] = f64::from(base[o * inputs + i]) + sum;
+                }
+            }
+            assert_close(&matrix, &want, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn bias_rows_and_column_sums() {
+    let bias = noise(21, 1);
+    let y = on_all_devices(|d| {
+        let mut y = vec![0.0; 21 * 300];
+        fill_rows(d, &[&bias[..4], &bias[4..]], &mut y);
+        y
+    });
+    assert!(y.chunks(21).all(|row| row == bias));
+    let dy = noise(21 * 300, 2);
+    let sums = on_all_devices(|d| {
+        let mut sums = bias[3..].to_vec();
+        add_column_sums(d, &dy, 21, 3, &mut sums);
+        sums
+    });
+    let want: Vec<f64> = (0..21)
+        .map(|c| f64::from(bias[c]) + dy.iter().skip(c).step_by(21).map(|&x| f64::from(x)).sum::<f64>())
+        .collect();
+    assert_close(&sums, &want, 1e-5);
+}
+
+fn norm64(x: &[f64], w: &[f64], eps: f64) -> Vec<f64> {
+    let rms = (x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64 + eps).sqrt();
+    x.iter().zip(w).map(|(x, w)| x / rms * w).collect()
+}
+
+#[test]
+fn rms_norm_and_its_gradients() {
+    for width in [8, 20, 64] {
+        let rows = 270;
+        let (x, w, dy) = (noise(rows * width, 1), noise(width, 2), noise(rows * width, 3));
+        let y = on_all_devices(|d| {
+            let mut y = vec![0.0; x.len()];
+            rms_norm(d, &x, &w, 1e-5, &mut y);
+            y
+        });
+        let f64s = |v: &[f32]| v.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+        let (x64, w64, dy64) = (f64s(&x), f64s(&w), f64s(&dy));
+        let want: Vec<f64> = x64.chunks(width).flat_map(|r| norm64(r, &w64, 1e-5)).collect();
+        assert_close(&y, &want, 1e-5);
+
+        let both = on_all_devices(|d| {
+            let (mut dx, mut dw) = (vec![0.5; x.len()], vec![0.25; width]);
+            rms_norm_backward(d, &x, &w, 1e-5, &dy, &mut dx, &mut dw);
+            dx.extend(dw);
+            dx
+        });
+        let loss = |x: &[f64], w: &[f64]| -> f64 {
+            x.chunks(width)
+                .zip(dy64.chunks(width))
+                .map(|(r, d)| norm64(r, w, 1e-5).iter().zip(d).map(|(y, d)| y * d).sum::<f64>())
+                .sum()
+        };
+        let h = 1e-5;
+        for i in [0, 3, width * rows - 1] {
+            let mut x2 = x64.clone();
+            x2[i] += h;
+            let up = loss(&x2, &w64);
+            x2[i] -= 2.0 * h;
+            let want = (up - loss(&x2, &w64)) / (2.0 * h) + 0.5;
+            assert!((f64::from(both[i]) - want).abs() < 1e-4, "dx[{i}]: {} {want}", both[i]);
+        }
+        for i in [0, width - 1] {
+            let mut w2 = w64.clone();
+            w2[i] += h;
+            let up = loss(&x64, &w2);
+            w2[i] -= 2.0 * h;
+            let want = (up - loss(&x64, &w2)) / (2.0 * h) + 0.25;
+            assert!((f64::from(both[x.len() + i]) - want).abs() < 1e-3, "dw[{i}]");
+        }
+    }
+}
+
+#[test]
+fn swiglu_and_its_gradient() {
+    let (rows, width) = (9, 20);
+    let (gu, dy) = (noise(rows * 2 * width, 1).iter().map(|x| 6.0 * x).collect::<Vec<f32>>(), noise(rows * width, 2));
+    let f = |g: f64, u: f64| g / (1.0 + (-g).exp()) * u;
+    let at = |r: usize, c: usize| (f64::from(gu[r * 2 * width + c]), f64::from(gu[r * 2 * width + width + c]));
+    let y = on_all_devices(|d| {
+        let mut y = vec![0.0; rows * width];
+        swiglu(d, &gu, width, &mut y);
+        y
+    });
+    let want: Vec<f64> = (0..rows * width).map(|i| at(i / width, i % width)).map(|(g, u)| f(g, u)).collect();
+    assert_close(&y, &want, 1e-6);
+    let both = on_all_devices(|d| {
+        let (mut gu, mut dy) = (gu.clone(), dy.clone());
+        swiglu_backward(d, &mut gu, width, &mut dy);
+        gu.extend(dy);
+        gu
+    });
+    assert_eq!(&both[2 * rows * width..], &y[..], "the output comes back");
+    let h = 1e-6;
+    for i in 0..rows * width {
+        let (r, c) = (i / width, i % width);
+        let (g, u) = at(r, c);
+        let d = f64::from(dy[i]);
+        let want = [(f(g + h, u) - f(g - h, u)) / (2.0 * h) * d, f(g, 1.0) * d];
+        let got = [both[r * 2 * width + c], both[r * 2 * width + width + c]];
+        assert_close(&got, &want, 1e-5);
+    }
+}
+
+#[test]
+fn rotation_keeps_lengths_and_turns_back() {
+    let rotary = Rotary::new(&[1.0, 0.5, 0.01], 40);
+    let (rows, heads, width) = (5, 2, 2 * 6 + 4);
+    let x = noise(rows * width, 1);
+    let positions = [0, 1, 7, 39, 2];
+    let turned = on_all_devices(|d| {
+        let mut x = x.clone();
+        rotate(d, &rotary, &positions, &mut x, heads, Turn::Forward);
+        x
+    });
+    let (c, s) = ((7.0f64 * 0.5).cos(), (7.0f64 * 0.5).sin());
+    let (a, b) = (f64::from(x[2 * width + 6 + 1]), f64::from(x[2 * width + 6 + 4]));
+    assert_close(&[turned[2 * width + 7], turned[2 * width + 10]], &[a * c - b * s, b * c + a * s], 1e-6);
+    assert_eq!(turned[12..16], x[12..16], "the rest of the row stays");
+    let mut back = turned;
+    rotate(&Device::new(1), &rotary, &positions, &mut back, heads, Turn::Back);
+    assert_close(&back, &x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>(), 1e-6);
+}
+
+#[test]
+fn embedding_and_its_gradient() {
+    let (vocab, width) = (19, 10);
+    let table = noise(vocab * width, 1);
+    let panels = packed(&table, vocab, width);
+    let tokens = [3, 18, 3, 0];
+    let x = on_all_devices(|d| {
+        let mut x = vec![0.0; 40];
+        embed(d, &panels, &tokens, &mut x);
+        x
+    });
+    assert_eq!(x[10..20], table[180..190]);
+    let grad = on_all_devices(|d| {
+        let mut g = vec![0.0; panels.len()];
+        embed_backward(d, &tokens, &x, &mut g);
+        g
+    });
+    let mut rows = vec![0.0; table.len()];
+    unpack(&grad, vocab, width, &mut rows);
+    assert_eq!(rows[30..40], table[30..40].iter().map(|x| 2.0 * x).collect::<Vec<_>>());
+    assert_eq!(rows[40..180], [0.0; 140]);
+}
+
+/// Attention by definition, in f64.
+fn naive_attention(shape: AttentionShape, qkv: &[f64], offsets: &[usize]) -> Vec<f64> {
+    let (w, d) = (shape.width(), shape.head_size);
+    let mut out = Vec::new();
+    for s in offsets.windows(2) {
+        for t in s[0]..s[1] {
+            for h in 0..shape.heads {
+                let kv = h / (shape.heads / shape.kv_heads);
+                let at = |row: usize, column: usize, i: usize| qkv[row * w + column * d + i];
+                let scores: Vec<f64> = (s[0]..=t)
+                    .map(|j| (0..d).map(|i| at(t, h, i) * at(j, shape.heads + kv, i)).sum::<f64>() / (d as f64).sqrt())
+                    .map(f64::exp)
+                    .collect();
+                let total: f64 = scores.iter().sum();
+                for i in 0..d {
+                    out.push(
+                        scores
+                            .iter()
+                            .zip(s[0]..)
+                            .map(|(p, j)| p / total * at(j, shape.heads + shape.kv_heads + kv, i))
+                            .sum(),
+                    );
+                }
+            }
+        }
+    }
+    out
+}
+
+const ATTENTION_SHAPES: [AttentionShape; 3] = [
+    AttentionShape { heads: 4, kv_heads: 2, head_size: 16 },
+    AttentionShape { heads: 3, kv_heads: 1, head_size: 6 },
+    AttentionShape { heads: 2, kv_heads: 2, head_size: 32 },
+];
+
+#[test]
+fn attention_and_its_gradient() {
+    let offsets = [0, 1, 18, 55];
+    for shape in ATTENTION_SHAPES {
+        let qkv: Vec<f32> = noise(55 * shape.width(), 4).iter().map(|x| 2.0 * x).collect();
+        let dout = noise(55 * shape.heads * shape.head_size, 5);
+        let f64s: Vec<f64> = qkv.iter().map(|&x| f64::from(x)).collect();
+        let out: Vec<f32> = on_all_devices(|d| {
+            let mut out = vec![0.0; dout.len()];
+            attention(d, shape, &qkv, &offsets, &mut out);
+            out
+        });
+        assert_close(&out, &naive_attention(shape, &f64s, &offsets), 1e-5);
+        let grad = on_all_devices(|d| {
+            let mut g = vec![f32::NAN; qkv.len()];
+            attention_backward(d, shape, &qkv, &offsets, &out, &dout, &mut g);
+            g
+        });
+        let loss = |x: &[f64]| {
+            naive_attention(shape, x, &offsets).iter().zip(&dout).map(|(o, &d)| o * f64::from(d)).sum::<f64>()
+        };
+        for i in (0..qkv.len()).step_by(37) {
+            let mut x = f64s.clone();
+            x[i] += 1e-5;
+            let up = loss(&x);
+            x[i] -= 2e-5;
+            let want = (up - loss(&x)) / 2e-5;
+            assert!((f64::from(grad[i]) - want).abs() < 2e-4, "{shape:?} at {i}: {} {want}", grad[i]);
+        }
+    }
+}
+
+#[test]
+fn decoding_has_the_bits_of_the_packed_pass() {
+    for shape in ATTENTION_SHAPES {
+        for prompt_tokens in [1, 15, 16, 37] {
+            let (w, new) = (shape.width(), 20);
+            let tokens = prompt_tokens + new;
+            // Three samples share the prompt; a fourth has another one.
+            let mut sequences: Vec<Vec<f32>> = (0..4).map(|s| noise(tokens * w, 20 + s)).collect();
+            for s in 1..3 {
+                let prompt = sequences[0][..prompt_tokens * w].to_vec();
+                sequences[s][..prompt_tokens * w].copy_from_slice(&prompt);
+            }
+            let prompt_of = |s: usize| {
+                let mut cache = KvCache::new(shape, 2, prompt_tokens);
+                for (i, row) in sequences[s].chunks(w).take(prompt_tokens).enumerate() {
+                    cache.put(1, i, row);
+                }
+                std::sync::Arc::new(cache)
+            };
+            let prompts = [prompt_of(0), prompt_of(3)];
+            let own = || KvCache::new(shape, 2, SampleCache::own_tokens(prompt_tokens, new));
+            let mut samples: Vec<SampleCache> = [0, 0, 0, 1]
+                .iter()
+                .map(|&p: &usize| SampleCache::new(prompts[p].clone(), prompt_tokens, own()))
+                .collect();
+            let heads = shape.heads * shape.head_size;
+            let packed: Vec<Vec<f32>> = sequences
+                .iter()
+                .map(|s| {
+                    let mut out = vec![0.0; tokens * heads];
+                    attention(&Device::new(1), shape, s, &[0, tokens], &mut out);
+                    out
+                })
+                .collect();
+            for t in prompt_tokens..tokens {
+                let rows: Vec<f32> = sequences.iter().flat_map(|s| s[t * w..(t + 1) * w].to_vec()).collect();
+                samples.iter_mut().zip(rows.chunks(w)).for_each(|(s, row)| s.put(1, row));
+                let out: Vec<f32> = on_all_devices(|d| {
+                    let mut out = vec![0.0; 4 * heads];
+                    decode_attention(d, shape, 1, &rows, &samples, &mut out);
+                    out
+                });
+                for (s, out) in out.as_slice().chunks(heads).enumerate() {
+                    assert_eq!(
+                        out,
+                        &packed[s][t * heads..(t + 1) * heads],
+                        "{shape:?} prompt {prompt_tokens} token {t} sample {s}"
+                    );
+                }
+                samples.iter_mut().for_each(SampleCache::advance);
+            }
+        }
+    }
+}
+
+#[test]
+fn log_probabilities_entropy_and_their_gradient() {
+    for (vocab, temperature) in [(5, 1.0), (50, 0.7), (64, 1.3)] {
+        let rows = 6;
+        let logits: Vec<f32> = noise(rows * vocab, 8).iter().map(|x| 4.0 * x).collect();
+        let targets: Vec<u32> = (0..rows).map(|r| (r * 7 % vocab) as u32).collect();
+        let (dlogp, dentropy) = (noise(rows, 1), noise(rows, 2));
+        let by_definition = |z: &[f64], target: usize| {
+            let e: Vec<f64> = z.iter().map(|z| (z / f64::from(temperature)).exp()).collect();
+            let total: f64 = e.iter().sum();
+            ((e[target] / total).ln(), -e.iter().map(|e| e / total * (e / total).ln()).sum::<f64>())
+        };
+        let mut stats = vec![RowStats::default(); rows];
+        let flat = on_all_devices(|d| {
+            let mut stats = vec![RowStats::default(); rows];
+            score_rows(d, &logits, vocab, temperature, &mut stats);
+            stats.iter().flat_map(|s| [s.log_sum, s.entropy]).collect()
+        });
+        score_rows(&Device::new(1), &logits, vocab, temperature, &mut stats);
+        let gradient = on_all_devices(|d| {
+            let mut g = logits.clone();
+            let rows: Vec<RowGradient> =
+                (0..rows).map(|r| RowGradient { target: targets[r], dlogp: dlogp[r], dentropy: dentropy[r] }).collect();
+            logit_gradients(d, &mut g, vocab, temperature, &stats, &rows);
+            g
+        });
+        for r in 0..rows {
+            let z: Vec<f64> = logits[r * vocab..(r + 1) * vocab].iter().map(|&z| f64::from(z)).collect();
+            let target = targets[r] as usize;
+            let (logp, entropy) = by_definition(&z, target);
+            assert!((f64::from(stats[r].logp(logits[r * vocab + target], temperature)) - logp).abs() < 1e-5);
+            assert!((f64::from(flat[2 * r + 1]) - entropy).abs() < 1e-5);
+            for v in 0..vocab {
+                let loss = |z: &[f64]| {
+                    let (l, e) = by_definition(z, target);
+                    f64::from(dlogp[r]) * l + f64::from(dentropy[r]) * e
+                };
+                let mut z2 = z.clone();
+                z2[v] += 1e-5;
+                let up = loss(&z2);
+                z2[v] -= 2e-5;
+                let want = (up - loss(&z2)) / 2e-5;
+                assert!((f64::from(gradient[r * vocab + v]) - want).abs() < 1e-5, "row {r} token {v}");
+            }
+        }
+    }
+}
+
+#[test]
+fn scalar_head_and_its_gradient() {
+    let (x, w, dv) = (noise(30 * 20, 1), noise(20, 2), noise(30, 3));
+    let v = on_all_devices(|d| {
+        let mut v = vec![0.0; 30];
+        scalar_head(d, &x, &w, 0.5, &mut v);
+        v
+    });
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    assert_close(&v, &x.chunks(20).map(|x| dot(x, &w) + 0.5).collect::<Vec<_>>(), 1e-6);
+    let (mut dx, mut dw, mut db) = (vec![0.0; x.len()], vec![1.0; 20], 2.0);
+    scalar_head_backward(&x, &w, &dv, &mut dx, &mut dw, &mut db);
+    assert_eq!(dx[25], dv[1] * w[5]);
+    let column: Vec<f32> = x.iter().skip(4).step_by(20).copied().collect();
+    assert_close(&[dw[4], db], &[1.0 + dot(&column, &dv), 2.0 + dv.iter().map(|&d| f64::from(d)).sum::<f64>()], 1e-6);
+}
+
+#[test]
+fn adamw_and_norm_by_definition() {
+    let n = 5000;
+    let step = AdamWStep {
+        learning_rate: 0.1,
+        beta1: 0.9,
+        beta2: 0.99,
+        eps: 1e-8,
+        weight_decay: 0.01,
+        correction1: 0.19,
+        correction2: 0.02,
+        gradient_scale: 0.5,
+    };
+    let (p, g, m) = (noise(n, 1), noise(n, 2), noise(n, 3));
+    let v: Vec<f32> = noise(n, 4).iter().map(|x| x.abs()).collect();
+    let all = on_all_devices(|d| {
+        let (mut p, mut g, mut m, mut v) = (p.clone(), g.clone(), m.clone(), v.clone());
+        adamw(d, &step, &mut p, &mut g, &mut m, &mut v);
+        assert!(g.iter().all(|&g| g == 0.0));
+        [p, m, v].concat()
+    });
+    let x = |s: &[f32], i: usize| f64::from(s[i]);
+    for i in 0..n {
+        let grad = 0.5 * x(&g, i);
+        let (m, v) = (0.9 * x(&m, i) + 0.1 * grad, 0.99 * x(&v, i) + 0.01 * grad * grad);
+        let p = x(&p, i) * (1.0 - 0.001) - 0.1 * (m / 0.19) / ((v / 0.02).sqrt() + 1e-8);
+        assert_close(&[all[i], all[n + i], all[2 * n + i]], &[p, m, v], 1e-5);
+    }
+    let norm = sum_of_squares(&Device::new(1), &g);
+    assert!((norm - g.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>()).abs() < 1e-9);
+    assert_eq!(norm, sum_of_squares(&Device::new(3), &g));
+}
