@@ -48,10 +48,7 @@ impl World {
         match name {
             chain::NAME => Ok(World::Chain(Chain::default())),
             walk::NAME => Ok(World::Walk(Walk::default())),
-            _ => Err(Error::UnknownTask {
-                name: name.to_owned(),
-                known: World::NAMES.join(", "),
-            }),
+            _ => Err(Error::UnknownTask { name: name.to_owned(), known: World::NAMES.join(", ") }),
         }
     }
 
@@ -97,13 +94,7 @@ impl World {
             let (prompt, answer) = self.draw(random);
             if is_held_out(&prompt) == held_out {
                 let data_source = self.name().to_owned();
-                return Problem {
-                    index,
-                    prompt,
-                    answer,
-                    data_source,
-                    extra: Default::default(),
-                };
+                return Problem { index, prompt, answer, data_source, extra: Default::default() };
             }
         }
     }
@@ -162,17 +153,9 @@ impl BuiltinTask {
         if problems.len() < held_out {
             let expected = format!("at most about {} for `{}`", problems.len(), world.name());
             let found = held_out.to_string();
-            return Err(Error::Setting {
-                setting: "the number of held-out problems",
-                expected,
-                found,
-            });
+            return Err(Error::Setting { setting: "the number of held-out problems", expected, found });
         }
-        Ok(BuiltinTask {
-            world,
-            seed,
-            held_out: problems,
-        })
+        Ok(BuiltinTask { world, seed, held_out: problems })
     }
 
     /// The world with its settings.
@@ -190,10 +173,7 @@ impl BuiltinTask {
                 World::Walk(walk) => walk.demonstrate(&problem.prompt, &mut random),
             };
             // Every prompt that a world draws is one that it reads.
-            Demonstration {
-                problem,
-                response: response.unwrap_or_default(),
-            }
+            Demonstration { problem, response: response.unwrap_or_default() }
         };
         (start..).take(count).map(make).collect()
     }
@@ -246,11 +226,7 @@ fn check_probability(setting: &'static str, value: f64) -> Result<(), Error> {
     if (0.0..=1.0).contains(&value) {
         return Ok(());
     }
-    Err(Error::Setting {
-        setting,
-        expected: "a probability".to_owned(),
-        found: value.to_string(),
-    })
+    Err(Error::Setting { setting, expected: "a probability".to_owned(), found: value.to_string() })
 }
 
 #[cfg(test)]

@@ -20,18 +20,10 @@ impl DataTask {
     ///
     /// # Errors
     /// [`Error::Setting`] for a verifier with bad settings, or if no training problems are left.
-    pub fn new(
-        train: Dataset,
-        held_out: Option<Dataset>,
-        verifier: Verifier,
-        seed: u64,
-    ) -> Result<DataTask, Error> {
+    pub fn new(train: Dataset, held_out: Option<Dataset>, verifier: Verifier, seed: u64) -> Result<DataTask, Error> {
         verifier.validate()?;
         let held_out = held_out.map_or_else(Vec::new, |set| set.problems);
-        let kept: BTreeSet<&str> = held_out
-            .iter()
-            .map(|problem| problem.prompt.as_str())
-            .collect();
+        let kept: BTreeSet<&str> = held_out.iter().map(|problem| problem.prompt.as_str()).collect();
         let read = train.problems.len();
         let mut train = train.problems;
         train.retain(|problem| !kept.contains(problem.prompt.as_str()));
@@ -43,13 +35,7 @@ impl DataTask {
             });
         }
         let sampler = Sampler::new(seed, train.len());
-        Ok(DataTask {
-            leaked: read - train.len(),
-            train,
-            held_out,
-            verifier,
-            sampler,
-        })
+        Ok(DataTask { leaked: read - train.len(), train, held_out, verifier, sampler })
     }
 
     /// Training problems, in the order of the file; the order of training is [`Task::train_problems`].
@@ -70,9 +56,7 @@ impl Task for DataTask {
 
     fn train_problems(&self, start: u64, count: usize) -> Vec<Problem> {
         let rows = self.sampler.rows(start, count);
-        rows.into_iter()
-            .map(|row| self.train[row].clone())
-            .collect()
+        rows.into_iter().map(|row| self.train[row].clone()).collect()
     }
 
     fn held_out(&self) -> &[Problem] {
@@ -97,26 +81,16 @@ mod tests {
             extra: Default::default(),
         };
         let problems: Vec<Problem> = names.iter().enumerate().map(problem).collect();
-        Dataset {
-            rows: problems.len(),
-            problems,
-            duplicates: 0,
-            conflicting_duplicates: 0,
-        }
+        Dataset { rows: problems.len(), problems, duplicates: 0, conflicting_duplicates: 0 }
     }
 
     const EXACT: Verifier = Verifier::Exact { marker: None };
 
     #[test]
     fn never_trains_on_what_it_evaluates_on() {
-        let task =
-            DataTask::new(set(&["a", "b", "c", "d"]), Some(set(&["c", "x"])), EXACT, 1).unwrap();
+        let task = DataTask::new(set(&["a", "b", "c", "d"]), Some(set(&["c", "x"])), EXACT, 1).unwrap();
         assert_eq!(task.leaked(), 1);
-        let mut drawn: Vec<String> = task
-            .train_problems(0, 3)
-            .into_iter()
-            .map(|p| p.prompt)
-            .collect();
+        let mut drawn: Vec<String> = task.train_problems(0, 3).into_iter().map(|p| p.prompt).collect();
         drawn.sort();
         assert_eq!(drawn, ["a", "b", "d"]);
         assert_eq!(task.held_out().len(), 2);
@@ -132,10 +106,7 @@ mod tests {
         let task = DataTask::new(set(&["a", "b", "c"]), None, EXACT, 7).unwrap();
         let all = task.train_problems(0, 12);
         assert_eq!(task.train_problems(5, 4), all[5..9]);
-        assert!(
-            task.grade(&all[0], &format!("{}!", all[0].prompt))
-                .is_correct()
-        );
+        assert!(task.grade(&all[0], &format!("{}!", all[0].prompt)).is_correct());
         assert!(!task.grade(&all[0], "?!").is_correct());
     }
 }

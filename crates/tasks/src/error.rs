@@ -32,9 +32,7 @@ pub enum Error {
         rows: usize,
     },
     /// The prompt template has no place for the problem.
-    #[error(
-        "the prompt template {template:?} has no `{{problem}}`, the place where the problem's text goes"
-    )]
+    #[error("the prompt template {template:?} has no `{{problem}}`, the place where the problem's text goes")]
     Template {
         /// The template as given.
         template: String,

@@ -51,17 +51,12 @@ impl Verdict {
 
     /// An unreadable answer with score 0.
     pub fn malformed(reason: impl Into<String>) -> Verdict {
-        Verdict::Malformed {
-            score: 0.0,
-            reason: reason.into(),
-        }
+        Verdict::Malformed { score: 0.0, reason: reason.into() }
     }
 
     /// A verifier that could not decide.
     pub fn failed(reason: impl Into<String>) -> Verdict {
-        Verdict::Failed {
-            reason: reason.into(),
-        }
+        Verdict::Failed { reason: reason.into() }
     }
 
     /// The reward; none if the verifier failed.

@@ -76,9 +76,9 @@ impl Random {
 
 /// Hashes a text to 64 well-mixed bits (FNV-1a, then the finaliser of SplitMix64); never changes between versions.
 pub(crate) fn stable_hash(text: &str) -> u64 {
-    mix(text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
-    }))
+    mix(text
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)))
 }
 
 fn mix(mut z: u64) -> u64 {
@@ -95,13 +95,8 @@ mod tests {
     fn agrees_with_the_published_sequence() {
         // Rosetta Code, "Pseudo-random numbers/Splitmix64", seed 1234567.
         let mut random = Random::new(1234567);
-        let published = [
-            6457827717110365317,
-            3203168211198807973,
-            9817491932198370423,
-            4593380528125082431,
-            16408922859458223821,
-        ];
+        let published =
+            [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821];
         assert_eq!(published.map(|_| random.next_u64()), published);
     }
 
@@ -124,10 +119,7 @@ mod tests {
             counts[random.below(7) as usize] += 1;
         }
         // Binomial with mean 10,000 and standard deviation 93.
-        assert!(
-            counts.iter().all(|&n| n.abs_diff(10_000) < 400),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|&n| n.abs_diff(10_000) < 400), "{counts:?}");
         // A bound just above half the range rejects almost half of the draws.
         let bound = (1 << 63) + 1;
         assert!((0..1000).all(|_| random.below(bound) < bound));
@@ -157,9 +149,6 @@ mod tests {
             *counts.entry(items).or_insert(0u32) += 1;
         }
         assert_eq!(counts.len(), 6);
-        assert!(
-            counts.values().all(|&n| n.abs_diff(1000) < 150),
-            "{counts:?}"
-        );
+        assert!(counts.values().all(|&n| n.abs_diff(1000) < 150), "{counts:?}");
     }
 }

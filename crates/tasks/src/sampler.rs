@@ -56,9 +56,7 @@ mod tests {
         let sampler = Sampler::new(3, 10);
         for count in [1, 3, 4, 7, 10, 25] {
             let steps = 100 / count as u64 + 1;
-            let mut drawn: Vec<usize> = (0..steps)
-                .flat_map(|step| sampler.rows(step * count as u64, count))
-                .collect();
+            let mut drawn: Vec<usize> = (0..steps).flat_map(|step| sampler.rows(step * count as u64, count)).collect();
             drawn.truncate(100);
             assert_eq!(drawn, sampler.rows(0, 100), "{count} prompts a step");
             for epoch in drawn.chunks(10) {

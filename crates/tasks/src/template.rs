@@ -38,9 +38,7 @@ impl PromptTemplate {
 impl Default for PromptTemplate {
     /// The problem alone.
     fn default() -> PromptTemplate {
-        PromptTemplate {
-            template: PLACEHOLDER.to_owned(),
-        }
+        PromptTemplate { template: PLACEHOLDER.to_owned() }
     }
 }
 
@@ -51,19 +49,14 @@ mod tests {
     #[test]
     fn a_problem_may_hold_the_placeholder() {
         let template = PromptTemplate::new("<{problem}> and <{problem}>").unwrap();
-        assert_eq!(
-            template.render("{problem}!"),
-            "<{problem}!> and <{problem}!>"
-        );
+        assert_eq!(template.render("{problem}!"), "<{problem}!> and <{problem}!>");
         assert_eq!(PromptTemplate::default().render("x"), "x");
     }
 
     #[test]
     fn a_template_needs_the_placeholder() {
         assert_eq!(
-            PromptTemplate::new("Q: {question}\nA:")
-                .unwrap_err()
-                .to_string(),
+            PromptTemplate::new("Q: {question}\nA:").unwrap_err().to_string(),
             "the prompt template \"Q: {question}\\nA:\" has no `{problem}`, the place where the problem's text goes"
         );
     }

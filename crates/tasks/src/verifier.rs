@@ -37,21 +37,13 @@ impl Verifier {
         let (Verifier::Exact { marker } | Verifier::Numeric { marker, .. }) = self;
         if let Some(marker) = marker.as_deref().filter(|marker| marker.trim().is_empty()) {
             let expected = "a text that is not blank".to_owned();
-            return Err(Error::Setting {
-                setting: "marker",
-                expected,
-                found: format!("{marker:?}"),
-            });
+            return Err(Error::Setting { setting: "marker", expected, found: format!("{marker:?}") });
         }
         if let Verifier::Numeric { tolerance, .. } = self
             && exact_tolerance(*tolerance).is_none()
         {
             let expected = "0 or a positive number".to_owned();
-            return Err(Error::Setting {
-                setting: "tolerance",
-                expected,
-                found: tolerance.to_string(),
-            });
+            return Err(Error::Setting { setting: "tolerance", expected, found: tolerance.to_string() });
         }
         Ok(())
     }
@@ -101,11 +93,7 @@ fn grade_numeric(marker: Option<&str>, tolerance: f64, answer: &str, response: &
         Err(malformed) => return malformed,
     };
     let mut found = literals(text);
-    let literal = if marker.is_some() {
-        found.next()
-    } else {
-        found.last()
-    };
+    let literal = if marker.is_some() { found.next() } else { found.last() };
     match literal.map(|literal| literal.value()) {
         None => Verdict::malformed("no number"),
         Some(Err(reason)) => Verdict::malformed(reason),
@@ -118,9 +106,7 @@ fn after_marker<'a>(marker: Option<&str>, response: &'a str) -> Result<&'a str, 
     let Some(marker) = marker else {
         return Ok(response);
     };
-    let (_, after) = response
-        .rsplit_once(marker)
-        .ok_or_else(|| Verdict::malformed(format!("no marker {marker:?}")))?;
+    let (_, after) = response.rsplit_once(marker).ok_or_else(|| Verdict::malformed(format!("no marker {marker:?}")))?;
     Ok(after)
 }
 
@@ -128,9 +114,7 @@ fn after_marker<'a>(marker: Option<&str>, response: &'a str) -> Result<&'a str, 
 fn reference(answer: &str) -> Result<Rational, String> {
     let mut found = literals(answer);
     match (found.next(), found.next()) {
-        (Some(literal), None) => literal
-            .value()
-            .map_err(|reason| format!("which holds {reason}")),
+        (Some(literal), None) => literal.value().map_err(|reason| format!("which holds {reason}")),
         _ => Err("expected a single number".to_owned()),
     }
 }
@@ -159,29 +143,18 @@ mod tests {
     }
 
     fn exact(marker: Option<&str>) -> Verifier {
-        Verifier::Exact {
-            marker: marker.map(str::to_owned),
-        }
+        Verifier::Exact { marker: marker.map(str::to_owned) }
     }
 
     fn numeric(marker: Option<&str>, tolerance: f64) -> Verifier {
-        Verifier::Numeric {
-            marker: marker.map(str::to_owned),
-            tolerance,
-        }
+        Verifier::Numeric { marker: marker.map(str::to_owned), tolerance }
     }
 
     /// 1 right, 0 wrong, m malformed, f failed.
     fn verdict(verifier: &Verifier, answer: &str, response: &str) -> char {
         match verifier.grade(&problem(answer), response) {
-            Verdict::Graded {
-                score: 1.0,
-                correct: true,
-            } => '1',
-            Verdict::Graded {
-                score: 0.0,
-                correct: false,
-            } => '0',
+            Verdict::Graded { score: 1.0, correct: true } => '1',
+            Verdict::Graded { score: 0.0, correct: false } => '0',
             Verdict::Malformed { score: 0.0, .. } => 'm',
             Verdict::Failed { .. } => 'f',
             other => panic!("score and flag disagree: {other:?}"),
@@ -201,11 +174,7 @@ mod tests {
             (Some("A:"), "Paris", "Paris", 'm'),
             (Some("A:"), "Paris", "Paris A:", 'm'),
         ] {
-            assert_eq!(
-                verdict(&exact(marker), answer, response),
-                expected,
-                "{response}"
-            );
+            assert_eq!(verdict(&exact(marker), answer, response), expected, "{response}");
         }
     }
 
@@ -227,11 +196,7 @@ mod tests {
             (Some("####"), "5", "so 5", 'm'),
             (Some("####"), "5", "5 ####", 'm'),
         ] {
-            assert_eq!(
-                verdict(&numeric(marker, 0.0), answer, response),
-                expected,
-                "{response}"
-            );
+            assert_eq!(verdict(&numeric(marker, 0.0), answer, response), expected, "{response}");
         }
         assert_eq!(verdict(&numeric(None, 0.1), "1", "1.1"), '1');
         assert_eq!(verdict(&numeric(None, 0.1), "1", "1.1000001"), '0');
@@ -241,32 +206,20 @@ mod tests {
     #[test]
     fn never_panics_and_never_fails_on_arbitrary_text() {
         let pieces = [
-            "0", "1", "9", "23", "456", ",", ".", "/", "-", "\u{2212}", "$", "\\", "e", "E", "+",
-            "%", " ", "\n", "A:", "####", "x", "_", "^", "(", ")", "é", "答", "\u{a0}", "\u{202f}",
-            "\u{0}", "🙂", "١",
+            "0", "1", "9", "23", "456", ",", ".", "/", "-", "\u{2212}", "$", "\\", "e", "E", "+", "%", " ", "\n", "A:",
+            "####", "x", "_", "^", "(", ")", "é", "答", "\u{a0}", "\u{202f}", "\u{0}", "🙂", "١",
         ];
-        let verifiers = [
-            exact(None),
-            exact(Some("A:")),
-            numeric(None, 0.0),
-            numeric(Some("####"), 0.5),
-        ];
+        let verifiers = [exact(None), exact(Some("A:")), numeric(None, 0.0), numeric(Some("####"), 0.5)];
         for index in 0..20_000 {
             let mut random = Random::keyed(0, 0, index);
-            let text: String = (0..random.below(24))
-                .map(|_| random.pick(&pieces))
-                .collect();
+            let text: String = (0..random.below(24)).map(|_| random.pick(&pieces)).collect();
             for verifier in &verifiers {
                 assert_ne!(verdict(verifier, "23", &text), 'f', "{text:?}");
             }
             // A usable reference answer is right when it is given back.
             for verifier in [&verifiers[0], &verifiers[2]] {
                 if verifier.check_answer(&text).is_ok() {
-                    assert_eq!(
-                        verdict(verifier, &text, &format!(" {text}")),
-                        '1',
-                        "{text:?}"
-                    );
+                    assert_eq!(verdict(verifier, &text, &format!(" {text}")), '1', "{text:?}");
                 }
             }
         }
@@ -276,16 +229,9 @@ mod tests {
     fn settings_are_checked() {
         assert!(numeric(Some("A:"), 0.01).validate().is_ok());
         let message = |verifier: Verifier| verifier.validate().unwrap_err().to_string();
-        assert_eq!(
-            message(numeric(None, -1.0)),
-            "tolerance is -1, expected 0 or a positive number"
-        );
-        assert_eq!(
-            message(exact(Some(" "))),
-            "marker is \" \", expected a text that is not blank"
-        );
-        let parsed: Verifier =
-            serde_json::from_str(r#"{"kind": "numeric", "marker": "A:"}"#).unwrap();
+        assert_eq!(message(numeric(None, -1.0)), "tolerance is -1, expected 0 or a positive number");
+        assert_eq!(message(exact(Some(" "))), "marker is \" \", expected a text that is not blank");
+        let parsed: Verifier = serde_json::from_str(r#"{"kind": "numeric", "marker": "A:"}"#).unwrap();
         assert_eq!(parsed, numeric(Some("A:"), 0.0));
         assert!(serde_json::from_str::<Verifier>(r#"{"kind": "exact", "markr": "A:"}"#).is_err());
     }

@@ -9,7 +9,8 @@
 //! result depends on stands right before it, and the result is the next step's value. The label says which operation
 //! of the prompt comes next: operator, operand and next label are found by looking at what follows that label in the
 //! prompt, without counting. `?` takes the result before it back; the value is written again and the step is redone.
-//! A model that writes `?` must tell right results from wrong ones, which is what a critic needs.
+//! The demonstrator does so only if asked: a network of 0.1 M parameters learns the steps from 1.5 M tokens, but after
+//! 2.3 M tokens it still writes `?` as often after right results as after wrong ones.
 //!
 //! Operands of `*` have an inverse modulo 10 (3, 7, 9) and `+` always does, so a wrong step is never undone by a
 //! right one: at the first wrong result that is kept, the answer is lost (a second error may restore it by luck).
@@ -58,10 +59,10 @@ impl Default for Chain {
             min_operations: 4,
             max_operations: 12,
             sum_right: 0.95,
-            product_right: 0.4,
-            product_as_sum: 0.45,
-            doubt_wrong: 0.5,
-            doubt_right: 0.05,
+            product_right: 0.5,
+            product_as_sum: 0.4,
+            doubt_wrong: 0.0,
+            doubt_right: 0.0,
         }
     }
 }
@@ -92,11 +93,7 @@ impl Operation {
             Operator::Add => '+',
             Operator::Multiply => '*',
         };
-        format!(
-            "{}{operator}{}",
-            char::from(b'a' + index as u8),
-            self.operand
-        )
+        format!("{}{operator}{}", char::from(b'a' + index as u8), self.operand)
     }
 
     /// A step from label to result, as it should be.
@@ -112,11 +109,7 @@ struct Expression {
 
 impl Expression {
     fn prompt(&self) -> String {
-        let texts = self
-            .operations
-            .iter()
-            .enumerate()
-            .map(|(index, op)| op.text(index));
+        let texts = self.operations.iter().enumerate().map(|(index, op)| op.text(index));
         format!("{}{}:", self.start, texts.collect::<String>())
     }
 
@@ -132,26 +125,18 @@ impl Expression {
                 b'*' => Operator::Multiply,
                 _ => return None,
             };
-            Some(Operation {
-                operator,
-                operand: digit(operand)?,
-            })
+            Some(Operation { operator, operand: digit(operand)? })
         };
         if rest.len() > 3 * MAX_OPERATIONS {
             return None;
         }
         let operations = rest.chunks(3).map(parse_operation).collect::<Option<_>>()?;
-        let expression = Expression {
-            start: digit(start)?,
-            operations,
-        };
+        let expression = Expression { start: digit(start)?, operations };
         (expression.prompt() == prompt).then_some(expression)
     }
 
     fn answer(&self) -> u8 {
-        self.operations
-            .iter()
-            .fold(self.start, |value, operation| operation.apply(value))
+        self.operations.iter().fold(self.start, |value, operation| operation.apply(value))
     }
 }
 
@@ -172,10 +157,7 @@ impl Chain {
         check_probability("sum_right", self.sum_right)?;
         check_probability("product_right", self.product_right)?;
         check_probability("product_as_sum", self.product_as_sum)?;
-        check_probability(
-            "product_right + product_as_sum",
-            self.product_right + self.product_as_sum,
-        )?;
+        check_probability("product_right + product_as_sum", self.product_right + self.product_as_sum)?;
         check_probability("doubt_wrong", self.doubt_wrong)?;
         check_probability("doubt_right", self.doubt_right)
     }
@@ -184,20 +166,11 @@ impl Chain {
         let sizes = (self.max_operations - self.min_operations + 1) as u64;
         let operations = self.min_operations + random.below(sizes) as usize;
         let mut draw_operation = || match random.below(2) {
-            0 => Operation {
-                operator: Operator::Add,
-                operand: 1 + random.below(9) as u8,
-            },
-            _ => Operation {
-                operator: Operator::Multiply,
-                operand: random.pick(&[3, 7, 9]),
-            },
+            0 => Operation { operator: Operator::Add, operand: 1 + random.below(9) as u8 },
+            _ => Operation { operator: Operator::Multiply, operand: random.pick(&[3, 7, 9]) },
         };
         let operations = (0..operations).map(|_| draw_operation()).collect();
-        let expression = Expression {
-            start: random.below(10) as u8,
-            operations,
-        };
+        let expression = Expression { start: random.below(10) as u8, operations };
         (expression.prompt(), expression.answer().to_string())
     }
 
@@ -223,11 +196,7 @@ impl Chain {
                 let result = self.attempt(*operation, value, random);
                 text += &format!("{}={result}", operation.text(index));
                 let is_right = result == operation.apply(value);
-                let doubt = if is_right {
-                    self.doubt_right
-                } else {
-                    self.doubt_wrong
-                };
+                let doubt = if is_right { self.doubt_right } else { self.doubt_wrong };
                 if attempt == MAX_ATTEMPTS || !random.chance(doubt) {
                     value = result;
                     break;
@@ -282,11 +251,7 @@ impl Chain {
                     at += 1;
                 }
                 let expected = operation.right_step(step, value);
-                let same = bytes[at..]
-                    .iter()
-                    .zip(expected.as_bytes())
-                    .take_while(|(a, b)| a == b)
-                    .count();
+                let same = bytes[at..].iter().zip(expected.as_bytes()).take_while(|(a, b)| a == b).count();
                 let end = at + STEP_CHARS;
                 value_is_due = bytes.get(end) == Some(&b'?');
                 if same < STEP_CHARS && !value_is_due {
@@ -319,9 +284,7 @@ mod tests {
         // 7+5=12, 2*3=6, 6+8=14.
         assert_eq!(chain().solution(PROMPT).unwrap(), "7a+5=2b*3=6c+8=4");
         assert_eq!(Expression::parse(PROMPT).unwrap().answer(), 4);
-        for no_prompt in [
-            "", ":", "7a+5", "7b+5:", "7a-5:", "7a+5b:", "a+5:", "7a+é:", "77a+5:",
-        ] {
+        for no_prompt in ["", ":", "7a+5", "7b+5:", "7a-5:", "7a+5b:", "a+5:", "7a+é:", "77a+5:"] {
             assert_eq!(chain().solution(no_prompt), None, "{no_prompt}");
         }
     }
@@ -332,18 +295,8 @@ mod tests {
         assert_eq!(grade("7a+5=2b*3=6c+8=4"), Verdict::graded(true));
         assert_eq!(grade("=4"), Verdict::graded(true));
         assert_eq!(grade("7a+5=2b*3=6c+8=3"), Verdict::graded(false));
-        for response in [
-            "",
-            "4",
-            "7a+5=2b*3=6c+8=",
-            "7a+5=2b*3=6c+8=4?",
-            "7a+5=2b*3=6c+8=44",
-            "=é",
-        ] {
-            assert_eq!(
-                grade(response),
-                Verdict::malformed("does not end in `=` and a digit")
-            );
+        for response in ["", "4", "7a+5=2b*3=6c+8=", "7a+5=2b*3=6c+8=4?", "7a+5=2b*3=6c+8=44", "=é"] {
+            assert_eq!(grade(response), Verdict::malformed("does not end in `=` and a digit"));
         }
     }
 
@@ -367,32 +320,24 @@ mod tests {
             ("", Some((0, 0))),
             ("é", Some((0, 0))),
         ] {
-            let found = chain()
-                .first_wrong_step(PROMPT, response)
-                .map(|w| (w.step, w.offset));
+            let found = chain().first_wrong_step(PROMPT, response).map(|w| (w.step, w.offset));
             assert_eq!(found, expected, "{response}");
         }
     }
 
     #[test]
     fn the_demonstrator_errs_as_often_as_it_should() {
-        let product = Operation {
-            operator: Operator::Multiply,
-            operand: 3,
-        };
-        let sum = Operation {
-            operator: Operator::Add,
-            operand: 3,
-        };
+        let product = Operation { operator: Operator::Multiply, operand: 3 };
+        let sum = Operation { operator: Operator::Add, operand: 3 };
         let mut random = Random::new(0);
         let mut count = |operation, result| {
             let hits = (0..20_000).filter(|_| chain().attempt(operation, 4, &mut random) == result);
             hits.count() as f64 / 20_000.0
         };
         // 4*3=12; taken for a sum 7. Standard errors are below 0.0036.
-        assert!((count(product, 2) - 0.4).abs() < 0.015);
-        assert!((count(product, 7) - (0.45 + 0.15 / 9.0)).abs() < 0.015);
-        assert!((count(product, 5) - 0.15 / 9.0).abs() < 0.005);
+        assert!((count(product, 2) - 0.5).abs() < 0.015);
+        assert!((count(product, 7) - (0.4 + 0.1 / 9.0)).abs() < 0.015);
+        assert!((count(product, 5) - 0.1 / 9.0).abs() < 0.005);
         assert!((count(sum, 7) - 0.95).abs() < 0.006);
     }
 
@@ -400,25 +345,13 @@ mod tests {
     fn settings_are_checked() {
         let message = |chain: Chain| chain.validate().unwrap_err().to_string();
         assert_eq!(
-            message(Chain {
-                max_operations: 27,
-                ..chain()
-            }),
+            message(Chain { max_operations: 27, ..chain() }),
             "the number of operations (min_operations to max_operations) is 4 to 27, expected a range within 1 to 26"
         );
         assert_eq!(
-            message(Chain {
-                product_right: 0.6,
-                ..chain()
-            }),
-            "product_right + product_as_sum is 1.05, expected a probability"
+            message(Chain { product_right: 0.7, ..chain() }),
+            "product_right + product_as_sum is 1.1, expected a probability"
         );
-        assert_eq!(
-            message(Chain {
-                doubt_wrong: f64::NAN,
-                ..chain()
-            }),
-            "doubt_wrong is NaN, expected a probability"
-        );
+        assert_eq!(message(Chain { doubt_wrong: f64::NAN, ..chain() }), "doubt_wrong is NaN, expected a probability");
     }
 }

@@ -12,11 +12,7 @@ pub const EOS: &str = "<eos>";
 pub(super) fn json(alphabet: &str) -> String {
     let specials = [BOS, EOS];
     let mut vocab: Map<String, Value> = Map::new();
-    for token in specials
-        .into_iter()
-        .map(str::to_owned)
-        .chain(alphabet.chars().map(String::from))
-    {
+    for token in specials.into_iter().map(str::to_owned).chain(alphabet.chars().map(String::from)) {
         let id = vocab.len();
         vocab.insert(token, id.into());
     }

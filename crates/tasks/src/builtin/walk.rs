@@ -37,11 +37,7 @@ pub struct Walk {
 
 impl Default for Walk {
     fn default() -> Walk {
-        Walk {
-            max_moves: 32,
-            aimed: 0.1,
-            move_right: 0.95,
-        }
+        Walk { max_moves: 32, aimed: 0.1, move_right: 0.95 }
     }
 }
 
@@ -102,11 +98,7 @@ impl Walk {
     pub(super) fn validate(&self) -> Result<(), Error> {
         if self.max_moves == 0 {
             let expected = "at least 1".to_owned();
-            return Err(Error::Setting {
-                setting: "max_moves",
-                expected,
-                found: "0".to_owned(),
-            });
+            return Err(Error::Setting { setting: "max_moves", expected, found: "0".to_owned() });
         }
         check_probability("aimed", self.aimed)?;
         check_probability("move_right", self.move_right)
@@ -159,9 +151,8 @@ impl Walk {
             return Verdict::failed(format!("{prompt:?} is no problem of `{NAME}`"));
         };
         let bytes = response.as_bytes();
-        let well_formed = |chunk: &[u8]| {
-            chunk.len() == MOVE_CHARS && MOVES.contains(&chunk[0]) && state(&chunk[1..]).is_some()
-        };
+        let well_formed =
+            |chunk: &[u8]| chunk.len() == MOVE_CHARS && MOVES.contains(&chunk[0]) && state(&chunk[1..]).is_some();
         if bytes.is_empty() || !bytes.chunks(MOVE_CHARS).all(well_formed) {
             return Verdict::malformed("not a list of moves, each an operator and two digits");
         }
@@ -176,16 +167,10 @@ impl Walk {
         match walk(start, response.as_bytes()) {
             Err(wrong) => Some(wrong),
             // All moves are right, but the target is not reached: what is missing is the next move.
-            Ok(state) if state != target => Some(WrongStep {
-                step: end / MOVE_CHARS,
-                offset: end,
-            }),
+            Ok(state) if state != target => Some(WrongStep { step: end / MOVE_CHARS, offset: end }),
             Ok(_) => {
                 let limit = MOVE_CHARS * self.max_moves;
-                (end > limit).then_some(WrongStep {
-                    step: self.max_moves,
-                    offset: limit,
-                })
+                (end > limit).then_some(WrongStep { step: self.max_moves, offset: limit })
             }
         }
     }
@@ -195,22 +180,13 @@ impl Walk {
 fn walk(start: usize, moves: &[u8]) -> Result<usize, WrongStep> {
     let mut at = start;
     for (step, chunk) in moves.chunks(MOVE_CHARS).enumerate() {
-        let wrong = |within| {
-            Err(WrongStep {
-                step,
-                offset: step * MOVE_CHARS + within,
-            })
-        };
+        let wrong = |within| Err(WrongStep { step, offset: step * MOVE_CHARS + within });
         if !MOVES.contains(&chunk[0]) {
             return wrong(0);
         }
         at = apply(chunk[0], at);
         let expected = format!("{at:02}");
-        let same = chunk[1..]
-            .iter()
-            .zip(expected.as_bytes())
-            .take_while(|(a, b)| a == b)
-            .count();
+        let same = chunk[1..].iter().zip(expected.as_bytes()).take_while(|(a, b)| a == b).count();
         if same < expected.len() {
             return wrong(1 + same);
         }
@@ -235,32 +211,17 @@ mod tests {
         assert_eq!(grade("+24*48"), Verdict::graded(false));
         assert_eq!(grade("+45"), Verdict::graded(false));
         for malformed in ["", "+2", "+24*48-4", "24*48-45", "+24*48-99", "+é"] {
-            assert!(
-                matches!(grade(malformed), Verdict::Malformed { .. }),
-                "{malformed}"
-            );
+            assert!(matches!(grade(malformed), Verdict::Malformed { .. }), "{malformed}");
         }
         // 2*96 is 192 = 95 mod 97, 1-3 is 95 mod 97, 96+1 is 0.
-        assert_eq!(
-            [apply(b'*', 96), apply(b'-', 1), apply(b'+', 96)],
-            [95, 95, 0]
-        );
-        let short = Walk {
-            max_moves: 3,
-            ..walk
-        };
-        assert_eq!(
-            short.grade("23>45:", "*46-43+44+45"),
-            Verdict::graded(false)
-        );
+        assert_eq!([apply(b'*', 96), apply(b'-', 1), apply(b'+', 96)], [95, 95, 0]);
+        let short = Walk { max_moves: 3, ..walk };
+        assert_eq!(short.grade("23>45:", "*46-43+44+45"), Verdict::graded(false));
     }
 
     #[test]
     fn finds_the_first_wrong_move() {
-        let walk = Walk {
-            max_moves: 4,
-            ..Walk::default()
-        };
+        let walk = Walk { max_moves: 4, ..Walk::default() };
         for (response, expected) in [
             ("+24*48-45", None),
             ("+24*49-46", Some((1, 5))),
@@ -271,9 +232,7 @@ mod tests {
             ("", Some((0, 0))),
             ("+24-21+22+23*46-43+44+45", Some((4, 12))),
         ] {
-            let found = walk
-                .first_wrong_step("23>45:", response)
-                .map(|w| (w.step, w.offset));
+            let found = walk.first_wrong_step("23>45:", response).map(|w| (w.step, w.offset));
             assert_eq!(found, expected, "{response}");
         }
     }

@@ -19,13 +19,8 @@ impl Rational {
     pub(super) fn is_within(&self, tolerance: &Rational, other: &Rational) -> bool {
         let left = &self.numerator * &other.denominator;
         let right = &other.numerator * &self.denominator;
-        let difference = if left > right {
-            left - right
-        } else {
-            right - left
-        };
-        difference * &tolerance.denominator
-            <= &tolerance.numerator * (&self.denominator * &other.denominator)
+        let difference = if left > right { left - right } else { right - left };
+        difference * &tolerance.denominator <= &tolerance.numerator * (&self.denominator * &other.denominator)
     }
 }
 
@@ -48,17 +43,10 @@ impl Literal<'_> {
     /// The exact value, or why there is none.
     pub(super) fn value(&self) -> Result<Rational, String> {
         let divisor = self.denominator.unwrap_or("1");
-        let digits: String = self
-            .whole
-            .chars()
-            .chain(self.decimals.chars())
-            .filter(char::is_ascii_digit)
-            .collect();
+        let digits: String = self.whole.chars().chain(self.decimals.chars()).filter(char::is_ascii_digit).collect();
         let longest = digits.len().max(divisor.len());
         if longest > MAX_DIGITS {
-            return Err(format!(
-                "a number of {longest} digits, at most {MAX_DIGITS} are read"
-            ));
+            return Err(format!("a number of {longest} digits, at most {MAX_DIGITS} are read"));
         }
         let exponent = match self.exponent {
             "" => 0,
@@ -66,9 +54,7 @@ impl Literal<'_> {
                 .parse::<i64>()
                 .ok()
                 .filter(|exponent| exponent.unsigned_abs() <= MAX_DIGITS as u64)
-                .ok_or_else(|| {
-                    format!("a power of ten beyond 1e{MAX_DIGITS} or 1e-{MAX_DIGITS}")
-                })?,
+                .ok_or_else(|| format!("a power of ten beyond 1e{MAX_DIGITS} or 1e-{MAX_DIGITS}"))?,
         };
         let shift = exponent - self.decimals.len() as i64;
         let power = BigInt::from(10).pow(shift.unsigned_abs() as u32);
@@ -84,10 +70,7 @@ impl Literal<'_> {
         if self.negative {
             numerator = -numerator;
         }
-        Ok(Rational {
-            numerator,
-            denominator,
-        })
+        Ok(Rational { numerator, denominator })
     }
 }
 
@@ -124,14 +107,9 @@ pub(super) fn literals(text: &str) -> impl Iterator<Item = Literal<'_>> {
 /// Reads the number whose first digit is at `first`; also returns where it ends.
 fn scan(text: &str, first: usize, after_slash: bool) -> (Literal<'_>, usize) {
     let bytes = text.as_bytes();
-    let starts_with_point = first > 0
-        && bytes[first - 1] == b'.'
-        && !(first > 1 && bytes[first - 2].is_ascii_alphanumeric());
-    let (start, whole_end) = if starts_with_point {
-        (first - 1, first - 1)
-    } else {
-        (first, skip_whole(text, first))
-    };
+    let starts_with_point =
+        first > 0 && bytes[first - 1] == b'.' && !(first > 1 && bytes[first - 2].is_ascii_alphanumeric());
+    let (start, whole_end) = if starts_with_point { (first - 1, first - 1) } else { (first, skip_whole(text, first)) };
     let digit_at = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_digit);
 
     let mut end = whole_end;
@@ -153,32 +131,18 @@ fn scan(text: &str, first: usize, after_slash: bool) -> (Literal<'_>, usize) {
     let mut denominator = None;
     if !after_slash && bytes.get(end) == Some(&b'/') && digit_at(end + 1) {
         let denominator_end = skip_digits(bytes, end + 1);
-        let goes_on = matches!(bytes.get(denominator_end), Some(b'/' | b'.'))
-            && digit_at(denominator_end + 1);
+        let goes_on = matches!(bytes.get(denominator_end), Some(b'/' | b'.')) && digit_at(denominator_end + 1);
         if !goes_on {
             denominator = Some(&text[end + 1..denominator_end]);
             end = denominator_end;
         }
     }
     let whole = &text[start..whole_end];
-    (
-        Literal {
-            negative: has_minus(&text[..start]),
-            whole,
-            decimals,
-            exponent,
-            denominator,
-        },
-        end,
-    )
+    (Literal { negative: has_minus(&text[..start]), whole, decimals, exponent, denominator }, end)
 }
 
 fn skip_digits(bytes: &[u8], start: usize) -> usize {
-    start
-        + bytes[start.min(bytes.len())..]
-            .iter()
-            .take_while(|b| b.is_ascii_digit())
-            .count()
+    start + bytes[start.min(bytes.len())..].iter().take_while(|b| b.is_ascii_digit()).count()
 }
 
 /// Skips digits and the groups of three behind a thousands separator: comma, no-break space or thin space.
@@ -212,9 +176,7 @@ fn has_minus(before: &str) -> bool {
     let Some(before) = before.strip_suffix(['-', '\u{2212}']) else {
         return false;
     };
-    !before.ends_with(|c: char| {
-        c.is_alphanumeric() || matches!(c, ')' | ']' | '}' | '%' | '-' | '\u{2212}')
-    })
+    !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, ')' | ']' | '}' | '%' | '-' | '\u{2212}'))
 }
 
 #[cfg(test)]
@@ -290,14 +252,8 @@ mod tests {
 
     #[test]
     fn refuses_numbers_that_would_be_slow_to_compare() {
-        assert_eq!(
-            numbers(&"9".repeat(1001)),
-            ["a number of 1001 digits, at most 1000 are read"]
-        );
-        assert_eq!(
-            numbers("1e1001 1e-99999999999999999999"),
-            ["a power of ten beyond 1e1000 or 1e-1000"; 2]
-        );
+        assert_eq!(numbers(&"9".repeat(1001)), ["a number of 1001 digits, at most 1000 are read"]);
+        assert_eq!(numbers("1e1001 1e-99999999999999999999"), ["a power of ten beyond 1e1000 or 1e-1000"; 2]);
         assert_eq!(literals(&"1/".repeat(500_000)).count(), 500_000);
         assert_eq!(literals(&"1,234".repeat(200_000)).count(), 200_001);
     }
