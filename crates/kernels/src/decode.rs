@@ -6,7 +6,7 @@
 
 use crate::attention::{AttentionShape, key_panels, out_rows, row_panels, softmax_row};
 use crate::lanes::{LANES, Lanes, dispatch};
-use crate::shared::{Shared, with_scratch};
+use crate::shared::{Shared, in_ranges, with_scratch};
 use crate::tile::{Left, Start, product};
 use crate::{Buffer, Device};
 use std::ops::Range;
@@ -128,18 +128,34 @@ impl SampleCache {
         self.len == 0
     }
 
-    /// Stores the keys and values of the next token for one layer; [`SampleCache::advance`] follows after the last.
-    pub fn put(&mut self, layer: usize, qkv_row: &[f32]) {
+    fn put(&mut self, layer: usize, qkv_row: &[f32]) {
         self.own.put(layer, self.len - self.shared, qkv_row);
     }
 
-    /// Counts the token that was put into every layer.
+    /// Counts the token that every layer has [appended](append).
     pub fn advance(&mut self) {
         self.len += 1;
     }
 }
 
-/// Attention of one new token per sample, its keys and values already [put](SampleCache::put) for this layer.
+/// Stores the keys and values of each sample's next token for one layer; after the last layer the token is counted
+/// by [`SampleCache::advance`].
+///
+/// Shapes: `qkv` `[samples, shape.width()]`.
+pub fn append(device: &Device, layer: usize, qkv: &[f32], samples: &mut [SampleCache]) {
+    let width = qkv.len() / samples.len().max(1);
+    let count = samples.len();
+    let samples = Shared::new(samples);
+    in_ranges(device, count, qkv.len(), |range| {
+        // SAFETY: ranges are disjoint.
+        let part = unsafe { samples.part(range.clone()) };
+        for (sample, row) in part.iter_mut().zip(qkv[range.start * width..].chunks_exact(width)) {
+            sample.put(layer, row);
+        }
+    });
+}
+
+/// Attention of one new token per sample, its keys and values already [appended](append) for this layer.
 ///
 /// Shapes: `qkv` `[samples, shape.width()]`, `out` `[samples, heads * head_size]`.
 pub fn decode_attention(

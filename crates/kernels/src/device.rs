@@ -1,6 +1,7 @@
 //! The device that kernels run on: an instruction set and a team of threads.
 
 use crate::Isa;
+use crate::shared::Shared;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,13 +17,13 @@ const SPINS: u32 = 4_000;
 /// Which thread computes which output never changes a result: [`Device::for_each`] only hands out independent tasks.
 pub struct Device {
     isa: Isa,
-    shared: Arc<Shared>,
+    shared: Arc<Team>,
     workers: Vec<JoinHandle<()>>,
 }
 
 type Job = *const (dyn Fn(usize) + Sync);
 
-struct Shared {
+struct Team {
     /// Number of jobs published so far; a worker that sees it grow runs the job.
     generation: AtomicUsize,
     job: UnsafeCell<Option<(Job, usize)>>,
@@ -36,9 +37,9 @@ struct Shared {
 }
 
 // SAFETY: `job` is written only while no worker is busy and before the generation grows.
-unsafe impl Sync for Shared {}
+unsafe impl Sync for Team {}
 // SAFETY: the job pointer is only followed while its owner waits in `for_each`.
-unsafe impl Send for Shared {}
+unsafe impl Send for Team {}
 
 impl Device {
     /// A device of `threads` threads (at least 1, the caller's included) with the machine's fastest instruction set.
@@ -52,7 +53,7 @@ impl Device {
     /// If this machine cannot run `isa`.
     pub fn with_isa(threads: usize, isa: Isa) -> Device {
         assert!(Isa::available().contains(&isa), "this machine cannot run {}", isa.name());
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(Team {
             generation: AtomicUsize::new(0),
             job: UnsafeCell::new(None),
             next_task: AtomicUsize::new(0),
@@ -109,6 +110,18 @@ impl Device {
             resume_unwind(payload);
         }
     }
+
+    /// `f(0)` .. `f(count - 1)` on all threads, results in order.
+    pub fn map<T: Send>(&self, count: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
+        let mut results: Vec<Option<T>> = (0..count).map(|_| None).collect();
+        let slots = Shared::new(&mut results);
+        self.for_each(count, &|i| {
+            // SAFETY: one task per slot.
+            let slot = unsafe { slots.part(i..i + 1) };
+            slot[0] = Some(f(i));
+        });
+        results.into_iter().map(|r| r.expect("every task ran")).collect()
+    }
 }
 
 impl Drop for Device {
@@ -122,7 +135,7 @@ impl Drop for Device {
     }
 }
 
-impl Shared {
+impl Team {
     fn work(&self) {
         let mut seen = 0;
         while self.wait_for_job(seen) {
@@ -194,6 +207,12 @@ mod tests {
                 std::thread::sleep(std::time::Duration::from_millis(2)); // the next job finds workers asleep
             }
         }
+    }
+
+    #[test]
+    fn map_keeps_the_order() {
+        let squares: Vec<usize> = Device::new(4).map(1000, |i| i * i);
+        assert!(squares.iter().enumerate().all(|(i, s)| *s == i * i));
     }
 
     #[test]

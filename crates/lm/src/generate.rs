@@ -1,0 +1,276 @@
+//! Sampling with continuous batching: a finished sequence's slot is refilled at once, and the samples of one prompt
+//! share its cache.
+
+use crate::sampling::{Sampling, choose};
+use crate::trunk::{self, Tokens};
+use crate::{Engine, Model, StopStrings};
+use std::collections::VecDeque;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use vapo_kernels::*;
+
+/// A prompt to be answered.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// At least one token.
+    pub prompt: &'a [u32],
+    /// How many answers.
+    pub samples: usize,
+    /// Identifies the prompt in the random stream, e.g. its row in the data.
+    pub key: u64,
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Sampled tokens, the stop token included.
+    pub tokens: Vec<u32>,
+    /// Log-probability of each token in the temperature-scaled distribution: bit-equal to what [`Engine::score`] says.
+    pub logps: Vec<f32>,
+    /// Why it ended.
+    pub stop: StopReason,
+}
+
+/// Why a sample ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// A stop token, which is the sample's last token.
+    StopToken,
+    /// A stop string was completed by the last token.
+    StopString,
+    /// It reached the largest length.
+    Length,
+}
+
+/// A sequence that is being decoded.
+struct Running {
+    request: usize,
+    sample: usize,
+    tokens: Vec<u32>,
+    logps: Vec<f32>,
+}
+
+/// A prompt that has been read: its cache, and the logits after its last token.
+struct Prefilled {
+    cache: Arc<KvCache>,
+    logits: Vec<f32>,
+}
+
+impl Engine {
+    /// Samples `samples` answers to each request, `[requests][samples]`.
+    ///
+    /// A sample depends on the weights, the sampling settings, `seed`, its request's prompt and key and its index alone:
+    /// not on the other requests, the slots or the threads. `progress` is told (tokens, answers) finished so far; when
+    /// it breaks, the result is `None`.
+    ///
+    /// # Panics
+    /// If a prompt is empty, or with `max_new_tokens` exceeds the network's positions.
+    pub fn generate(
+        &mut self,
+        policy: &Model,
+        requests: &[Request],
+        sampling: &Sampling,
+        seed: u64,
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Option<Vec<Vec<Sample>>> {
+        policy.assert_policy();
+        let mut run = Generation::new(policy, requests, sampling, seed);
+        while run.finished < run.total {
+            run.fill_slots(self);
+            run.decode_step(self);
+            if progress(run.tokens, run.finished).is_break() {
+                return None;
+            }
+        }
+        let samples = run.done.into_iter().map(|group| group.into_iter().map(|s| s.expect("finished")).collect());
+        Some(samples.collect())
+    }
+}
+
+/// The state of one call of [`Engine::generate`].
+struct Generation<'a> {
+    policy: &'a Model,
+    requests: &'a [Request<'a>],
+    sampling: &'a Sampling,
+    seed: u64,
+    /// (request, sample) not yet started, in order.
+    waiting: VecDeque<(usize, usize)>,
+    prefilled: Vec<Option<Prefilled>>,
+    running: Vec<Running>,
+    /// Caches of the running sequences.
+    caches: Vec<SampleCache>,
+    /// Memory of finished samples, for the next.
+    spare: Vec<KvCache>,
+    done: Vec<Vec<Option<Sample>>>,
+    finished: usize,
+    total: usize,
+    tokens: usize,
+}
+
+impl<'a> Generation<'a> {
+    fn new(policy: &'a Model, requests: &'a [Request<'a>], sampling: &'a Sampling, seed: u64) -> Self {
+        for r in requests {
+            let longest = r.prompt.len() + sampling.max_new_tokens;
+            assert!(!r.prompt.is_empty() && policy.fits(longest), "a prompt of {} tokens does not fit", r.prompt.len());
+        }
+        let order = requests.iter().enumerate().flat_map(|(r, request)| (0..request.samples).map(move |s| (r, s)));
+        let waiting: VecDeque<(usize, usize)> = order.collect();
+        Generation {
+            policy,
+            requests,
+            sampling,
+            seed,
+            total: waiting.len(),
+            waiting,
+            prefilled: requests.iter().map(|_| None).collect(),
+            running: Vec::new(),
+            caches: Vec::new(),
+            spare: Vec::new(),
+            done: requests.iter().map(|r| vec![None; r.samples]).collect(),
+            finished: 0,
+            tokens: 0,
+        }
+    }
+
+    /// Starts waiting samples while there are free slots.
+    fn fill_slots(&mut self, engine: &mut Engine) {
+        while self.running.len() < self.sampling.slots.max(1) {
+            let Some((request, sample)) = self.waiting.pop_front() else { return };
+            if self.prefilled[request].is_none() {
+                self.prefill(engine, request);
+            }
+            let Some(prompt) = &self.prefilled[request] else { unreachable!("just prefilled") };
+            let running = Running { request, sample, tokens: Vec::new(), logps: Vec::new() };
+            let (token, logp) = self.draw(engine.device.isa(), &running, &prompt.logits);
+            let (cache, prompt_tokens) = (Arc::clone(&prompt.cache), self.requests[request].prompt.len());
+            if sample + 1 == self.requests[request].samples {
+                self.prefilled[request] = None;
+            }
+            if let Some(running) = self.accept(running, token, logp) {
+                let own = self.spare.pop().unwrap_or_else(|| self.new_cache());
+                self.caches.push(SampleCache::new(cache, prompt_tokens, own));
+                self.running.push(running);
+            }
+        }
+    }
+
+    /// Memory for one sample, large enough for any prompt.
+    fn new_cache(&self) -> KvCache {
+        let tokens = SampleCache::own_tokens(LANES - 1, self.sampling.max_new_tokens);
+        KvCache::new(self.policy.config.attention, self.policy.layout.layers.len(), tokens)
+    }
+
+    /// Reads the prompt of `first` and of the requests after it that will soon find a free slot.
+    fn prefill(&mut self, engine: &mut Engine, first: usize) {
+        let mut free = self.sampling.slots.max(1) - self.running.len();
+        let mut tokens = 0;
+        let mut end = first;
+        while end < self.requests.len() {
+            let r = &self.requests[end];
+            tokens += r.prompt.len();
+            if end > first && (free == 0 || tokens > engine.micro_batch_tokens()) {
+                break;
+            }
+            free = free.saturating_sub(r.samples);
+            end += 1;
+        }
+        for (request, prefilled) in (first..end).zip(prefill(engine, self.policy, &self.requests[first..end])) {
+            self.prefilled[request] = Some(prefilled);
+        }
+    }
+
+    /// One more token for every running sequence.
+    fn decode_step(&mut self, engine: &mut Engine) {
+        let rows = self.running.len();
+        if rows == 0 {
+            return;
+        }
+        let ids: Vec<u32> = self.running.iter().filter_map(|r| r.tokens.last().copied()).collect();
+        let positions: Vec<u32> = self.caches.iter().map(|c| c.len() as u32).collect();
+        let (device, shape, caches) = (&engine.device, self.policy.config.attention, &mut self.caches);
+        let tokens = Tokens { ids: &ids, positions: &positions };
+        trunk::forward(device, self.policy, &tokens, false, &mut engine.work, &mut |layer, qkv, out| {
+            append(device, layer, qkv, caches);
+            decode_attention(device, shape, layer, qkv, caches, out);
+        });
+        self.caches.iter_mut().for_each(SampleCache::advance);
+        engine.gather_and_norm(self.policy, &(0..rows).collect::<Vec<usize>>());
+        engine.logits(self.policy, 0..rows);
+        let (isa, vocab, logits) = (engine.device.isa(), self.policy.config.vocab_size, &engine.head.logits);
+        let drawn = engine.device.map(rows, |i| self.draw(isa, &self.running[i], &logits[i * vocab..(i + 1) * vocab]));
+        let running = std::mem::take(&mut self.running);
+        let caches = std::mem::take(&mut self.caches);
+        for ((running, cache), (token, logp)) in running.into_iter().zip(caches).zip(drawn) {
+            match self.accept(running, token, logp) {
+                Some(running) => {
+                    self.running.push(running);
+                    self.caches.push(cache);
+                }
+                None => self.spare.push(cache.into_own()),
+            }
+        }
+    }
+
+    fn draw(&self, isa: Isa, running: &Running, logits: &[f32]) -> (u32, f32) {
+        let key = self.requests[running.request].key;
+        let keys = [self.seed, key, running.sample as u64, running.tokens.len() as u64];
+        choose(isa, logits, self.sampling, &keys)
+    }
+
+    /// Appends a token; gives the sequence back if it goes on, files it if this was its last.
+    fn accept(&mut self, mut running: Running, token: u32, logp: f32) -> Option<Running> {
+        self.tokens += 1;
+        running.tokens.push(token);
+        running.logps.push(logp);
+        let completes = |s: &StopStrings| s.completed_by_last(&running.tokens);
+        let stop = if self.sampling.stop_tokens.contains(&token) {
+            StopReason::StopToken
+        } else if self.sampling.stop_strings.as_ref().is_some_and(completes) {
+            StopReason::StopString
+        } else if running.tokens.len() >= self.sampling.max_new_tokens {
+            StopReason::Length
+        } else {
+            return Some(running);
+        };
+        self.done[running.request][running.sample] =
+            Some(Sample { tokens: running.tokens, logps: running.logps, stop });
+        self.finished += 1;
+        None
+    }
+}
+
+/// Runs prompts through the network together; their caches and the logits after their last tokens.
+fn prefill(engine: &mut Engine, policy: &Model, requests: &[Request]) -> Vec<Prefilled> {
+    let (shape, num_layers) = (policy.config.attention, policy.layout.layers.len());
+    let ids: Vec<u32> = requests.iter().flat_map(|r| r.prompt.iter().copied()).collect();
+    let positions: Vec<u32> = requests.iter().flat_map(|r| 0..r.prompt.len() as u32).collect();
+    let mut offsets = vec![0];
+    for r in requests {
+        offsets.push(offsets[offsets.len() - 1] + r.prompt.len());
+    }
+    let mut caches: Vec<KvCache> = requests.iter().map(|r| KvCache::new(shape, num_layers, r.prompt.len())).collect();
+    let device = &engine.device;
+    let tokens = Tokens { ids: &ids, positions: &positions };
+    trunk::forward(device, policy, &tokens, false, &mut engine.work, &mut |layer, qkv, out| {
+        attention(device, shape, qkv, &offsets, out);
+        for (cache, rows) in caches.iter_mut().zip(ranges(&offsets)) {
+            for (index, row) in
+                qkv[rows.start * shape.width()..rows.end * shape.width()].chunks_exact(shape.width()).enumerate()
+            {
+                cache.put(layer, index, row);
+            }
+        }
+    });
+    let last: Vec<usize> = offsets[1..].iter().map(|end| end - 1).collect();
+    engine.gather_and_norm(policy, &last);
+    let mut prefilled = Vec::with_capacity(requests.len());
+    for (i, cache) in caches.into_iter().enumerate() {
+        let logits = engine.logits(policy, i..i + 1).to_vec();
+        prefilled.push(Prefilled { cache: Arc::new(cache), logits });
+    }
+    prefilled
+}
+
+fn ranges(offsets: &[usize]) -> impl Iterator<Item = Range<usize>> {
+    offsets.windows(2).map(|w| w[0]..w[1])
+}

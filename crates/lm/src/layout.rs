@@ -1,0 +1,160 @@
+//! Where each tensor lies in the one flat parameter buffer, and what Hugging Face calls it.
+//!
+//! Gradients and optimizer moments are buffers of the same layout, so that norm, AdamW and checkpoints are loops over
+//! one slice. The order is fixed: embedding, layers, final norm, head.
+
+use crate::Head;
+use crate::config::{Family, ModelConfig};
+use std::ops::Range;
+use vapo_kernels::{LANES, Weight, panels_len};
+
+/// A weight matrix in panels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Matrix {
+    pub(crate) offset: usize,
+    pub(crate) outputs: usize,
+    pub(crate) inputs: usize,
+}
+
+impl Matrix {
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.offset..self.offset + panels_len(self.outputs, self.inputs)
+    }
+
+    pub(crate) fn of<'a>(&self, parameters: &'a [f32]) -> Weight<'a> {
+        Weight { panels: &parameters[self.range()], outputs: self.outputs, inputs: self.inputs }
+    }
+}
+
+/// A tensor as it is named and shaped in files.
+#[derive(Clone, Debug)]
+pub(crate) struct Tensor {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+}
+
+/// How a tensor lies in the buffer.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Matrix(Matrix),
+    Vector(Range<usize>),
+    /// A matrix of one row, kept as a vector.
+    Row(Range<usize>),
+}
+
+impl Place {
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        match self {
+            Place::Matrix(m) => vec![m.outputs, m.inputs],
+            Place::Vector(r) => vec![r.len()],
+            Place::Row(r) => vec![1, r.len()],
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    pub(crate) input_norm: Range<usize>,
+    /// Queries, keys, values.
+    pub(crate) qkv: [Matrix; 3],
+    pub(crate) qkv_bias: Option<[Range<usize>; 3]>,
+    /// Norm weights of queries and keys.
+    pub(crate) qk_norm: Option<[Range<usize>; 2]>,
+    pub(crate) output: Matrix,
+    pub(crate) post_norm: Range<usize>,
+    pub(crate) gate_up: [Matrix; 2],
+    pub(crate) down: Matrix,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum HeadPlace {
+    Vocabulary(Matrix),
+    Scalar { weight: Range<usize>, bias: Range<usize> },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) len: usize,
+    pub(crate) embedding: Matrix,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) final_norm: Range<usize>,
+    pub(crate) head: HeadPlace,
+}
+
+impl Layout {
+    pub(crate) fn new(config: &ModelConfig, head: Head) -> Layout {
+        let mut b = Builder { tensors: Vec::new(), len: 0 };
+        let (hidden, size) = (config.hidden_size, config.attention.head_size);
+        let (queries, keys) = (config.attention.heads * size, config.attention.kv_heads * size);
+        let embedding = b.matrix("model.embed_tokens.weight".into(), config.vocab_size, hidden);
+        let layers = (0..config.num_layers)
+            .map(|i| {
+                let name = |part: &str| format!("model.layers.{i}.{part}");
+                let attention = |part: &str| name(&format!("self_attn.{part}"));
+                Layer {
+                    input_norm: b.vector(name("input_layernorm.weight"), hidden),
+                    qkv: [
+                        b.matrix(attention("q_proj.weight"), queries, hidden),
+                        b.matrix(attention("k_proj.weight"), keys, hidden),
+                        b.matrix(attention("v_proj.weight"), keys, hidden),
+                    ],
+                    qkv_bias: (config.family == Family::Qwen2).then(|| {
+                        [("q", queries), ("k", keys), ("v", keys)]
+                            .map(|(p, n)| b.vector(attention(&format!("{p}_proj.bias")), n))
+                    }),
+                    qk_norm: (config.family == Family::Qwen3)
+                        .then(|| ["q", "k"].map(|p| b.vector(attention(&format!("{p}_norm.weight")), size))),
+                    output: b.matrix(attention("o_proj.weight"), hidden, queries),
+                    post_norm: b.vector(name("post_attention_layernorm.weight"), hidden),
+                    gate_up: ["gate", "up"]
+                        .map(|p| b.matrix(name(&format!("mlp.{p}_proj.weight")), config.intermediate_size, hidden)),
+                    down: b.matrix(name("mlp.down_proj.weight"), hidden, config.intermediate_size),
+                }
+            })
+            .collect();
+        let final_norm = b.vector("model.norm.weight".into(), hidden);
+        let head = match head {
+            Head::Language if config.tied => HeadPlace::Vocabulary(embedding),
+            Head::Language => HeadPlace::Vocabulary(b.matrix("lm_head.weight".into(), config.vocab_size, hidden)),
+            Head::Value => HeadPlace::Scalar {
+                weight: b.row("score.weight".into(), hidden),
+                bias: b.vector("score.bias".into(), 1),
+            },
+        };
+        Layout { tensors: b.tensors, len: b.len, embedding, layers, final_norm, head }
+    }
+}
+
+struct Builder {
+    tensors: Vec<Tensor>,
+    len: usize,
+}
+
+impl Builder {
+    fn matrix(&mut self, name: String, outputs: usize, inputs: usize) -> Matrix {
+        let matrix = Matrix { offset: self.len, outputs, inputs };
+        self.len += panels_len(outputs, inputs);
+        self.tensors.push(Tensor { name, place: Place::Matrix(matrix) });
+        matrix
+    }
+
+    fn vector(&mut self, name: String, len: usize) -> Range<usize> {
+        let range = self.take(len);
+        self.tensors.push(Tensor { name, place: Place::Vector(range.clone()) });
+        range
+    }
+
+    fn row(&mut self, name: String, len: usize) -> Range<usize> {
+        let range = self.take(len);
+        self.tensors.push(Tensor { name, place: Place::Row(range.clone()) });
+        range
+    }
+
+    /// Every tensor starts on a cache line.
+    fn take(&mut self, len: usize) -> Range<usize> {
+        let range = self.len..self.len + len;
+        self.len += len.next_multiple_of(LANES);
+        range
+    }
+}

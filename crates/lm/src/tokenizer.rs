@@ -1,0 +1,88 @@
+//! A Hugging Face `tokenizer.json`.
+
+use crate::Error;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Text to tokens and back, by the crate `tokenizers`.
+#[derive(Clone)]
+pub struct Tokenizer {
+    inner: Arc<tokenizers::Tokenizer>,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json` of a directory.
+    pub fn load(dir: &Path) -> Result<Tokenizer, Error> {
+        let path = dir.join("tokenizer.json");
+        let json = std::fs::read(&path).map_err(Error::io(&path))?;
+        Tokenizer::from_json(&json).map_err(|e| Error::content(&path, e.to_string()))
+    }
+
+    /// Reads the content of a `tokenizer.json`.
+    pub fn from_json(json: &[u8]) -> Result<Tokenizer, Error> {
+        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| Error::Tokenizer(e.to_string()))?;
+        Ok(Tokenizer { inner: Arc::new(inner) })
+    }
+
+    /// Tokens of a text; none are added.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
+        let encoding = self.inner.encode_fast(text, false).map_err(|e| Error::Tokenizer(e.to_string()))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Text of tokens, special ones left out.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String, Error> {
+        self.inner.decode(tokens, true).map_err(|e| Error::Tokenizer(e.to_string()))
+    }
+
+    /// Text of one token, special ones by their name; a part of a character shows as U+FFFD.
+    pub fn token_text(&self, token: u32) -> String {
+        self.inner.decode(&[token], false).unwrap_or_default()
+    }
+
+    /// The token of this exact text, special ones included.
+    pub fn token_id(&self, text: &str) -> Option<u32> {
+        self.inner.token_to_id(text)
+    }
+
+    /// Number of tokens, added ones included.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The content of `tokenizer.json`.
+    pub fn to_json(&self) -> Result<Vec<u8>, Error> {
+        self.inner.to_string(true).map(String::into_bytes).map_err(|e| Error::Tokenizer(e.to_string()))
+    }
+}
+
+/// Texts that end a sample.
+#[derive(Clone)]
+pub struct StopStrings {
+    strings: Vec<String>,
+    tokenizer: Tokenizer,
+    longest: usize,
+}
+
+impl std::fmt::Debug for StopStrings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("StopStrings").field(&self.strings).finish()
+    }
+}
+
+impl StopStrings {
+    /// Nothing where no string is given; empty strings are ignored.
+    pub fn new(tokenizer: &Tokenizer, strings: &[String]) -> Option<StopStrings> {
+        let strings: Vec<String> = strings.iter().filter(|s| !s.is_empty()).cloned().collect();
+        let longest = strings.iter().map(String::len).max()?;
+        Some(StopStrings { strings, tokenizer: tokenizer.clone(), longest })
+    }
+
+    /// Whether the text of `tokens` holds a stop string that it did not hold before its last token.
+    pub(crate) fn completed_by_last(&self, tokens: &[u32]) -> bool {
+        // A string of n bytes can reach back over at most n tokens before the last.
+        let tail = &tokens[tokens.len().saturating_sub(self.longest + 1)..];
+        let text = self.tokenizer.decode(tail).unwrap_or_default();
+        self.strings.iter().any(|s| text.contains(s.as_str()))
+    }
+}
