@@ -9,6 +9,7 @@ that Hugging Face publishes. `--check` loads the result in transformers, lets it
 """
 
 import argparse
+import copy
 import importlib.util
 import itertools
 import json
@@ -150,10 +151,13 @@ def question(a, b):
 def addition_pass_rate(model, words):
     """Probability at temperature 1 of exactly the right number and then a newline, 5-shot, mean over the 100 one-digit sums."""
     shots = "".join(f"{question(a, b)} {a + b}\n\n" for a, b in SHOTS)
+    before_question = words.encode(shots + "Q")[:-1]  # a last newline pair is tokenized otherwise where nothing follows it
+    shared = model(input_ids=torch.tensor([before_question]), use_cache=True).past_key_values
     total = 0.0
     for a, b in itertools.product(range(10), repeat=2):
-        prompt, answer = words.encode(shots + question(a, b)), words.encode(f" {a + b}\n")
-        logits = model(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1:-1]
+        prompt, answer = words.encode(question(a, b)), words.encode(f" {a + b}\n")
+        out = model(input_ids=torch.tensor([prompt + answer]), past_key_values=copy.deepcopy(shared))
+        logits = out.logits[0, len(prompt) - 1:-1]
         total += logits.log_softmax(-1).gather(1, torch.tensor(answer)[:, None]).sum().exp().item()
     return total / 100
 
@@ -163,6 +167,7 @@ def check(directory):
     """Round trip of text, an answer to a question, and how well the model adds."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    torch.set_num_threads(1)
     words = AutoTokenizer.from_pretrained(directory)
     text = "It's 1234 o'clock:\n\n\tnaïve   café, 東京 🙂 <|im_end|> x=10y"
     assert words.decode(words.encode(text)) == text

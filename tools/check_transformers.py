@@ -1,0 +1,58 @@
+"""Proves that a checkpoint written by vapo loads in transformers.
+
+    python tools/check_transformers.py runs/NAME/checkpoints/step-000100/policy [--prompt TEXT] [--tokens N]
+    python tools/check_transformers.py runs/NAME/checkpoints/step-000100/critic [--prompt TEXT]
+
+Prints one line: architecture, number of parameters, and the greedy continuation of the prompt (policy) or the value after each of
+its tokens (critic). Fails if a tensor is missing, unexpected or of another shape. Without a tokenizer the prompt is the tokens 0 to 7.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
+
+
+def load(directory):
+    architecture = json.loads((directory / "config.json").read_text())["architectures"][0]
+    is_critic = architecture.endswith("ForTokenClassification")
+    kind = AutoModelForTokenClassification if is_critic else AutoModelForCausalLM
+    model, report = kind.from_pretrained(directory, dtype=torch.float32, output_loading_info=True)
+    faults = {key: sorted(map(str, names)) for key, names in report.items() if names}
+    if faults:
+        raise SystemExit(f"{directory}: {architecture} does not fit the file: {faults}")
+    return architecture, is_critic, model.eval()
+
+
+def prompt_tokens(directory, text):
+    """Token ids of the prompt `[1, T]`, and what turns ids back into text."""
+    if not (directory / "tokenizer.json").exists():
+        return torch.arange(8)[None], lambda ids: " ".join(map(str, ids.tolist()))
+    words = AutoTokenizer.from_pretrained(directory)
+    return torch.tensor([words.encode(text, add_special_tokens=False)]), words.decode
+
+
+@torch.no_grad()
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--prompt", default="1+1=")
+    parser.add_argument("--tokens", type=int, default=32, help="at most this many new tokens")
+    arguments = parser.parse_args()
+    transformers.utils.logging.disable_progress_bar()
+
+    architecture, is_critic, model = load(arguments.directory)
+    tokens, decode = prompt_tokens(arguments.directory, arguments.prompt)
+    if is_critic:
+        shown = "values " + " ".join(f"{value:.4f}" for value in model(input_ids=tokens).logits[0, :, 0].tolist())
+    else:
+        out = model.generate(tokens, attention_mask=torch.ones_like(tokens), do_sample=False, max_new_tokens=arguments.tokens)
+        shown = f"{decode(tokens[0])!r} -> {decode(out[0, tokens.shape[1]:])!r}"
+    print(f"{architecture}, {sum(p.numel() for p in model.parameters()):,} parameters, {shown}")
+
+
+if __name__ == "__main__":
+    main()
