@@ -3,8 +3,8 @@
 use crate::layout::{HeadPlace, Layout, Place, Tensor};
 use crate::random::Random;
 use crate::{Error, ModelConfig};
+use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo, View};
-use safetensors::{Dtype, SafeTensors};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -308,11 +308,10 @@ fn read_header(path: PathBuf) -> Result<(u64, Metadata), Error> {
     if header > LARGEST_HEADER.min(length.saturating_sub(8)) {
         return Err(Error::content(&path, format!("not safetensors: header of {header} bytes in a file of {length}")));
     }
-    let mut bytes = prefix.to_vec();
-    bytes.resize(8 + header as usize, 0);
-    file.read_exact(&mut bytes[8..]).map_err(Error::io(&path))?;
-    let (_, metadata) =
-        SafeTensors::read_metadata(&bytes).map_err(|e| Error::content(&path, format!("not safetensors: {e}")))?;
+    let mut bytes = vec![0; header as usize];
+    file.read_exact(&mut bytes).map_err(Error::io(&path))?;
+    let metadata: Metadata =
+        serde_json::from_slice(&bytes).map_err(|e| Error::content(&path, format!("not safetensors: {e}")))?;
     let end = metadata.data_len() as u64 + 8 + header;
     if end != length {
         return Err(Error::content(&path, format!("truncated or oversized: {length} bytes, its header says {end}")));

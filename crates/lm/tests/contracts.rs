@@ -1,0 +1,227 @@
+//! The engine's contracts: same bits however rows are batched, on any number of threads, on any instruction set;
+//! gradients that do not depend on micro-batches or packing; a slow twin for generation.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use vapo_lm::*;
+
+const FAMILIES: [&str; 4] = ["llama", "qwen2", "qwen3", "llama_tied_odd"];
+
+fn policy(family: &str) -> Model {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(family);
+    Model::load(&dir, Head::Language).unwrap()
+}
+
+fn prompts(lengths: &[usize]) -> Vec<Vec<u32>> {
+    lengths.iter().enumerate().map(|(i, &n)| (0..n).map(|t| ((i * 31 + t * 17 + 5) % 90) as u32).collect()).collect()
+}
+
+fn requests(prompts: &[Vec<u32>], samples: usize) -> Vec<Request<'_>> {
+    prompts.iter().enumerate().map(|(i, prompt)| Request { prompt, samples, key: i as u64 }).collect()
+}
+
+fn generate(engine: &mut Engine, model: &Model, requests: &[Request], sampling: &Sampling) -> Vec<Vec<Sample>> {
+    engine.generate(model, requests, sampling, 11, &mut |_, _| ControlFlow::Continue(())).unwrap()
+}
+
+fn sequences<'a>(requests: &'a [Request], samples: &'a [Vec<Sample>]) -> Vec<Sequence<'a>> {
+    let pairs = requests.iter().zip(samples);
+    pairs.flat_map(|(r, s)| s.iter().map(|s| Sequence { prompt: r.prompt, response: &s.tokens })).collect()
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+/// Contract 1: the log-probs recorded while sampling are, bit for bit, what a packed pass computes later.
+#[test]
+fn sampled_log_probs_are_the_trainers() {
+    let prompts = prompts(&[1, 2, 15, 16, 17, 33, 40, 7]);
+    let mut tokens = 0;
+    for family in FAMILIES {
+        let policy = policy(family);
+        for (temperature, slots, top_p) in [(1.0, 64, 1.0), (0.6, 5, 1.0), (1.4, 1, 1.0), (1.0, 7, 0.8), (0.0, 16, 1.0)]
+        {
+            // Token 3 ends a sample, so lengths differ and slots are refilled while others run.
+            let sampling = Sampling {
+                temperature,
+                top_p,
+                slots,
+                max_new_tokens: 40,
+                stop_tokens: vec![3, 11, 40, 77],
+                ..Sampling::default()
+            };
+            let requests = requests(&prompts, 6);
+            let mut engine = Engine::new(2, 64);
+            let samples = generate(&mut engine, &policy, &requests, &sampling);
+            let recorded: Vec<f32> = samples.iter().flatten().flat_map(|s| s.logps.clone()).collect();
+            let scale = if temperature == 0.0 { 1.0 } else { temperature };
+            for micro_batch in [1, 300, 100_000] {
+                let scored = Engine::new(1, micro_batch).score(&policy, &sequences(&requests, &samples), scale);
+                assert_eq!(bits(&recorded), bits(&scored.logp), "{family} T={temperature} slots={slots}");
+            }
+            tokens += recorded.len();
+            let lengths: Vec<usize> = samples.iter().flatten().map(|s| s.tokens.len()).collect();
+            if temperature > 0.0 {
+                assert!(lengths.iter().min() < lengths.iter().max(), "samples of one length test nothing");
+            }
+        }
+    }
+    assert!(tokens > 10_000, "only {tokens} tokens compared");
+}
+
+/// Samples depend on their own keys alone.
+#[test]
+fn samples_do_not_depend_on_slots_threads_or_company() {
+    let policy = policy("qwen3");
+    let prompts = prompts(&[3, 20, 9]);
+    let all = requests(&prompts, 4);
+    let sampling = Sampling { max_new_tokens: 30, stop_tokens: vec![3, 40], slots: 64, ..Sampling::default() };
+    let want = generate(&mut Engine::new(1, 1000), &policy, &all, &sampling);
+    for (threads, slots) in [(2, 64), (5, 3), (1, 1)] {
+        let sampling = Sampling { slots, ..sampling.clone() };
+        assert_eq!(want, generate(&mut Engine::new(threads, 10), &policy, &all, &sampling));
+    }
+    assert_eq!(want[1..2], generate(&mut Engine::new(1, 10), &policy, &all[1..2], &sampling));
+    assert_ne!(want[0][0].tokens, want[0][1].tokens);
+}
+
+/// The slow twin: no cache, one sequence at a time, by scoring every token of the vocabulary after the prefix.
+#[test]
+fn generation_without_a_cache_agrees() {
+    for family in FAMILIES {
+        let policy = policy(family);
+        let prompts = prompts(&[19]);
+        let greedy = Sampling { temperature: 0.0, max_new_tokens: 24, ..Sampling::default() };
+        let fast = generate(&mut Engine::new(1, 100), &policy, &requests(&prompts, 1), &greedy);
+        let mut engine = Engine::new(1, 100);
+        let mut text = prompts[0].clone();
+        for (token, logp) in fast[0][0].tokens.iter().zip(&fast[0][0].logps) {
+            let vocabulary: Vec<u32> = (0..policy.config().vocab_size as u32).collect();
+            let each: Vec<Sequence> =
+                vocabulary.iter().map(|v| Sequence { prompt: &text, response: std::slice::from_ref(v) }).collect();
+            let scores = engine.score(&policy, &each, 1.0).logp;
+            let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            assert_eq!(
+                (scores[*token as usize].to_bits(), best.to_bits()),
+                (logp.to_bits(), logp.to_bits()),
+                "{family}"
+            );
+            text.push(*token);
+        }
+    }
+}
+
+/// Contracts 2 and 3 for the whole step: scores, values, gradients and updated weights.
+#[test]
+fn same_bits_on_any_threads_and_instruction_set() {
+    for family in FAMILIES {
+        let start = policy(family);
+        let prompts = prompts(&[5, 18, 30]);
+        let requests = requests(&prompts, 3);
+        let sampling = Sampling { max_new_tokens: 20, stop_tokens: vec![3, 40], ..Sampling::default() };
+        let run = |device: Device| {
+            let mut engine = Engine::with_device(device, 80);
+            let (mut model, mut critic) = (start.clone(), start.to_critic());
+            let samples = generate(&mut engine, &model, &requests, &sampling);
+            let batch = sequences(&requests, &samples);
+            let mut out = engine.score(&model, &batch, 0.9).entropy;
+            let config = AdamWConfig::default();
+            let mut grads = model.zero_gradients();
+            engine.policy_backward(&model, &mut grads, &batch, 1.0, |_, s| TokenGrad {
+                dlogp: s.logp.iter().map(|l| l.sin()).collect(),
+                dentropy: Some(s.entropy.iter().map(|e| 0.01 * e).collect()),
+            });
+            AdamW::new(config.clone(), model.flat_len()).update(&engine, &mut model, &mut grads, 1e-2);
+            let mut grads = critic.zero_gradients();
+            for _ in 0..2 {
+                engine.critic_backward(&critic, &mut grads, &batch, |r, v| {
+                    r.zip(v).map(|(i, v)| v - (i % 3) as f32).collect()
+                });
+                AdamW::new(config.clone(), critic.flat_len()).update(&engine, &mut critic, &mut grads, 1e-2);
+            }
+            out.extend(engine.values(&critic, &batch));
+            out.extend(samples.iter().flatten().flat_map(|s| s.logps.clone()));
+            out.extend_from_slice(model.parameters());
+            out.extend_from_slice(critic.parameters());
+            bits(&out)
+        };
+        let want = run(Device::new(1));
+        for threads in [2, 3, 8] {
+            assert!(want == run(Device::new(threads)), "{family}: {threads} threads");
+        }
+        for isa in Isa::available() {
+            assert!(want == run(Device::with_isa(1, isa)), "{family}: {}", isa.name());
+        }
+    }
+}
+
+fn relative_difference(a: &[f32], b: &[f32]) -> f64 {
+    let square = |x: f64| x * x;
+    let difference: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
+    (difference / b.iter().map(|b| square(f64::from(*b))).sum::<f64>()).sqrt()
+}
+
+/// The gradient does not depend on micro-batches or on the order of packing.
+#[test]
+fn gradients_do_not_depend_on_micro_batches_or_order() {
+    for family in FAMILIES {
+        let policy = policy(family);
+        let mut critic = policy.to_critic();
+        critic.randomize_value_head(0.3, 5);
+        let prompts = prompts(&[5, 18, 30, 2, 11, 40, 8, 23]);
+        let requests = requests(&prompts, 8);
+        let sampling = Sampling { max_new_tokens: 40, stop_tokens: vec![3, 40], ..Sampling::default() };
+        let samples = generate(&mut Engine::new(2, 80), &policy, &requests, &sampling);
+        let batch = sequences(&requests, &samples);
+        let weight: Vec<f32> = (0..10_000).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+        // Weights stay with their tokens when the order changes.
+        let run = |order: &[usize], micro_batch: usize| {
+            let mut starts = vec![0];
+            batch.iter().for_each(|s| starts.push(starts[starts.len() - 1] + s.response.len()));
+            let token_of: Vec<usize> = order.iter().flat_map(|&i| starts[i]..starts[i + 1]).collect();
+            let ordered: Vec<Sequence> = order.iter().map(|&i| batch[i]).collect();
+            let mut engine = Engine::new(2, micro_batch);
+            let mut grads = policy.zero_gradients();
+            engine.policy_backward(&policy, &mut grads, &ordered, 1.0, |range, _| TokenGrad {
+                dlogp: range.map(|i| weight[token_of[i]]).collect(),
+                dentropy: None,
+            });
+            let mut critic_grads = critic.zero_gradients();
+            engine.critic_backward(&critic, &mut critic_grads, &ordered, |range, values| {
+                range.zip(values).map(|(i, v)| v - weight[token_of[i]]).collect()
+            });
+            (grads, critic_grads)
+        };
+        let order: Vec<usize> = (0..batch.len()).collect();
+        let (policy_want, critic_want) = run(&order, 1_000_000);
+        let mut longest_first = order.clone();
+        longest_first.sort_by_key(|&i| std::cmp::Reverse(batch[i].response.len()));
+        let reversed: Vec<usize> = order.iter().rev().copied().collect();
+        for (order, micro_batch) in [
+            (&order, 1),
+            (&order, 500),
+            (&order, 1200),
+            (&reversed, 1_000_000),
+            (&longest_first, 300),
+            (&longest_first, 1),
+        ] {
+            let (policy_got, critic_got) = run(order, micro_batch);
+            let errors =
+                [relative_difference(&policy_got, &policy_want), relative_difference(&critic_got, &critic_want)];
+            assert!(errors.iter().all(|e| *e < 1e-6), "{family}, micro-batch {micro_batch}: {errors:?}");
+        }
+    }
+}
+
+#[test]
+fn breaking_off_gives_nothing() {
+    let prompts = prompts(&[4]);
+    let mut calls = 0;
+    let result = Engine::new(1, 10).generate(&policy("llama"), &requests(&prompts, 2), &sampling, 0, &mut |_, _| {
+        calls += 1;
+        if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(result.is_none());
+    assert_eq!(calls, 3);
+}

@@ -1,0 +1,204 @@
+//! The engine against PyTorch: numbers that `tools/fixtures/engine.py` computed in f64.
+
+use safetensors::SafeTensors;
+use std::path::PathBuf;
+use vapo_lm::*;
+
+const FAMILIES: [&str; 4] = ["llama", "qwen2", "qwen3", "llama_tied_odd"];
+
+struct Fixture {
+    dir: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Fixture {
+    fn new(family: &str) -> Fixture {
+        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(family);
+        let bytes = std::fs::read(dir.join("expected.safetensors")).unwrap();
+        Fixture { dir, bytes }
+    }
+
+    fn floats(&self, name: &str) -> Vec<f32> {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let view = tensors.tensor(name).unwrap_or_else(|_| panic!("no `{name}` in the fixture"));
+        view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    }
+
+    fn integers(&self, name: &str) -> Vec<usize> {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let view = tensors.tensor(name).unwrap();
+        view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as usize).collect()
+    }
+
+    fn tokens(&self, name: &str) -> Vec<u32> {
+        self.integers(name).into_iter().map(|t| t as u32).collect()
+    }
+
+    fn policy(&self) -> Model {
+        Model::load(&self.dir, Head::Language).unwrap()
+    }
+}
+
+/// Splits the fixture's tokens into sequences.
+fn sequences<'a>(fixture: &Fixture, tokens: &'a [u32]) -> Vec<Sequence<'a>> {
+    let mut rest = tokens;
+    let shapes = fixture.integers("lengths").into_iter().zip(fixture.integers("prompt_lengths"));
+    shapes
+        .map(|(length, prompt)| {
+            let (here, after) = rest.split_at(length);
+            rest = after;
+            Sequence { prompt: &here[..prompt], response: &here[prompt..] }
+        })
+        .collect()
+}
+
+/// Largest difference, relative to the largest value wanted.
+fn worst(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len());
+    let scale = want.iter().fold(1e-6f32, |m, w| m.max(w.abs()));
+    got.iter().zip(want).fold(0.0f32, |m, (g, w)| m.max((g - w).abs())) / scale
+}
+
+fn gradient(fixture: &Fixture, engine: &mut Engine, policy: &Model, grads: &mut [f32]) -> f32 {
+    let tokens = fixture.tokens("tokens");
+    let (w, u) = (fixture.floats("weights"), fixture.floats("entropy_weights"));
+    let mut total = 0.0;
+    let temperature = fixture.floats("temperature")[0];
+    engine.policy_backward(policy, grads, &sequences(fixture, &tokens), temperature, |range, scored| {
+        let (w, u) = (&w[range.clone()], &u[range]);
+        for i in 0..w.len() {
+            total += w[i] * scored.logp[i] + u[i] * scored.entropy[i];
+        }
+        TokenGrad { dlogp: w.to_vec(), dentropy: Some(u.to_vec()) }
+    });
+    total
+}
+
+#[test]
+fn logits_log_probs_and_entropy() {
+    for family in FAMILIES {
+        let fixture = Fixture::new(family);
+        let policy = fixture.policy();
+        let tokens = fixture.tokens("tokens");
+        let temperature = fixture.floats("temperature")[0];
+        let mut engine = Engine::new(2, 40);
+        let scored = engine.score(&policy, &sequences(&fixture, &tokens), temperature);
+        assert!(worst(&scored.logp, &fixture.floats("logp")) < 2e-5, "{family}");
+        assert!(worst(&scored.entropy, &fixture.floats("entropy")) < 2e-5, "{family}");
+        // Logits, one position at a time: log-probabilities of every token after each prefix.
+        let vocab = policy.config().vocab_size;
+        let logits = fixture.floats("logits");
+        let last = fixture.integers("lengths")[0];
+        for (t, row) in logits.chunks(vocab).take(last).enumerate() {
+            let log_sum = row.iter().map(|z| f64::from(*z).exp()).sum::<f64>().ln();
+            let all: Vec<u32> = (0..vocab as u32).collect();
+            let each: Vec<Sequence> =
+                all.iter().map(|v| Sequence { prompt: &tokens[..=t], response: std::slice::from_ref(v) }).collect();
+            let got = engine.score(&policy, &each, 1.0).logp;
+            let want: Vec<f32> = row.iter().map(|z| (f64::from(*z) - log_sum) as f32).collect();
+            assert!(worst(&got, &want) < 2e-5, "{family} position {t}");
+        }
+    }
+}
+
+#[test]
+fn loss_and_every_gradient() {
+    for family in FAMILIES {
+        let fixture = Fixture::new(family);
+        let policy = fixture.policy();
+        for micro_batch in [1, 1000] {
+            let mut grads = policy.zero_gradients();
+            let loss = gradient(&fixture, &mut Engine::new(1, micro_batch), &policy, &mut grads);
+            assert!(worst(&[loss], &fixture.floats("loss")) < 2e-5, "{family}");
+            for name in policy.tensor_names() {
+                let got = policy.tensor_in(&grads, name).unwrap();
+                let error = worst(&got, &fixture.floats(&format!("grad.{name}")));
+                assert!(error < 5e-5, "{family} {name}: {error:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn three_steps_of_adamw() {
+    for family in FAMILIES {
+        let fixture = Fixture::new(family);
+        let mut policy = fixture.policy();
+        let mut engine = Engine::new(2, 1000);
+        let config = AdamWConfig { weight_decay: 0.1, ..AdamWConfig::default() };
+        let mut optimizer = AdamW::new(config, policy.flat_len());
+        let mut grads = policy.zero_gradients();
+        let norms: Vec<f32> = (0..3)
+            .map(|_| {
+                gradient(&fixture, &mut engine, &policy, &mut grads);
+                optimizer.update(&engine, &mut policy, &mut grads, 1e-2)
+            })
+            .collect();
+        assert!(worst(&norms, &fixture.floats("grad_norms")) < 2e-4, "{family} {norms:?}");
+        for name in policy.tensor_names() {
+            let error = worst(&policy.tensor(name).unwrap(), &fixture.floats(&format!("adamw.{name}")));
+            assert!(error < 2e-3, "{family} {name}: {error:e}");
+        }
+    }
+}
+
+#[test]
+fn critic_values_and_gradients() {
+    for family in FAMILIES {
+        let fixture = Fixture::new(family);
+        let critic = Model::load(&fixture.dir.join("critic"), Head::Value).unwrap();
+        let tokens = fixture.tokens("tokens");
+        let sequences = sequences(&fixture, &tokens);
+        let mut engine = Engine::new(2, 30);
+        assert!(worst(&engine.values(&critic, &sequences), &fixture.floats("values")) < 2e-5, "{family}");
+        let (w, returns) = (fixture.floats("value_weights"), fixture.floats("returns"));
+        let mut grads = critic.zero_gradients();
+        engine.critic_backward(&critic, &mut grads, &sequences, |range, values| {
+            range.zip(values).map(|(i, v)| w[i] * (v - returns[i])).collect()
+        });
+        for name in critic.tensor_names() {
+            let error =
+                worst(&critic.tensor_in(&grads, name).unwrap(), &fixture.floats(&format!("critic_grad.{name}")));
+            assert!(error < 5e-5, "{family} {name}: {error:e}");
+        }
+    }
+}
+
+#[test]
+fn greedy_continuation() {
+    for family in FAMILIES {
+        let fixture = Fixture::new(family);
+        let prompt = fixture.tokens("greedy_prompt");
+        let want = fixture.tokens("greedy");
+        let sampling = Sampling { temperature: 0.0, max_new_tokens: want.len(), ..Sampling::default() };
+        let requests = [Request { prompt: &prompt, samples: 1, key: 0 }];
+        let go_on = &mut |_, _| std::ops::ControlFlow::Continue(());
+        let samples = Engine::new(1, 64).generate(&fixture.policy(), &requests, &sampling, 0, go_on).unwrap();
+        assert_eq!(samples[0][0].tokens, want, "{family}");
+    }
+}
+
+#[test]
+fn files_there_and_back() {
+    for family in FAMILIES {
+        let fixture = Fixture::new(family);
+        let policy = fixture.policy();
+        let dir = tempfile::tempdir().unwrap();
+        policy.save(dir.path()).unwrap();
+        let again = Model::load(dir.path(), Head::Language).unwrap();
+        assert!(policy.parameters() == again.parameters(), "{family}");
+        assert_eq!(policy.config().attention, again.config().attention);
+        let critic_dir = dir.path().join("critic");
+        std::fs::create_dir(&critic_dir).unwrap();
+        let mut critic = policy.to_critic();
+        critic.randomize_value_head(0.1, 1);
+        critic.save(&critic_dir).unwrap();
+        assert!(critic.parameters() == Model::load(&critic_dir, Head::Value).unwrap().parameters(), "{family}");
+        // A critic made of a policy sees what the policy sees: its trunk is the same.
+        let tokens = fixture.tokens("tokens");
+        let values = Engine::new(1, 100).values(&policy.to_critic(), &sequences(&fixture, &tokens));
+        assert!(values.iter().all(|v| *v == 0.0));
+        let error = Model::load(dir.path(), Head::Value).err().unwrap().to_string();
+        assert!(error.contains("no tensor `score.weight`"), "{error}");
+    }
+}
