@@ -218,6 +218,7 @@ fn gradients_do_not_depend_on_micro_batches_or_order() {
 fn breaking_off_gives_nothing() {
     let prompts = prompts(&[4]);
     let mut calls = 0;
+    let sampling = Sampling { max_new_tokens: 30, ..Sampling::default() };
     let result = Engine::new(1, 10).generate(&policy("llama"), &requests(&prompts, 2), &sampling, 0, &mut |_, _| {
         calls += 1;
         if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
