@@ -53,6 +53,9 @@ pub enum Error {
     /// A run cannot start or go on.
     #[error("{0}")]
     Run(String),
+    /// Problems or verifier.
+    #[error(transparent)]
+    Task(#[from] vapo_tasks::Error),
     /// The language model.
     #[error(transparent)]
     Lm(#[from] vapo_lm::Error),
@@ -62,18 +65,11 @@ impl Error {
     /// Turns an `io::Error` into one that says what was tried on which file.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 
     /// A file with unexpected content.
     pub(crate) fn file(path: &Path, message: impl Into<String>) -> Self {
-        Self::File {
-            path: path.to_path_buf(),
-            message: message.into(),
-        }
+        Self::File { path: path.to_path_buf(), message: message.into() }
     }
 }

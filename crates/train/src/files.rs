@@ -23,10 +23,7 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Makes a directory under a temporary name, lets `fill` write into it, syncs its files and renames it.
 /// What a killed attempt left behind is removed first.
-pub(crate) fn create_directory_atomically(
-    path: &Path,
-    fill: impl FnOnce(&Path) -> Result<()>,
-) -> Result<()> {
+pub(crate) fn create_directory_atomically(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let temporary = path.with_extension("partial");
     if temporary.exists() {
         fs::remove_dir_all(&temporary).map_err(Error::io("remove", &temporary))?;
@@ -65,11 +62,7 @@ fn sync_parent(path: &Path) -> std::io::Result<()> {
 
 /// Makes a rename durable. Only Unix can open a directory for that.
 fn sync_directory(directory: &Path) -> std::io::Result<()> {
-    if cfg!(unix) {
-        File::open(directory)?.sync_all()
-    } else {
-        Ok(())
-    }
+    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -85,14 +78,8 @@ mod tests {
             Err(Error::Run("killed".into()))
         });
         assert!(result.is_err() && !path.exists());
-        create_directory_atomically(&path, |directory| {
-            write_atomically(&directory.join("whole"), b"y")
-        })
-        .unwrap();
-        let names: Vec<_> = fs::read_dir(&path)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        create_directory_atomically(&path, |directory| write_atomically(&directory.join("whole"), b"y")).unwrap();
+        let names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["whole"]);
         assert!(!path.with_extension("partial").exists());
     }

@@ -1,7 +1,51 @@
-//! train
+//! The training loop: config, rollouts, batches, evaluation, checkpoints, records.
+//!
+//! # Tour
+//!
+//! 1. [`config`]: [`Config::load`] reads a file and `key=value` overrides over a preset, and checks them.
+//! 2. [`Run::create`] loads what the config names and makes the run directory ([`rundir`]); [`Run::resume`] continues one;
+//!    [`Run::train`] trains, evaluates, saves.
+//! 3. `step`: one training step, top to bottom. Its stages have their own types:
+//!    [`rollout::Prompt`] -> [`rollout::Rollout`] -> [`rollout::Graded`] -> [`batch::Batch`] -> [`credit::Credit`] ->
+//!    [`report::StepReport`] -> [`metrics::Row`].
+//! 4. [`update`]: the losses as closures inside the model's backward pass.
+//! 5. [`eval::evaluate`]: held-out accuracy. [`pretrain::pretrain`]: making a built-in base model.
+//!
+//! A caller watches through an [`observer::Observer`] and stops a run through an `AtomicBool`.
+
+mod base;
+pub mod batch;
+mod checkpoint;
 pub mod config;
-pub mod error;
+pub mod credit;
+mod error;
+pub mod eval;
 mod files;
+mod memory;
 pub mod metrics;
-pub mod resources;
+mod network;
+pub mod observer;
+mod passes;
+pub mod pretrain;
+pub mod report;
+mod resources;
+pub mod rollout;
+mod run;
 pub mod rundir;
+mod setup;
+mod step;
+mod trainer;
+pub mod update;
+
+pub use base::{LanguageModel, ModelDirectory, TextFiles};
+pub use config::Config;
+pub use error::{Error, Result};
+pub use eval::{Evaluation, Evaluator, evaluate};
+pub use memory::MemoryPlan;
+pub use metrics::{Row, is_time_field};
+pub use observer::{Event, Observer, Progress, Stage};
+pub use resources::{Usage, available_memory};
+pub use run::{Outcome, Run};
+pub use rundir::RunDir;
+pub use setup::{base_directory, built_in_task, load_task, memory_plan, threads};
+pub use trainer::{Counters, CriticQuality, Phase};

@@ -1,10 +1,12 @@
 //! Rows of `metrics.jsonl`: one flat JSON object per step, in a fixed order, under verl's names.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use vapo_algo::Summary;
 
 /// One row. Values that do not exist (no correct answer, no variance) are `null`, never 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Row(Map<String, Value>);
 
 impl Row {
@@ -23,8 +25,7 @@ impl Row {
     /// Writes a number; `None` and what JSON cannot hold become `null`.
     pub fn number(&mut self, key: &str, value: impl Into<Option<f64>>) {
         let number = value.into().and_then(serde_json::Number::from_f64);
-        self.0
-            .insert(key.to_string(), number.map_or(Value::Null, Value::Number));
+        self.0.insert(key.to_string(), number.map_or(Value::Null, Value::Number));
     }
 
     /// Writes `<prefix>/mean`, `/max` and `/min`.

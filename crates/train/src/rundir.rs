@@ -39,12 +39,7 @@ impl RunDir {
             Some(path) => path.clone(),
             None => next_free(&config.algorithm.preset),
         };
-        if path.exists()
-            && fs::read_dir(&path)
-                .map_err(Error::io("read", &path))?
-                .next()
-                .is_some()
-        {
+        if path.exists() && fs::read_dir(&path).map_err(Error::io("read", &path))?.next().is_some() {
             return Err(Error::Run(format!(
                 "run directory {} exists and is not empty, expected a new one (continue it with `vapo resume {0}`)",
                 path.display()
@@ -52,11 +47,9 @@ impl RunDir {
         }
         fs::create_dir_all(path.join("checkpoints")).map_err(Error::io("create", &path))?;
         fs::create_dir_all(path.join("eval")).map_err(Error::io("create", &path))?;
-        write_atomically(
-            &path.join("config.toml"),
-            config.to_commented_toml().as_bytes(),
-        )?;
-        Ok(Self { path })
+        let directory = Self { path };
+        directory.write_config(config)?;
+        Ok(directory)
     }
 
     /// Opens an existing run.
@@ -65,14 +58,9 @@ impl RunDir {
     /// The directory has no `config.toml`.
     pub fn open(path: &Path) -> Result<Self> {
         if !path.join("config.toml").is_file() {
-            return Err(Error::Run(format!(
-                "{} is no run directory: it has no config.toml",
-                path.display()
-            )));
+            return Err(Error::Run(format!("{} is no run directory: it has no config.toml", path.display())));
         }
-        Ok(Self {
-            path: path.to_path_buf(),
-        })
+        Ok(Self { path: path.to_path_buf() })
     }
 
     /// Where it is.
@@ -88,6 +76,10 @@ impl RunDir {
         Config::load(Some(&self.path.join("config.toml")), &[])
     }
 
+    pub(crate) fn write_config(&self, config: &Config) -> Result<()> {
+        write_atomically(&self.path.join("config.toml"), config.to_commented_toml().as_bytes())
+    }
+
     /// All complete rows of `metrics.jsonl`. A line that was cut off by a kill ends the list.
     ///
     /// # Errors
@@ -98,9 +90,7 @@ impl RunDir {
             return Ok(Vec::new());
         }
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let complete = text
-            .split_inclusive('\n')
-            .take_while(|line| line.ends_with('\n'));
+        let complete = text.split_inclusive('\n').take_while(|line| line.ends_with('\n'));
         Ok(complete.map_while(Row::from_line).collect())
     }
 
@@ -115,12 +105,10 @@ impl RunDir {
         append().map_err(Error::io("append to", &path))
     }
 
-    /// Removes the rows of steps after `last_step`: a resumed run writes them again.
-    pub(crate) fn cut_metrics(&self, last_step: u64) -> Result<()> {
+    /// Keeps the rows of steps before `first_removed`: a resumed run writes the others again.
+    pub(crate) fn cut_metrics(&self, first_removed: u64) -> Result<()> {
         let rows = self.metrics()?;
-        let kept = rows
-            .iter()
-            .filter(|row| row.global_step().is_some_and(|step| step <= last_step));
+        let kept = rows.iter().filter(|row| row.global_step().is_some_and(|step| step < first_removed));
         let text: String = kept.map(Row::to_line).collect();
         write_atomically(&self.metrics_path(), text.as_bytes())
     }
@@ -134,14 +122,8 @@ impl RunDir {
         let mut found = Vec::new();
         for entry in fs::read_dir(&directory).map_err(Error::io("read", &directory))? {
             let path = entry.map_err(Error::io("read", &directory))?.path();
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
-            if let Some(step) = name
-                .strip_prefix("step-")
-                .and_then(|digits| digits.parse().ok())
-            {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if let Some(step) = name.strip_prefix("step-").and_then(|digits| digits.parse().ok()) {
                 found.push((step, path));
             }
         }
@@ -157,11 +139,7 @@ impl RunDir {
     /// Removes all but the newest `keep` checkpoints (0: none).
     pub(crate) fn remove_old_checkpoints(&self, keep: usize) -> Result<()> {
         let checkpoints = self.checkpoints()?;
-        let surplus = if keep == 0 {
-            0
-        } else {
-            checkpoints.len().saturating_sub(keep)
-        };
+        let surplus = if keep == 0 { 0 } else { checkpoints.len().saturating_sub(keep) };
         for (_, path) in &checkpoints[..surplus] {
             fs::remove_dir_all(path).map_err(Error::io("remove", path))?;
         }
@@ -170,9 +148,7 @@ impl RunDir {
 
     /// Where the evaluation after a step is recorded.
     pub(crate) fn eval_path(&self, step: u64) -> PathBuf {
-        self.path
-            .join("eval")
-            .join(format!("{}.jsonl", step_name(step)))
+        self.path.join("eval").join(format!("{}.jsonl", step_name(step)))
     }
 
     /// Writes `summary.json`.
@@ -192,10 +168,7 @@ fn step_name(step: u64) -> String {
 
 fn next_free(preset: &str) -> PathBuf {
     let numbered = (1..).map(|number| PathBuf::from(format!("runs/{preset}-{number:03}")));
-    numbered
-        .into_iter()
-        .find(|path| !path.exists())
-        .expect("numbers do not end")
+    numbered.into_iter().find(|path| !path.exists()).expect("numbers do not end")
 }
 
 #[cfg(test)]
@@ -224,13 +197,7 @@ mod tests {
             )
         );
         let nothing = RunDir::open(root.path()).unwrap_err().to_string();
-        assert_eq!(
-            nothing,
-            format!(
-                "{} is no run directory: it has no config.toml",
-                root.path().display()
-            )
-        );
+        assert_eq!(nothing, format!("{} is no run directory: it has no config.toml", root.path().display()));
     }
 
     #[test]
@@ -238,13 +205,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = RunDir::create(&config_in(&file.join("run")))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with(&format!("cannot create {}: ", file.join("run").display())),
-            "{error}"
-        );
+        let error = RunDir::create(&config_in(&file.join("run"))).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot create {}: ", file.join("run").display())), "{error}");
     }
 
     #[test]
@@ -254,20 +216,12 @@ mod tests {
         for step in 0..4 {
             run.append_metrics(&Row::new(step)).unwrap();
         }
-        let mut file = OpenOptions::new()
-            .append(true)
-            .open(run.metrics_path())
-            .unwrap();
+        let mut file = OpenOptions::new().append(true).open(run.metrics_path()).unwrap();
         file.write_all(b"{\"training/global_step\":4").unwrap();
         assert_eq!(run.metrics().unwrap().len(), 4);
-        run.cut_metrics(2).unwrap();
+        run.cut_metrics(3).unwrap();
         run.append_metrics(&Row::new(3)).unwrap();
-        let steps: Vec<_> = run
-            .metrics()
-            .unwrap()
-            .iter()
-            .map(Row::global_step)
-            .collect();
+        let steps: Vec<_> = run.metrics().unwrap().iter().map(Row::global_step).collect();
         assert_eq!(steps, [Some(0), Some(1), Some(2), Some(3)]);
     }
 
@@ -279,13 +233,7 @@ mod tests {
             fs::create_dir(run.checkpoint_path(step)).unwrap();
         }
         fs::create_dir(run.checkpoint_path(200).with_extension("partial")).unwrap();
-        let steps = |run: &RunDir| {
-            run.checkpoints()
-                .unwrap()
-                .into_iter()
-                .map(|(step, _)| step)
-                .collect::<Vec<_>>()
-        };
+        let steps = |run: &RunDir| run.checkpoints().unwrap().into_iter().map(|(step, _)| step).collect::<Vec<_>>();
         assert_eq!(steps(&run), [5, 20, 100]);
         run.remove_old_checkpoints(0).unwrap();
         assert_eq!(steps(&run).len(), 3);

@@ -18,20 +18,11 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     let table = toml::Table::try_from(Config::default()).unwrap();
     let written: Vec<String> = table
         .iter()
-        .flat_map(|(section, keys)| {
-            keys.as_table()
-                .unwrap()
-                .keys()
-                .map(move |key| format!("{section}.{key}"))
-        })
+        .flat_map(|(section, keys)| keys.as_table().unwrap().keys().map(move |key| format!("{section}.{key}")))
         .collect();
     let mut documented: Vec<String> = SECTIONS
         .iter()
-        .flat_map(|(section, fields)| {
-            fields
-                .iter()
-                .map(move |field| format!("{section}.{}", field.name))
-        })
+        .flat_map(|(section, fields)| fields.iter().map(move |field| format!("{section}.{}", field.name)))
         .collect();
     let sorted = |mut keys: Vec<String>| {
         keys.sort();
@@ -39,32 +30,21 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     };
     assert_eq!(sorted(written), sorted(documented.clone()));
     documented.dedup();
-    assert_eq!(
-        documented.len(),
-        84,
-        "a new setting is a visible decision: {documented:#?}"
-    );
+    assert_eq!(documented.len(), 84, "a new setting is a visible decision: {documented:#?}");
 }
 
 #[test]
 fn the_printed_config_reads_as_the_same_config() {
     for preset in PRESETS {
         let name = format!("algorithm.preset={}", preset.name);
-        let overrides = [
-            name.as_str(),
-            "rollout.stop_strings=[\"\\n\"]",
-            "critic.bound=atan",
-            "run.dir=a b",
-        ];
+        let overrides = [name.as_str(), "rollout.stop_strings=[\"\\n\"]", "critic.bound=atan", "run.dir=a b"];
         let config = parse("", &overrides).unwrap();
         assert_eq!(config.algorithm.preset, preset.name);
         assert_eq!(parse(&config.to_commented_toml(), &[]).unwrap(), config);
     }
     let text = Config::default().to_commented_toml();
     assert!(
-        text.contains(
-            "# Responses per prompt (group sampling; the paper has 512 x 16).\ngroup_size = 16\n"
-        ),
+        text.contains("# Responses per prompt (group sampling; the paper has 512 x 16).\ngroup_size = 16\n"),
         "{text}"
     );
     assert!(text.contains("clip_dual = \"off\"\n"), "{text}");
@@ -88,17 +68,10 @@ fn the_vapo_preset_has_the_papers_seven_parts_and_ppo_none_of_them() {
     };
     assert_eq!(seven(&vapo), [true; 7]);
     assert_eq!(seven(&ppo), [false; 7]);
-    assert_eq!(
-        vapo,
-        Config::default(),
-        "the defaults are the preset `vapo`"
-    );
+    assert_eq!(vapo, Config::default(), "the defaults are the preset `vapo`");
     let algorithm = &vapo.algorithm;
     assert_eq!((algorithm.clip_low, algorithm.clip_high), (0.2, 0.28));
-    assert_eq!(
-        (algorithm.length_adaptive_alpha, algorithm.lambda_critic),
-        (Some(0.05), Some(1.0))
-    );
+    assert_eq!((algorithm.length_adaptive_alpha, algorithm.lambda_critic), (Some(0.05), Some(1.0)));
     assert_eq!((algorithm.positive_lm_weight, algorithm.gamma), (0.1, 1.0));
     assert_eq!(vapo.policy_optimizer.learning_rate, 1e-6);
     assert_eq!(vapo.critic_optimizer.learning_rate, 2e-6);
@@ -108,18 +81,8 @@ fn the_vapo_preset_has_the_papers_seven_parts_and_ppo_none_of_them() {
 fn all_presets_set_the_same_keys() {
     let keys = |toml: &str| {
         let table: toml::Table = toml.parse().unwrap();
-        let inner = |value: &toml::Value| {
-            value
-                .as_table()
-                .unwrap()
-                .keys()
-                .cloned()
-                .collect::<Vec<_>>()
-        };
-        table
-            .iter()
-            .map(|(section, value)| (section.clone(), inner(value)))
-            .collect::<Vec<_>>()
+        let inner = |value: &toml::Value| value.as_table().unwrap().keys().cloned().collect::<Vec<_>>();
+        table.iter().map(|(section, value)| (section.clone(), inner(value))).collect::<Vec<_>>()
     };
     for preset in PRESETS {
         assert_eq!(keys(preset.toml), keys(PRESETS[0].toml), "{}", preset.name);
@@ -129,19 +92,12 @@ fn all_presets_set_the_same_keys() {
 #[test]
 fn keys_win_over_the_preset_beside_them_and_the_command_line_over_the_file() {
     let file = "[algorithm]\nlength_adaptive_alpha = 0.3\npreset = \"vapo\"\ngamma = 1\n";
-    assert_eq!(
-        parse(file, &[]).unwrap().algorithm.length_adaptive_alpha,
-        Some(0.3)
-    );
+    assert_eq!(parse(file, &[]).unwrap().algorithm.length_adaptive_alpha, Some(0.3));
     let grpo = parse(file, &["algorithm.preset=grpo", "rollout.group_size=8"]).unwrap();
     assert_eq!(grpo.algorithm.advantage, AdvantageKind::Group);
     assert_eq!(grpo.algorithm.length_adaptive_alpha, None);
     assert_eq!(grpo.rollout.group_size, 8);
-    let off = parse(
-        file,
-        &["algorithm.length_adaptive_alpha=off", "run.dir=runs/x"],
-    )
-    .unwrap();
+    let off = parse(file, &["algorithm.length_adaptive_alpha=off", "run.dir=runs/x"]).unwrap();
     assert_eq!(off.algorithm.length_adaptive_alpha, None);
     assert_eq!(off.run.dir.as_deref(), Some(Path::new("runs/x")));
 }
@@ -156,44 +112,22 @@ fn unknown_keys_are_answered_with_the_nearest_name() {
         error("group_size = 4", &[]),
         "my.toml:1: unknown key `group_size`, did you mean `rollout.group_size` or `value_pretraining.group_size`?"
     );
-    assert_eq!(
-        error("", &["zebra.crossing=1"]),
-        "--set: unknown key `zebra.crossing`"
-    );
+    assert_eq!(error("", &["zebra.crossing=1"]), "--set: unknown key `zebra.crossing`");
 }
 
 #[test]
 fn names_of_other_frameworks_are_translated() {
     let meant = |key: &str| {
         let message = error("", &[&format!("{key}=1")]);
-        message
-            .split("did you mean ")
-            .nth(1)
-            .unwrap_or(&message)
-            .to_string()
+        message.split("did you mean ").nth(1).unwrap_or(&message).to_string()
     };
-    assert_eq!(
-        meant("algorithm.lam"),
-        "`algorithm.lambda_policy` and `algorithm.lambda_critic`?"
-    );
-    assert_eq!(
-        meant("actor_rollout_ref.actor.clip_ratio_low"),
-        "`algorithm.clip_low`?"
-    );
-    assert_eq!(
-        meant("length_adaptive_alpha"),
-        "`algorithm.length_adaptive_alpha`?"
-    );
+    assert_eq!(meant("algorithm.lam"), "`algorithm.lambda_policy` and `algorithm.lambda_critic`?");
+    assert_eq!(meant("actor_rollout_ref.actor.clip_ratio_low"), "`algorithm.clip_low`?");
+    assert_eq!(meant("length_adaptive_alpha"), "`algorithm.length_adaptive_alpha`?");
     assert_eq!(meant("num_generations"), "`rollout.group_size`?");
-    assert_eq!(
-        meant("actor_rollout_ref.rollout.n"),
-        "`rollout.group_size`?"
-    );
+    assert_eq!(meant("actor_rollout_ref.rollout.n"), "`rollout.group_size`?");
     assert_eq!(meant("trainer.critic_warmup"), "`value_pretraining.steps`?");
-    assert_eq!(
-        meant("positive_example_nll_weight"),
-        "`algorithm.positive_lm_weight`?"
-    );
+    assert_eq!(meant("positive_example_nll_weight"), "`algorithm.positive_lm_weight`?");
     assert_eq!(meant("gae_lambda_value"), "`algorithm.lambda_critic`?");
 }
 
@@ -220,10 +154,7 @@ fn values_of_the_wrong_kind_name_the_key_and_the_place() {
         error("algorithm.preset = 'pppo'", &[]),
         "my.toml:1: algorithm.preset (\"pppo\") must be one of vapo, ppo, vc-ppo, grpo, dapo"
     );
-    assert_eq!(
-        error("", &["run.seed"]),
-        "--set: expected key=value, found `run.seed`"
-    );
+    assert_eq!(error("", &["run.seed"]), "--set: expected key=value, found `run.seed`");
     assert!(error("[run]\nseed = = 1", &[]).starts_with("my.toml:2: "));
 }
 
@@ -231,41 +162,19 @@ fn values_of_the_wrong_kind_name_the_key_and_the_place() {
 fn ranges_and_relations_name_the_fields_and_the_values() {
     let cases: &[(&[&str], &str)] = &[
         (
-            &[
-                "algorithm.preset=grpo",
-                "rollout.group_size=1",
-                "algorithm.updates_per_rollout=1",
-            ],
+            &["algorithm.preset=grpo", "rollout.group_size=1", "algorithm.updates_per_rollout=1"],
             "rollout.group_size (1) must be at least 2 when algorithm.advantage is `group`",
         ),
         (
             &["algorithm.advantage=group"],
             "value_pretraining.steps (50) must be 0 when algorithm.advantage is `group`, which has no critic",
         ),
-        (
-            &["algorithm.lambda_policy=1.5"],
-            "algorithm.lambda_policy (1.5) must be between 0 and 1",
-        ),
-        (
-            &["rollout.top_p=0"],
-            "rollout.top_p (0) must be greater than 0 and at most 1",
-        ),
-        (
-            &["rollout.temperature=0"],
-            "rollout.temperature (0) must be greater than 0",
-        ),
-        (
-            &["rollout.max_new_tokens=0"],
-            "rollout.max_new_tokens (0) must be at least 1",
-        ),
-        (
-            &["algorithm.reward_wrong=1"],
-            "algorithm.reward_right (1) must be greater than algorithm.reward_wrong (1)",
-        ),
-        (
-            &["algorithm.clip_dual=1.1"],
-            "algorithm.clip_dual (1.1) must be greater than 1 + algorithm.clip_high (0.28)",
-        ),
+        (&["algorithm.lambda_policy=1.5"], "algorithm.lambda_policy (1.5) must be between 0 and 1"),
+        (&["rollout.top_p=0"], "rollout.top_p (0) must be greater than 0 and at most 1"),
+        (&["rollout.temperature=0"], "rollout.temperature (0) must be greater than 0"),
+        (&["rollout.max_new_tokens=0"], "rollout.max_new_tokens (0) must be at least 1"),
+        (&["algorithm.reward_wrong=1"], "algorithm.reward_right (1) must be greater than algorithm.reward_wrong (1)"),
+        (&["algorithm.clip_dual=1.1"], "algorithm.clip_dual (1.1) must be greater than 1 + algorithm.clip_high (0.28)"),
         (
             &["algorithm.updates_per_rollout=257"],
             "algorithm.updates_per_rollout (257) must not exceed rollout.prompts_per_step x rollout.group_size (16 x 16)\n\
@@ -275,18 +184,9 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
             &["data.train=a.jsonl"],
             "data.train and data.eval must be given together: progress is measured on held-out problems",
         ),
-        (
-            &["data.prompt_template=Q:"],
-            "data.prompt_template (\"Q:\") must contain {problem}",
-        ),
-        (
-            &["critic_optimizer.beta1=1"],
-            "critic_optimizer.beta1 (1) must be at least 0 and less than 1",
-        ),
-        (
-            &["policy_optimizer.learning_rate=nan"],
-            "policy_optimizer.learning_rate (NaN) must not be negative",
-        ),
+        (&["data.prompt_template=Q:"], "data.prompt_template (\"Q:\") must contain {problem}"),
+        (&["critic_optimizer.beta1=1"], "critic_optimizer.beta1 (1) must be at least 0 and less than 1"),
+        (&["policy_optimizer.learning_rate=nan"], "policy_optimizer.learning_rate (NaN) must not be negative"),
     ];
     for (overrides, message) in cases {
         assert_eq!(error("", overrides), *message);
@@ -297,13 +197,8 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
 fn every_shipped_config_is_valid() {
     Config::load(None, &[]).unwrap();
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
-    let files = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    for path in files.filter(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "toml")
-    }) {
+    let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
         Config::load(Some(&path), &[]).unwrap_or_else(|error| panic!("{error}"));
     }
 }

@@ -15,27 +15,19 @@ impl Failures {
     }
 
     fn at_least(&mut self, key: &str, value: usize, least: usize) {
-        self.unless(value >= least, || {
-            format!("{key} ({value}) must be at least {least}")
-        });
+        self.unless(value >= least, || format!("{key} ({value}) must be at least {least}"));
     }
 
     fn within(&mut self, key: &str, value: f64, low: f64, high: f64) {
-        self.unless((low..=high).contains(&value), || {
-            format!("{key} ({value}) must be between {low} and {high}")
-        });
+        self.unless((low..=high).contains(&value), || format!("{key} ({value}) must be between {low} and {high}"));
     }
 
     fn positive(&mut self, key: &str, value: f64) {
-        self.unless(value > 0.0 && value.is_finite(), || {
-            format!("{key} ({value}) must be greater than 0")
-        });
+        self.unless(value > 0.0 && value.is_finite(), || format!("{key} ({value}) must be greater than 0"));
     }
 
     fn not_negative(&mut self, key: &str, value: f64) {
-        self.unless(value >= 0.0 && value.is_finite(), || {
-            format!("{key} ({value}) must not be negative")
-        });
+        self.unless(value >= 0.0 && value.is_finite(), || format!("{key} ({value}) must not be negative"));
     }
 }
 
@@ -52,11 +44,7 @@ impl Config {
         check_optimizer("policy_optimizer", &self.policy_optimizer, &mut failures);
         check_optimizer("critic_optimizer", &self.critic_optimizer, &mut failures);
         self.check_data(&mut failures);
-        if failures.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Settings(failures.0))
-        }
+        if failures.0.is_empty() { Ok(()) } else { Err(Error::Settings(failures.0)) }
     }
 
     fn check_sampling(&self, failures: &mut Failures) {
@@ -69,27 +57,17 @@ impl Config {
         failures.positive("rollout.temperature", rollout.temperature);
         failures.within("rollout.min_p", rollout.min_p, 0.0, 1.0);
         failures.within("eval.min_p", self.eval.min_p, 0.0, 1.0);
-        for (key, top_p) in [
-            ("rollout.top_p", rollout.top_p),
-            ("eval.top_p", self.eval.top_p),
-        ] {
+        for (key, top_p) in [("rollout.top_p", rollout.top_p), ("eval.top_p", self.eval.top_p)] {
             failures.unless(top_p > 0.0 && top_p <= 1.0, || {
                 format!("{key} ({top_p}) must be greater than 0 and at most 1")
             });
         }
-        for (key, top_k) in [
-            ("rollout.top_k", rollout.top_k),
-            ("eval.top_k", self.eval.top_k),
-        ] {
+        for (key, top_k) in [("rollout.top_k", rollout.top_k), ("eval.top_k", self.eval.top_k)] {
             failures.at_least(key, top_k.unwrap_or(1), 1);
         }
         failures.at_least("eval.problems", self.eval.problems, 1);
         failures.at_least("eval.samples", self.eval.samples, 1);
-        failures.at_least(
-            "eval.max_new_tokens",
-            self.eval.max_new_tokens.unwrap_or(1),
-            1,
-        );
+        failures.at_least("eval.max_new_tokens", self.eval.max_new_tokens.unwrap_or(1), 1);
         failures.not_negative("eval.temperature", self.eval.temperature);
     }
 
@@ -109,16 +87,8 @@ impl Config {
         });
         failures.within("algorithm.gamma", algorithm.gamma, 0.0, 1.0);
         failures.within("algorithm.lambda_policy", algorithm.lambda_policy, 0.0, 1.0);
-        failures.within(
-            "algorithm.lambda_critic",
-            algorithm.lambda_critic.unwrap_or(1.0),
-            0.0,
-            1.0,
-        );
-        failures.positive(
-            "algorithm.length_adaptive_alpha",
-            algorithm.length_adaptive_alpha.unwrap_or(1.0),
-        );
+        failures.within("algorithm.lambda_critic", algorithm.lambda_critic.unwrap_or(1.0), 0.0, 1.0);
+        failures.positive("algorithm.length_adaptive_alpha", algorithm.length_adaptive_alpha.unwrap_or(1.0));
         failures.within("algorithm.clip_low", algorithm.clip_low, 0.0, 1.0);
         failures.not_negative("algorithm.clip_high", algorithm.clip_high);
         let dual = algorithm.clip_dual.unwrap_or(f64::MAX);
@@ -142,28 +112,12 @@ impl Config {
 
     fn check_updates(&self, failures: &mut Failures) {
         let (algorithm, pretraining) = (&self.algorithm, &self.value_pretraining);
-        failures.at_least(
-            "algorithm.updates_per_rollout",
-            algorithm.updates_per_rollout,
-            1,
-        );
+        failures.at_least("algorithm.updates_per_rollout", algorithm.updates_per_rollout, 1);
         failures.at_least("algorithm.epochs", algorithm.epochs, 1);
-        failures.at_least(
-            "algorithm.critic_updates_per_policy_update",
-            algorithm.critic_updates_per_policy_update,
-            1,
-        );
+        failures.at_least("algorithm.critic_updates_per_policy_update", algorithm.critic_updates_per_policy_update, 1);
         let shapes = [
-            (
-                "rollout",
-                self.rollout.prompts_per_step,
-                self.rollout.group_size,
-            ),
-            (
-                "value_pretraining",
-                pretraining.prompts_per_step,
-                pretraining.group_size,
-            ),
+            ("rollout", self.rollout.prompts_per_step, self.rollout.group_size),
+            ("value_pretraining", pretraining.prompts_per_step, pretraining.group_size),
         ];
         for (section, prompts, group_size) in shapes {
             failures.unless(algorithm.updates_per_rollout <= prompts.saturating_mul(group_size), || {
@@ -177,14 +131,11 @@ impl Config {
 
     fn check_critic(&self, failures: &mut Failures) {
         let pretraining = &self.value_pretraining;
-        failures.at_least(
-            "value_pretraining.prompts_per_step",
-            pretraining.prompts_per_step,
-            1,
-        );
+        failures.at_least("value_pretraining.prompts_per_step", pretraining.prompts_per_step, 1);
         failures.at_least("value_pretraining.group_size", pretraining.group_size, 1);
         failures.at_least("value_pretraining.window", pretraining.window, 1);
         failures.not_negative("value_pretraining.min_progress", pretraining.min_progress);
+        failures.not_negative("critic.head_std", self.critic.head_std);
         failures.positive("critic.value_clip", self.critic.value_clip.unwrap_or(1.0));
     }
 
@@ -196,15 +147,11 @@ impl Config {
             "data.train and data.eval must be given together: progress is measured on held-out problems".into()
         });
         failures.unless(data.prompt_template.contains("{problem}"), || {
-            format!(
-                "data.prompt_template ({:?}) must contain {{problem}}",
-                data.prompt_template
-            )
+            format!("data.prompt_template ({:?}) must contain {{problem}}", data.prompt_template)
         });
         let empty = |texts: &[String]| texts.iter().any(String::is_empty);
-        failures.unless(!empty(&self.rollout.stop_strings), || {
-            "rollout.stop_strings must not hold an empty text".into()
-        });
+        failures
+            .unless(!empty(&self.rollout.stop_strings), || "rollout.stop_strings must not hold an empty text".into());
     }
 }
 
@@ -219,8 +166,5 @@ fn check_optimizer(section: &str, optimizer: &OptimizerConfig, failures: &mut Fa
     }
     failures.positive(&key("eps"), optimizer.eps);
     failures.not_negative(&key("weight_decay"), optimizer.weight_decay);
-    failures.positive(
-        &key("max_grad_norm"),
-        optimizer.max_grad_norm.unwrap_or(1.0),
-    );
+    failures.positive(&key("max_grad_norm"), optimizer.max_grad_norm.unwrap_or(1.0));
 }

@@ -81,10 +81,7 @@ impl Layers {
     }
 
     fn apply(&mut self, entries: Vec<Entry>) -> Result<()> {
-        if let Some(entry) = entries
-            .iter()
-            .rfind(|entry| entry.key == "algorithm.preset")
-        {
+        if let Some(entry) = entries.iter().rfind(|entry| entry.key == "algorithm.preset") {
             self.apply_preset(entry)?;
         }
         entries.into_iter().try_for_each(|entry| self.write(entry))
@@ -97,11 +94,7 @@ impl Layers {
             message: format!(
                 "algorithm.preset ({}) must be one of {}",
                 entry.value,
-                preset::PRESETS
-                    .iter()
-                    .map(|preset| preset.name)
-                    .collect::<Vec<_>>()
-                    .join(", ")
+                preset::PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", ")
             ),
         })?;
         self.add_file(preset.toml, Path::new(preset.name))
@@ -130,32 +123,16 @@ impl Layers {
 fn known_key(key: &str) -> Option<(&str, &str)> {
     let (section, name) = key.split_once('.')?;
     let (_, fields) = SECTIONS.iter().find(|(known, _)| *known == section)?;
-    fields
-        .iter()
-        .any(|field| field.name == name)
-        .then_some((section, name))
+    fields.iter().any(|field| field.name == name).then_some((section, name))
 }
 
 /// Lists a table's leaves with their dotted keys and places. An array is a leaf.
-fn flatten(
-    table: &DeTable<'_>,
-    prefix: &str,
-    origin: &dyn Fn(usize) -> Origin,
-    entries: &mut Vec<Entry>,
-) {
+fn flatten(table: &DeTable<'_>, prefix: &str, origin: &dyn Fn(usize) -> Origin, entries: &mut Vec<Entry>) {
     for (name, value) in table.iter() {
-        let key = if prefix.is_empty() {
-            name.get_ref().to_string()
-        } else {
-            format!("{prefix}.{}", name.get_ref())
-        };
+        let key = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
         match value.get_ref() {
             DeValue::Table(inner) => flatten(inner, &key, origin, entries),
-            leaf => entries.push(Entry {
-                key,
-                value: owned(leaf),
-                origin: origin(name.span().start),
-            }),
+            leaf => entries.push(Entry { key, value: owned(leaf), origin: origin(name.span().start) }),
         }
     }
 }
@@ -171,10 +148,7 @@ fn parse_override(text: &str) -> Result<Entry> {
         origin: Origin::Override.to_string(),
         message: format!("expected key=value, found `{text}`"),
     })?;
-    let parsed = format!("value = {value}")
-        .parse::<Table>()
-        .ok()
-        .and_then(|mut table| table.remove("value"));
+    let parsed = format!("value = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
     Ok(Entry {
         key: key.trim().to_string(),
         value: parsed.unwrap_or_else(|| Value::String(value.to_string())),

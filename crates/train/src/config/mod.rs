@@ -62,10 +62,7 @@ impl Default for Config {
             value_pretraining: ValuePretrainingConfig::default(),
             critic: CriticConfig::default(),
             policy_optimizer: OptimizerConfig::default(),
-            critic_optimizer: OptimizerConfig {
-                learning_rate: 2e-6,
-                ..OptimizerConfig::default()
-            },
+            critic_optimizer: OptimizerConfig { learning_rate: 2e-6, ..OptimizerConfig::default() },
             eval: EvalConfig::default(),
             checkpoint: CheckpointConfig::default(),
         }

@@ -5,24 +5,12 @@ use super::SECTIONS;
 /// Last part of a key in verl, NeMo-RL, TRL, OpenRLHF and others, and what it is called here.
 const FOREIGN: &[(&str, &str)] = &[
     ("adv_estimator", "algorithm.advantage"),
-    (
-        "lam",
-        "algorithm.lambda_policy` and `algorithm.lambda_critic",
-    ),
-    (
-        "lambd",
-        "algorithm.lambda_policy` and `algorithm.lambda_critic",
-    ),
-    (
-        "gae_lambda",
-        "algorithm.lambda_policy` and `algorithm.lambda_critic",
-    ),
+    ("lam", "algorithm.lambda_policy` and `algorithm.lambda_critic"),
+    ("lambd", "algorithm.lambda_policy` and `algorithm.lambda_critic"),
+    ("gae_lambda", "algorithm.lambda_policy` and `algorithm.lambda_critic"),
     ("gae_lambda_policy", "algorithm.lambda_policy"),
     ("gae_lambda_value", "algorithm.lambda_critic"),
-    (
-        "length_adaptive_gae_alpha",
-        "algorithm.length_adaptive_alpha",
-    ),
+    ("length_adaptive_gae_alpha", "algorithm.length_adaptive_alpha"),
     ("lambda_policy_alpha", "algorithm.length_adaptive_alpha"),
     ("adaptive_alpha", "algorithm.length_adaptive_alpha"),
     ("clip_ratio", "algorithm.clip_low` and `algorithm.clip_high"),
@@ -45,10 +33,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("ratio_clip_c", "algorithm.clip_dual"),
     ("loss_agg_mode", "algorithm.loss_reduction"),
     ("loss_type", "algorithm.loss_reduction"),
-    (
-        "positive_example_nll_weight",
-        "algorithm.positive_lm_weight",
-    ),
+    ("positive_example_nll_weight", "algorithm.positive_lm_weight"),
     ("positive_lm_loss_weight", "algorithm.positive_lm_weight"),
     ("entropy_coeff", "algorithm.entropy_weight"),
     ("entropy_coef", "algorithm.entropy_weight"),
@@ -81,18 +66,12 @@ const FOREIGN: &[(&str, &str)] = &[
     ("cliprange_value", "critic.value_clip"),
     ("vf_clip_range", "critic.value_clip"),
     ("value_clip", "critic.value_clip"),
-    (
-        "lr",
-        "policy_optimizer.learning_rate` and `critic_optimizer.learning_rate",
-    ),
+    ("lr", "policy_optimizer.learning_rate` and `critic_optimizer.learning_rate"),
     ("value_learning_rate", "critic_optimizer.learning_rate"),
     ("critic_lr", "critic_optimizer.learning_rate"),
     ("lr_warmup_steps", "policy_optimizer.warmup_updates"),
     ("lr_scheduler_type", "policy_optimizer.schedule"),
-    (
-        "betas",
-        "policy_optimizer.beta1` and `policy_optimizer.beta2",
-    ),
+    ("betas", "policy_optimizer.beta1` and `policy_optimizer.beta2"),
     ("grad_clip", "policy_optimizer.max_grad_norm"),
     ("total_training_steps", "run.steps"),
     ("max_steps", "run.steps"),
@@ -121,17 +100,11 @@ pub(super) fn hint(key: &str) -> String {
 
 fn suggestion(key: &str) -> Option<String> {
     let name = key.rsplit('.').next().unwrap_or(key);
-    let keys = || {
-        SECTIONS
-            .iter()
-            .flat_map(|(section, fields)| fields.iter().map(move |field| (*section, field.name)))
-    };
+    let keys = || SECTIONS.iter().flat_map(|(section, fields)| fields.iter().map(move |field| (*section, field.name)));
     let section = key.split('.').next().unwrap_or_default();
     // A right name in the wrong section, or without one, is the likeliest mistake.
-    let same_name: Vec<_> = keys()
-        .filter(|(_, known)| *known == name)
-        .map(|(section, name)| format!("{section}.{name}"))
-        .collect();
+    let same_name: Vec<_> =
+        keys().filter(|(_, known)| *known == name).map(|(section, name)| format!("{section}.{name}")).collect();
     if !same_name.is_empty() {
         return Some(same_name.join("` or `"));
     }

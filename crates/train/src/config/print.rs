@@ -12,15 +12,8 @@ impl Config {
         for (section, fields) in SECTIONS {
             text.push_str(&format!("[{section}]\n"));
             for field in *fields {
-                field
-                    .doc
-                    .iter()
-                    .for_each(|line| text.push_str(&format!("#{line}\n")));
-                text.push_str(&format!(
-                    "{} = {}\n",
-                    field.name,
-                    value_of(&table, section, field.name)
-                ));
+                field.doc.iter().for_each(|line| text.push_str(&format!("#{line}\n")));
+                text.push_str(&format!("{} = {}\n", field.name, value_of(&table, section, field.name)));
             }
             text.push('\n');
         }

@@ -39,8 +39,12 @@ settings! {
 settings! {
     /// `[data]`: problems and how their answers are checked.
     pub struct DataConfig {
-        /// Built-in task, used when no file is given.
+        /// Built-in task, "chain" or "walk"; used when no file is given.
         pub task: String = "chain".into(),
+        /// Fewest and most operations of a problem of the task "chain".
+        pub chain_operations: [usize; 2] = [4, 12],
+        /// Most moves of a right answer in the task "walk".
+        pub walk_moves: usize = 32,
         /// JSONL file of training problems (`prompt`, `problem` or `question`, and `answer`); "off": the built-in task.
         #[serde(with = "or_off")]
         pub train: Option<PathBuf> = None,
@@ -170,9 +174,11 @@ settings! {
 settings! {
     /// `[critic]`: the value model.
     pub struct CriticConfig {
-        /// Directory to start from: a critic saved by another run or a reward model; "off": the policy's weights with a head of zeros.
+        /// Directory to start from: a critic saved by another run or a reward model; "off": the policy's weights with a new head.
         #[serde(with = "or_off")]
         pub path: Option<PathBuf> = None,
+        /// Standard deviation of a new head's weights; 0: every value starts at the same number.
+        pub head_std: f64 = 0.0,
         /// Confines values to [reward_wrong, reward_right]: "none", "sigmoid" or "atan". A head of zeros then starts in the middle.
         pub bound: BoundKind = BoundKind::None,
         /// A new value further than this from the old one earns no further gradient (verl: 0.5); "off": none.

@@ -1,0 +1,208 @@
+//! Model directories as Hugging Face knows them: weights, tokenizer, and the files that are carried along.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use vapo_lm::{Head, Model, Tokenizer};
+
+use crate::{
+    error::{Error, Result},
+    files::write_atomically,
+};
+
+/// Files beside the weights that a checkpoint takes over unchanged.
+const CARRIED: &[&str] = &[
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "generation_config.json",
+];
+
+/// A model directory: the user's, or that of a built-in base model, unpacked for as long as this value lives.
+pub struct ModelDirectory {
+    path: PathBuf,
+    _unpacked: Option<tempfile::TempDir>,
+}
+
+/// The files of a base model that comes with the program.
+macro_rules! built_in {
+    ($task:literal) => {
+        (
+            $task,
+            [
+                ("config.json", include_bytes!(concat!("../base/", $task, "/config.json")).as_slice()),
+                ("model.safetensors", include_bytes!(concat!("../base/", $task, "/model.safetensors")).as_slice()),
+                ("tokenizer.json", include_bytes!(concat!("../base/", $task, "/tokenizer.json")).as_slice()),
+                (
+                    "tokenizer_config.json",
+                    include_bytes!(concat!("../base/", $task, "/tokenizer_config.json")).as_slice(),
+                ),
+            ],
+        )
+    };
+}
+
+/// Names and contents of a directory.
+type Files = [(&'static str, &'static [u8]); 4];
+
+/// Base models made by [`pretrain`](crate::pretrain::pretrain) with [`of_task`](crate::pretrain::PretrainSettings::of_task).
+const BUILT_IN: [(&str, Files); 1] = [built_in!("chain")];
+
+impl ModelDirectory {
+    /// A directory that exists.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), _unpacked: None }
+    }
+
+    /// The base model of a built-in task.
+    ///
+    /// # Errors
+    /// The task has no base model, or it cannot be unpacked.
+    pub fn built_in(task: &str) -> Result<Self> {
+        let Some((_, files)) = BUILT_IN.iter().find(|(name, _)| *name == task) else {
+            let known = BUILT_IN.map(|(name, _)| name).join(", ");
+            return Err(Error::Run(format!(
+                "no base model comes with the program for the task `{task}` (only for {known}): make one with `vapo pretrain` and give its directory as model.path"
+            )));
+        };
+        let unpacked = tempfile::tempdir().map_err(Error::io("create", &std::env::temp_dir()))?;
+        for (name, bytes) in files {
+            let path = unpacked.path().join(name);
+            fs::write(&path, bytes).map_err(Error::io("write", &path))?;
+        }
+        Ok(Self { path: unpacked.path().to_path_buf(), _unpacked: Some(unpacked) })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A language model with what belongs to it.
+pub struct LanguageModel {
+    /// Weights.
+    pub model: Model,
+    /// Text to tokens and back.
+    pub text: TextFiles,
+}
+
+impl LanguageModel {
+    /// Reads a Hugging Face directory.
+    ///
+    /// # Errors
+    /// Weights or tokenizer are missing or cannot be read.
+    pub fn load(directory: &Path) -> Result<Self> {
+        if !directory.join("config.json").is_file() {
+            return Err(Error::file(directory, "expected a model directory with config.json, found none"));
+        }
+        Ok(Self { model: Model::load(directory, Head::Language)?, text: TextFiles::load(directory)? })
+    }
+}
+
+/// The tokenizer and the files it came from.
+pub struct TextFiles {
+    /// The tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Tokens that stand before every prompt, e.g. a beginning-of-sequence token.
+    prefix: Vec<u32>,
+    files: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl TextFiles {
+    /// Reads the tokenizer of a model directory.
+    ///
+    /// # Errors
+    /// `tokenizer.json` is missing or wrong.
+    pub fn load(directory: &Path) -> Result<Self> {
+        let mut files = Vec::new();
+        for &name in CARRIED {
+            let path: PathBuf = directory.join(name);
+            if path.is_file() {
+                files.push((name, fs::read(&path).map_err(Error::io("read", &path))?));
+            }
+        }
+        Ok(Self { tokenizer: Tokenizer::load(directory)?, prefix: prefix_of(&files), files })
+    }
+
+    /// The tokenizer of a built-in task, from the texts of its two files.
+    ///
+    /// # Errors
+    /// The tokenizer is wrong.
+    pub fn from_texts(tokenizer_json: String, tokenizer_config_json: String) -> Result<Self> {
+        let tokenizer = Tokenizer::from_json(tokenizer_json.as_bytes())?;
+        let files = vec![
+            ("tokenizer.json", tokenizer_json.into_bytes()),
+            ("tokenizer_config.json", tokenizer_config_json.into_bytes()),
+        ];
+        Ok(Self { tokenizer, prefix: prefix_of(&files), files })
+    }
+
+    /// A prompt's tokens, with the special tokens that the tokenizer puts in front.
+    ///
+    /// # Errors
+    /// The tokenizer cannot encode the text.
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>> {
+        let mut tokens = self.prefix.clone();
+        tokens.extend(self.tokenizer.encode(text)?);
+        Ok(tokens)
+    }
+
+    /// Writes all files into a model directory.
+    pub(crate) fn save(&self, directory: &Path) -> Result<()> {
+        self.files.iter().try_for_each(|(name, bytes)| write_atomically(&directory.join(name), bytes))
+    }
+}
+
+/// Special tokens that `tokenizer.json` puts before a single text: the start of its template.
+fn prefix_of(files: &[(&'static str, Vec<u8>)]) -> Vec<u32> {
+    let json = files.iter().find(|(name, _)| *name == "tokenizer.json");
+    let Some(Ok(tokenizer)) = json.map(|(_, bytes)| serde_json::from_slice::<Value>(bytes)) else {
+        return Vec::new();
+    };
+    let processor = &tokenizer["post_processor"];
+    let nested = processor["processors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let Some(template) = std::iter::once(processor).chain(nested).find(|part| part["type"] == "TemplateProcessing")
+    else {
+        return Vec::new();
+    };
+    let pieces = template["single"].as_array().map(Vec::as_slice).unwrap_or_default();
+    pieces
+        .iter()
+        .map_while(|piece| piece["SpecialToken"]["id"].as_str())
+        .flat_map(|name| template["special_tokens"][name]["ids"].as_array().cloned().unwrap_or_default())
+        .filter_map(|id| u32::try_from(id.as_u64()?).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_is_what_the_template_puts_before_the_text() {
+        let with = |post_processor: &str| {
+            let json = format!("{{\"post_processor\": {post_processor}}}");
+            prefix_of(&[("tokenizer.json", json.into_bytes())])
+        };
+        let template = r#"{"type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                       {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [7], "tokens": ["<s>"]},
+                               "</s>": {"id": "</s>", "ids": [8], "tokens": ["</s>"]}}}"#;
+        assert_eq!(with(template), [7]);
+        assert_eq!(
+            with(&format!(r#"{{"type": "Sequence", "processors": [{{"type": "ByteLevel"}}, {template}]}}"#)),
+            [7]
+        );
+        assert_eq!(with(r#"{"type": "ByteLevel"}"#), [0u32; 0]);
+        assert_eq!(with("null"), [0u32; 0]);
+    }
+}

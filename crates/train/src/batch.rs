@@ -1,0 +1,257 @@
+//! The responses of a step packed for training: one constructor checks every length, once.
+
+use std::ops::Range;
+
+use vapo_lm::Sequence;
+use vapo_tasks::Random;
+
+use crate::{
+    error::{Error, Result},
+    rollout::Graded,
+};
+
+/// Graded responses `[R]` with their tokens packed one after the other `[N]`. Responses whose verifier failed are left out.
+#[derive(Clone, Debug)]
+pub struct Batch<'a> {
+    responses: Vec<Graded<'a>>,
+    rewards: Vec<f32>,
+    /// Where each response begins among the N tokens, and N. `[R + 1]`
+    offsets: Vec<usize>,
+    old_logp: Vec<f32>,
+    failed: usize,
+}
+
+/// Rewards of a right and a wrong answer, between which a verifier's score from 0 to 1 is placed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RewardValues {
+    /// For score 1.
+    pub right: f64,
+    /// For score 0.
+    pub wrong: f64,
+}
+
+impl RewardValues {
+    fn of_score(self, score: f32) -> f32 {
+        (self.wrong + f64::from(score) * (self.right - self.wrong)) as f32
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// Packs what was graded.
+    ///
+    /// # Errors
+    /// The verifier failed on every response.
+    ///
+    /// # Panics
+    /// If a response is empty or has not one log-prob per token: the engine's contract.
+    pub fn new(graded: Vec<Graded<'a>>, rewards: RewardValues) -> Result<Self> {
+        let total = graded.len();
+        let reason = graded.iter().find_map(|graded| match &graded.verdict {
+            vapo_tasks::Verdict::Failed { reason } => Some(reason.clone()),
+            _ => None,
+        });
+        let responses: Vec<_> = graded.into_iter().filter(|graded| graded.verdict.score().is_some()).collect();
+        if responses.is_empty() {
+            return Err(Error::Run(format!(
+                "the verifier failed on all {total} responses of the step, first because {}",
+                reason.unwrap_or_default()
+            )));
+        }
+        let (mut offsets, mut old_logp) = (vec![0], Vec::new());
+        for graded in &responses {
+            let sample = &graded.rollout.sample;
+            assert!(!sample.tokens.is_empty(), "a response holds at least its last token");
+            assert_eq!(sample.tokens.len(), sample.logps.len(), "one log-prob per token");
+            old_logp.extend_from_slice(&sample.logps);
+            offsets.push(old_logp.len());
+        }
+        let rewards = responses.iter().filter_map(|graded| graded.verdict.score()).map(|score| rewards.of_score(score));
+        Ok(Self { rewards: rewards.collect(), failed: total - responses.len(), responses, offsets, old_logp })
+    }
+
+    /// The responses `[R]`, groups one after the other.
+    pub fn responses(&self) -> &[Graded<'a>] {
+        &self.responses
+    }
+
+    /// Reward of each response `[R]`.
+    pub fn rewards(&self) -> &[f32] {
+        &self.rewards
+    }
+
+    /// Log-prob of each token when it was sampled `[N]`.
+    pub fn old_logp(&self) -> &[f32] {
+        &self.old_logp
+    }
+
+    /// Responses that the verifier failed on and that were left out.
+    pub fn failed(&self) -> usize {
+        self.failed
+    }
+
+    /// N.
+    pub fn num_tokens(&self) -> usize {
+        self.old_logp.len()
+    }
+
+    /// The tokens of a response among the N.
+    pub fn tokens_of(&self, response: usize) -> Range<usize> {
+        self.offsets[response]..self.offsets[response + 1]
+    }
+
+    /// Tokens per response `[R]`.
+    pub fn lengths(&self) -> Vec<usize> {
+        self.offsets.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    /// The responses to one prompt each, in order.
+    pub fn groups(&self) -> Vec<Range<usize>> {
+        let mut groups: Vec<Range<usize>> = Vec::new();
+        for (index, graded) in self.responses.iter().enumerate() {
+            match groups.last_mut() {
+                Some(group) if self.responses[group.start].rollout.prompt.key == graded.rollout.prompt.key => {
+                    group.end = index + 1;
+                }
+                _ => groups.push(index..index + 1),
+            }
+        }
+        groups
+    }
+
+    /// All responses as the engine takes them.
+    pub fn sequences(&self) -> Vec<Sequence<'_>> {
+        (0..self.responses.len()).map(|response| self.sequence(response)).collect()
+    }
+
+    fn sequence(&self, response: usize) -> Sequence<'_> {
+        let rollout = &self.responses[response].rollout;
+        Sequence { prompt: &rollout.prompt.tokens, response: &rollout.sample.tokens }
+    }
+
+    /// Some of the responses, in the order given.
+    pub fn select(&self, responses: &[usize]) -> Minibatch<'_> {
+        Minibatch {
+            sequences: responses.iter().map(|&response| self.sequence(response)).collect(),
+            lengths: responses.iter().map(|&response| self.tokens_of(response).len()).collect(),
+            correct: responses.iter().map(|&response| self.responses[response].verdict.is_correct()).collect(),
+            tokens: responses.iter().flat_map(|&response| self.tokens_of(response)).collect(),
+        }
+    }
+
+    /// Shuffles the responses and deals them into `parts` minibatches of equal size, give or take one.
+    pub fn minibatches(&self, parts: usize, mut random: Random) -> Vec<Minibatch<'_>> {
+        let mut order: Vec<usize> = (0..self.responses.len()).collect();
+        random.shuffle(&mut order);
+        let bound = |part: usize| part * order.len() / parts;
+        (0..parts)
+            .map(|part| &order[bound(part)..bound(part + 1)])
+            .filter(|part| !part.is_empty())
+            .map(|part| self.select(part))
+            .collect()
+    }
+}
+
+/// The responses of one optimizer update.
+#[derive(Clone, Debug)]
+pub struct Minibatch<'a> {
+    /// Prompts and responses.
+    pub sequences: Vec<Sequence<'a>>,
+    /// Tokens per response.
+    pub lengths: Vec<usize>,
+    /// Whether the answer is right.
+    pub correct: Vec<bool>,
+    tokens: Vec<usize>,
+}
+
+impl Minibatch<'_> {
+    /// The minibatch's part of a per-token column of the batch: `[N]` -> `[n]`.
+    pub fn gather(&self, column: &[f32]) -> Vec<f32> {
+        self.tokens.iter().map(|&token| column[token]).collect()
+    }
+
+    /// n.
+    pub fn num_tokens(&self) -> usize {
+        self.tokens.len()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use vapo_lm::{Sample, StopReason};
+    use vapo_tasks::{Problem, Verdict};
+
+    use super::*;
+    use crate::rollout::{Prompt, Rollout};
+
+    pub(crate) fn prompt(key: u64) -> Prompt {
+        let problem = Problem {
+            index: key,
+            prompt: "p".into(),
+            answer: "a".into(),
+            data_source: "test".into(),
+            extra: serde_json::Map::new(),
+        };
+        Prompt { problem, tokens: vec![1, 2], key }
+    }
+
+    pub(crate) fn graded<'a>(prompt: &'a Prompt, tokens: &[u32], verdict: Verdict) -> Graded<'a> {
+        let sample = Sample {
+            tokens: tokens.to_vec(),
+            logps: tokens.iter().map(|&token| -(token as f32)).collect(),
+            stop: StopReason::StopToken,
+        };
+        Graded { rollout: Rollout { prompt, sample, text: String::new() }, verdict }
+    }
+
+    const REWARDS: RewardValues = RewardValues { right: 1.0, wrong: -1.0 };
+
+    #[test]
+    fn tokens_are_packed_in_order_and_failed_responses_left_out() {
+        let (first, second) = (prompt(7), prompt(8));
+        let batch = Batch::new(
+            vec![
+                graded(&first, &[3, 4], Verdict::graded(true)),
+                graded(&first, &[5], Verdict::failed("timeout")),
+                graded(&first, &[6], Verdict::malformed("no answer")),
+                graded(&second, &[7, 8, 9], Verdict::graded(false)),
+            ],
+            REWARDS,
+        )
+        .unwrap();
+        assert_eq!(batch.old_logp(), [-3.0, -4.0, -6.0, -7.0, -8.0, -9.0]);
+        assert_eq!(batch.rewards(), [1.0, -1.0, -1.0]);
+        assert_eq!((batch.failed(), batch.lengths()), (1, vec![2, 1, 3]));
+        assert_eq!(batch.groups(), [0..2, 2..3]);
+        let minibatch = batch.select(&[2, 0]);
+        assert_eq!(minibatch.gather(batch.old_logp()), [-7.0, -8.0, -9.0, -3.0, -4.0]);
+        assert_eq!((minibatch.lengths.as_slice(), minibatch.correct.as_slice()), (&[3, 2][..], &[false, true][..]));
+        assert_eq!(minibatch.sequences[0].response, [7, 8, 9]);
+    }
+
+    #[test]
+    fn a_step_without_a_single_verdict_is_an_error() {
+        let prompt = prompt(0);
+        let error = Batch::new(vec![graded(&prompt, &[1], Verdict::failed("no server"))], REWARDS).unwrap_err();
+        assert_eq!(error.to_string(), "the verifier failed on all 1 responses of the step, first because no server");
+    }
+
+    #[test]
+    fn minibatches_hold_every_response_once_and_repeat_with_their_seed() {
+        let prompt = prompt(0);
+        let responses = (0..11u32).map(|token| graded(&prompt, &[token], Verdict::graded(false)));
+        let batch = Batch::new(responses.collect(), REWARDS).unwrap();
+        let deal = |seed| -> Vec<Vec<f32>> {
+            let parts = batch.minibatches(4, Random::keyed(seed, 0, 0));
+            parts.iter().map(|part| part.gather(batch.old_logp())).collect()
+        };
+        let dealt = deal(1);
+        assert_eq!(dealt.iter().map(Vec::len).collect::<Vec<_>>(), [2, 3, 3, 3]);
+        let mut all: Vec<f32> = dealt.concat();
+        assert!(!all.is_sorted(), "shuffled: {all:?}");
+        all.sort_by(f32::total_cmp);
+        assert_eq!(all, (0..11).rev().map(|token| -(token as f32)).collect::<Vec<_>>());
+        assert_eq!(dealt, deal(1));
+        assert_ne!(dealt, deal(2));
+        assert_eq!(batch.minibatches(20, Random::new(0)).len(), 11, "no empty minibatch");
+    }
+}

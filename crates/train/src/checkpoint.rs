@@ -1,0 +1,137 @@
+//! Checkpoints: Hugging Face directories of policy and critic, and the state that a run continues from.
+//!
+//! ```text
+//! checkpoints/step-000123/
+//!   policy/   config.json, model.safetensors, tokenizer.json ...
+//!   critic/   the same with a value head
+//!   state/    policy.safetensors and critic.safetensors (AdamW's moments), state.json
+//!   config.toml
+//! ```
+
+use std::{fs, path::Path};
+
+use safetensors::{Dtype, SafeTensors, serialize_to_file, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use vapo_lm::{AdamW, Head, Model};
+
+use crate::{
+    base::TextFiles,
+    config::Config,
+    error::{Error, Result},
+    files::{create_directory_atomically, write_atomically},
+    metrics::Row,
+    network::Network,
+    trainer::Counters,
+};
+
+const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
+
+/// What a run knows besides weights and moments.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunState {
+    /// Steps, updates, prompts, tokens.
+    pub(crate) counters: Counters,
+    /// Optimizer updates behind the policy's moments.
+    pub(crate) policy_optimizer_steps: u64,
+    /// Optimizer updates behind the critic's moments.
+    pub(crate) critic_optimizer_steps: u64,
+    /// Held-out accuracy of the initial policy.
+    pub(crate) accuracy_before: Option<f64>,
+    /// Held-out accuracy at the last evaluation.
+    pub(crate) accuracy_last: Option<f64>,
+    /// Problems of an evaluation.
+    pub(crate) eval_problems: usize,
+    /// The finished step's row, if it is not in `metrics.jsonl` yet.
+    pub(crate) pending: Option<Row>,
+    /// Seconds of all sessions before this one.
+    pub(crate) wall_secs: f64,
+    /// Processor seconds of all sessions before this one.
+    pub(crate) cpu_secs: f64,
+}
+
+/// What a checkpoint is made of.
+pub(crate) struct Snapshot<'a> {
+    pub(crate) policy: &'a Network,
+    pub(crate) critic: Option<&'a Network>,
+    pub(crate) text: &'a TextFiles,
+    pub(crate) state: &'a RunState,
+    pub(crate) config: &'a Config,
+}
+
+impl Snapshot<'_> {
+    /// Writes the checkpoint; it is complete or absent.
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        create_directory_atomically(path, |directory| {
+            let state = directory.join("state");
+            fs::create_dir(&state).map_err(Error::io("create", &state))?;
+            save_model(&self.policy.model, self.text, &directory.join("policy"))?;
+            save_moments(&self.policy.optimizer, &state.join("policy.safetensors"))?;
+            if let Some(critic) = self.critic {
+                save_model(&critic.model, self.text, &directory.join("critic"))?;
+                save_moments(&critic.optimizer, &state.join("critic.safetensors"))?;
+            }
+            let json = serde_json::to_vec_pretty(self.state).map_err(|error| Error::file(&state, error.to_string()))?;
+            write_atomically(&state.join("state.json"), &json)?;
+            write_atomically(&directory.join("config.toml"), self.config.to_commented_toml().as_bytes())
+        })
+    }
+}
+
+/// Writes a model directory with its tokenizer.
+pub(crate) fn save_model(model: &Model, text: &TextFiles, directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+    model.save(directory)?;
+    text.save(directory)
+}
+
+/// Reads `state.json` of a checkpoint.
+pub(crate) fn load_state(checkpoint: &Path) -> Result<RunState> {
+    let path = checkpoint.join("state/state.json");
+    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    serde_json::from_slice(&bytes).map_err(|error| Error::file(&path, error.to_string()))
+}
+
+/// A network's weights from a checkpoint (`name` is `policy` or `critic`).
+pub(crate) fn load_model(checkpoint: &Path, name: &str, head: Head) -> Result<Model> {
+    Ok(Model::load(&checkpoint.join(name), head)?)
+}
+
+/// A network's moments from a checkpoint.
+pub(crate) fn load_moments(checkpoint: &Path, name: &str, steps: u64, optimizer: &mut AdamW) -> Result<()> {
+    let path = checkpoint.join("state").join(format!("{name}.safetensors"));
+    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    let wrong = |error: safetensors::SafeTensorError| Error::file(&path, error.to_string());
+    let tensors = SafeTensors::deserialize(&bytes).map_err(wrong)?;
+    let moments = [&mut optimizer.first_moment, &mut optimizer.second_moment];
+    for (name, moment) in MOMENTS.into_iter().zip(moments) {
+        let tensor = tensors.tensor(name).map_err(wrong)?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != [moment.len()] {
+            return Err(Error::file(
+                &path,
+                format!(
+                    "{name} is {:?} {:?}, expected F32 [{}] as the model beside it has parameters",
+                    tensor.dtype(),
+                    tensor.shape(),
+                    moment.len()
+                ),
+            ));
+        }
+        let values =
+            tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+        moment.iter_mut().zip(values).for_each(|(to, from)| *to = from);
+    }
+    optimizer.steps = steps;
+    Ok(())
+}
+
+fn save_moments(optimizer: &AdamW, path: &Path) -> Result<()> {
+    let little_endian = |moment: &[f32]| moment.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let bytes = [little_endian(&optimizer.first_moment), little_endian(&optimizer.second_moment)];
+    let views = MOMENTS
+        .into_iter()
+        .zip(&bytes)
+        .map(|(name, bytes)| TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map(|view| (name, view)));
+    let write = || serialize_to_file(views.collect::<std::result::Result<Vec<_>, _>>()?, None, path);
+    write().map_err(|error| Error::file(path, error.to_string()))
+}

@@ -1,0 +1,79 @@
+//! The passes over a step's responses: shuffled, dealt into minibatches, one optimizer update each.
+
+use vapo_tasks::Random;
+
+use crate::{
+    batch::Batch,
+    credit::Credit,
+    error::Result,
+    observer::{Monitor, Progress, Stage},
+    trainer::{Stream, Trainer},
+    update::{CriticReport, PolicyReport, StepColumns, update_critic, update_policy, value_bound},
+};
+
+/// All critic updates of the step: each pass over the rollout is dealt anew.
+pub(crate) fn train_critic(
+    trainer: &mut Trainer,
+    batch: &Batch<'_>,
+    credit: &Credit,
+    monitor: &mut Monitor<'_>,
+) -> Result<Option<CriticReport>> {
+    let critic_config = &trainer.config.critic;
+    let algorithm = &trainer.config.algorithm;
+    let settings = (value_bound(critic_config, algorithm), critic_config.value_clip);
+    let passes = algorithm.epochs * algorithm.critic_updates_per_policy_update;
+    let (Some(critic), Some(values)) = (&mut trainer.critic, &credit.values) else { return Ok(None) };
+    let mut report = CriticReport::default();
+    let mut progress = UpdateProgress::new(Stage::Critic, passes * algorithm.updates_per_rollout);
+    for pass in 0..passes {
+        let random = shuffle(trainer.config.run.seed, Stream::CriticShuffle, trainer.counters.global_step, pass);
+        for minibatch in batch.minibatches(algorithm.updates_per_rollout, random) {
+            update_critic(critic, &mut trainer.engine, &minibatch, values, settings, &mut report)?;
+            progress.advance(minibatch.num_tokens(), monitor);
+        }
+    }
+    Ok(Some(report))
+}
+
+/// All policy updates of the step.
+pub(crate) fn train_policy(
+    trainer: &mut Trainer,
+    batch: &Batch<'_>,
+    columns: &StepColumns<'_>,
+    monitor: &mut Monitor<'_>,
+) -> Result<PolicyReport> {
+    let algorithm = &trainer.config.algorithm;
+    let settings = (algorithm, trainer.config.rollout.temperature as f32);
+    let mut report = PolicyReport::default();
+    let mut progress = UpdateProgress::new(Stage::Policy, algorithm.epochs * algorithm.updates_per_rollout);
+    for pass in 0..algorithm.epochs {
+        let random = shuffle(trainer.config.run.seed, Stream::PolicyShuffle, trainer.counters.global_step, pass);
+        for minibatch in batch.minibatches(algorithm.updates_per_rollout, random) {
+            update_policy(&mut trainer.policy, &mut trainer.engine, &minibatch, columns, settings, &mut report)?;
+            progress.advance(minibatch.num_tokens(), monitor);
+        }
+    }
+    Ok(report)
+}
+
+/// The random numbers that deal a pass of a step.
+fn shuffle(seed: u64, stream: Stream, step: u64, pass: usize) -> Random {
+    let index = Random::keyed(step, pass as u64, 0).next_u64();
+    stream.random(seed, index)
+}
+
+/// Counts finished updates for the observer.
+struct UpdateProgress(Progress);
+
+impl UpdateProgress {
+    fn new(stage: Stage, total: usize) -> Self {
+        Self(Progress { stage, done: 0, total, tokens: 0 })
+    }
+
+    fn advance(&mut self, tokens: usize, monitor: &mut Monitor<'_>) {
+        self.0.done += 1;
+        self.0.tokens += tokens;
+        // Updates that have begun are completed: half a step is nothing that a run can continue from.
+        let _ = monitor.progress(self.0);
+    }
+}

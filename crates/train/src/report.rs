@@ -1,0 +1,299 @@
+//! What a step reports, and the row of metrics made of it.
+
+use std::time::Instant;
+
+use vapo_algo::{ExplainedVariance, Summary};
+use vapo_tasks::Verdict;
+
+use crate::{
+    batch::Batch,
+    credit::Credit,
+    metrics::Row,
+    resources::Usage,
+    trainer::{Counters, CriticQuality, Phase, Shape},
+    update::{CriticReport, PolicyReport},
+};
+
+/// Everything a step measured.
+#[derive(Clone, Debug)]
+pub struct StepReport {
+    /// What it trained.
+    pub phase: Phase,
+    /// The responses.
+    pub rollout: RolloutReport,
+    /// Credit before normalisation's effect on the updates.
+    pub credit: CreditReport,
+    /// The critic's updates, if there is a critic.
+    pub critic: Option<CriticReport>,
+    /// The policy's updates; none in value pretraining.
+    pub policy: Option<PolicyReport>,
+    /// Largest |sampled - recomputed log-prob|, if any was recomputed.
+    pub logp_diff: Option<f64>,
+    /// Seconds per stage.
+    pub timing: Timing,
+}
+
+/// What the sampled responses were like.
+#[derive(Clone, Debug, Default)]
+pub struct RolloutReport {
+    /// Verifier scores.
+    pub scores: Summary,
+    /// Rewards.
+    pub rewards: Summary,
+    /// Tokens per response.
+    pub response_tokens: Summary,
+    /// Tokens per prompt.
+    pub prompt_tokens: Summary,
+    /// Right answers.
+    pub correct: usize,
+    /// Tokens of right answers.
+    pub correct_tokens: usize,
+    /// Responses without a readable answer.
+    pub malformed: usize,
+    /// Responses left out because their verifier failed.
+    pub failed: usize,
+    /// Responses cut off by the length limit.
+    pub truncated: usize,
+    /// Prompts all, or none, of whose responses are right.
+    pub unanimous_groups: usize,
+    /// Prompts.
+    pub groups: usize,
+}
+
+impl RolloutReport {
+    pub(crate) fn of(batch: &Batch<'_>) -> Self {
+        let mut report = Self {
+            rewards: Summary::of(batch.rewards()),
+            failed: batch.failed(),
+            groups: batch.groups().len(),
+            ..Self::default()
+        };
+        for (graded, length) in batch.responses().iter().zip(batch.lengths()) {
+            let correct = graded.verdict.is_correct();
+            report.scores.push(f64::from(graded.verdict.score().unwrap_or(f32::NAN)));
+            report.response_tokens.push(length as f64);
+            report.prompt_tokens.push(graded.rollout.prompt.tokens.len() as f64);
+            report.correct += usize::from(correct);
+            report.correct_tokens += if correct { length } else { 0 };
+            report.malformed += usize::from(matches!(graded.verdict, Verdict::Malformed { .. }));
+            report.truncated += usize::from(graded.rollout.is_truncated());
+        }
+        let unanimous = |group: &std::ops::Range<usize>| {
+            let mut correct = batch.responses()[group.clone()].iter().map(|graded| graded.verdict.is_correct());
+            let first = correct.next();
+            correct.all(|correct| Some(correct) == first)
+        };
+        report.unanimous_groups = batch.groups().iter().filter(|group| unanimous(group)).count();
+        report
+    }
+
+    fn responses(&self) -> u64 {
+        self.response_tokens.count()
+    }
+
+    /// Response tokens in all.
+    pub fn tokens(&self) -> u64 {
+        total(&self.response_tokens)
+    }
+
+    fn write(&self, row: &mut Row) {
+        row.summary("critic/score", &self.scores);
+        row.summary("critic/rewards", &self.rewards);
+        row.summary("response_length", &self.response_tokens);
+        row.number("response_length/clip_ratio", share(self.truncated, self.responses()));
+        row.summary("prompt_length", &self.prompt_tokens);
+        row.number("vapo/accuracy", share(self.correct, self.responses()));
+        row.number("vapo/malformed_frac", share(self.malformed, self.responses()));
+        row.number("vapo/failed_frac", share(self.failed, self.responses() + self.failed as u64));
+        row.number("vapo/positive_token_frac", share(self.correct_tokens, self.tokens()));
+        row.number("vapo/unanimous_group_frac", share(self.unanimous_groups, self.groups as u64));
+    }
+}
+
+/// What credit assignment gave.
+#[derive(Clone, Debug, Default)]
+pub struct CreditReport {
+    /// Advantages as the policy's loss gets them.
+    pub advantages: Summary,
+    /// The critic's side, if there is a critic.
+    pub values: Option<ValueReport>,
+}
+
+/// Values, targets and how well they agree.
+#[derive(Clone, Debug, Default)]
+pub struct ValueReport {
+    /// V before the update.
+    pub values: Summary,
+    /// The critic's targets.
+    pub targets: Summary,
+    /// The policy's lambda per response.
+    pub policy_lambdas: Summary,
+    /// Explained variance against the Monte-Carlo return, over all tokens.
+    pub explained: ExplainedVariance,
+    /// The same by the third of the response that a token stands in: a critic that sees reads the last third best.
+    pub explained_by_third: [ExplainedVariance; 3],
+}
+
+impl CreditReport {
+    pub(crate) fn of(batch: &Batch<'_>, credit: &Credit) -> Self {
+        let values = credit.values.as_ref().map(|values| {
+            let mut report = ValueReport {
+                values: Summary::of(&values.old_values),
+                targets: Summary::of(&values.targets),
+                explained: ExplainedVariance::of(&values.old_values, &values.returns),
+                ..ValueReport::default()
+            };
+            values.policy_lambdas.iter().for_each(|&lambda| report.policy_lambdas.push(lambda));
+            for response in 0..batch.responses().len() {
+                let tokens = batch.tokens_of(response);
+                for (position, token) in tokens.clone().enumerate() {
+                    let third = 3 * position / tokens.len();
+                    report.explained_by_third[third].push(values.old_values[token], values.returns[token]);
+                }
+            }
+            report
+        });
+        Self { advantages: Summary::of(&credit.advantages), values }
+    }
+
+    fn write(&self, row: &mut Row) {
+        row.summary("critic/advantages", &self.advantages);
+        let Some(values) = &self.values else { return };
+        row.summary("critic/returns", &values.targets);
+        row.summary("critic/values", &values.values);
+        row.number("critic/vf_explained_var", values.explained.value());
+        for (name, third) in ["first", "middle", "last"].iter().zip(&values.explained_by_third) {
+            row.number(&format!("vapo/explained_var_{name}_third"), third.value());
+        }
+        row.summary("vapo/policy_lambda", &values.policy_lambdas);
+    }
+}
+
+impl CriticReport {
+    fn write(&self, row: &mut Row) {
+        row.number("critic/vf_loss", self.loss.mean());
+        row.number("critic/vf_clipfrac", self.stats.clip_frac());
+        row.number("critic/vpred_mean", self.stats.values.mean());
+        row.number("critic/grad_norm", self.grad_norm.mean());
+        row.number("critic/lr", f64::from(self.learning_rate));
+    }
+}
+
+impl PolicyReport {
+    fn write(&self, row: &mut Row) {
+        let clipped = self.stats.clip_low_frac().zip(self.stats.clip_high_frac()).map(|(low, high)| low + high);
+        row.number("actor/pg_loss", self.loss.mean());
+        row.number("actor/pg_clipfrac", clipped);
+        row.number("actor/pg_clipfrac_lower", self.stats.clip_dual_frac());
+        row.number("actor/ppo_kl", self.stats.approx_kl());
+        row.number("actor/entropy", self.entropy.mean());
+        row.number("actor/kl_loss", self.kl_loss.mean());
+        row.number("actor/grad_norm", self.grad_norm.mean());
+        row.number("actor/lr", f64::from(self.learning_rate));
+        row.number("vapo/positive_lm_loss", self.positive_lm_loss.mean());
+        row.number("vapo/clip_low_frac", self.stats.clip_low_frac());
+        row.number("vapo/clip_high_frac", self.stats.clip_high_frac());
+        row.number("vapo/ratio_max", self.stats.ratio.max());
+        row.number("vapo/ratio_min", self.stats.ratio.min());
+    }
+}
+
+impl StepReport {
+    /// The step's row, by the counters after it.
+    pub fn to_row(&self, counters: &Counters) -> Row {
+        let mut row = Row::new(counters.global_step);
+        row.count("training/value_pretraining", u64::from(self.phase == Phase::ValuePretraining));
+        row.count("training/policy_updates", counters.policy_updates);
+        row.count("training/critic_updates", counters.critic_updates);
+        row.count("training/responses", counters.responses);
+        row.count("training/tokens", counters.tokens);
+        row.number("training/rollout_logp_diff_max", self.logp_diff_max());
+        self.rollout.write(&mut row);
+        self.credit.write(&mut row);
+        if let Some(critic) = &self.critic {
+            critic.write(&mut row);
+        }
+        if let Some(policy) = &self.policy {
+            policy.write(&mut row);
+        }
+        self.timing.write(&mut row, self.rollout.tokens() + total_prompt_tokens(&self.rollout));
+        row
+    }
+
+    /// Over the recomputed responses and the first update, where the policy is still the one that sampled.
+    fn logp_diff_max(&self) -> Option<f64> {
+        let first_update = self.policy.as_ref().and_then(|policy| policy.first_log_ratio_max);
+        [self.logp_diff, first_update].into_iter().flatten().max_by(f64::total_cmp)
+    }
+}
+
+impl Counters {
+    /// Counts a finished step.
+    pub(crate) fn add(&mut self, report: &StepReport, shape: Shape) {
+        self.global_step += 1;
+        self.prompts += shape.prompts as u64;
+        self.responses += report.rollout.responses() + report.rollout.failed as u64;
+        self.tokens += report.rollout.tokens();
+        self.policy_updates += report.policy.as_ref().map_or(0, |policy| policy.loss.count());
+        self.critic_updates += report.critic.as_ref().map_or(0, |critic| critic.loss.count());
+        if report.phase == Phase::ValuePretraining {
+            self.value_pretraining_steps += 1;
+            let explained = report.credit.values.as_ref().and_then(|values| values.explained.value());
+            self.value_pretraining.push(CriticQuality {
+                loss: report.critic.as_ref().and_then(|critic| critic.loss.mean()).unwrap_or(0.0),
+                explained_variance: explained.unwrap_or(0.0),
+            });
+        }
+    }
+}
+
+/// Seconds per stage.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    begun: Instant,
+    laps: Vec<(&'static str, f64)>,
+    total_secs: f64,
+}
+
+impl Timing {
+    pub(crate) fn start() -> Self {
+        Self { begun: Instant::now(), laps: Vec::new(), total_secs: 0.0 }
+    }
+
+    /// Times a stage.
+    pub(crate) fn lap<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let result = work();
+        self.laps.push((stage, begun.elapsed().as_secs_f64()));
+        result
+    }
+
+    pub(crate) fn stop(mut self) -> Self {
+        self.total_secs = self.begun.elapsed().as_secs_f64();
+        self
+    }
+
+    fn write(&self, row: &mut Row, tokens: u64) {
+        for (stage, secs) in &self.laps {
+            row.number(&format!("timing_s/{stage}"), *secs);
+        }
+        row.number("timing_s/step", self.total_secs);
+        row.count("perf/total_num_tokens", tokens);
+        row.number("perf/time_per_step", self.total_secs);
+        row.number("perf/throughput", tokens as f64 / self.total_secs);
+        row.number("perf/cpu_memory_used_gb", Usage::now().peak_rss_mb / 1000.0);
+    }
+}
+
+fn total_prompt_tokens(rollout: &RolloutReport) -> u64 {
+    total(&rollout.prompt_tokens)
+}
+
+/// Sum of whole numbers, from their mean.
+fn total(numbers: &Summary) -> u64 {
+    (numbers.mean().unwrap_or(0.0) * numbers.count() as f64).round() as u64
+}
+
+fn share(part: usize, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}

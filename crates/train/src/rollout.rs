@@ -1,0 +1,124 @@
+//! From problems to graded responses: `Prompt` -> `Rollout` -> `Graded`.
+
+use std::ops::ControlFlow;
+
+use vapo_lm::{Engine, Model, Request, Sample, Sampling, StopReason};
+use vapo_tasks::{Problem, Task, Verdict};
+
+use crate::{
+    base::TextFiles,
+    error::{Error, Result},
+    observer::{Monitor, Progress, Stage},
+};
+
+/// A problem as the model sees it.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// The problem.
+    pub problem: Problem,
+    /// Its prompt's tokens; at least one.
+    pub tokens: Vec<u32>,
+    /// Identifies the prompt in the random stream: its position in the order of training, or its number in the evaluation.
+    pub key: u64,
+}
+
+impl Prompt {
+    /// Tokenizes a problem's prompt.
+    ///
+    /// # Errors
+    /// The tokenizer fails, the prompt is empty, or prompt and response together are longer than the model's positions.
+    pub fn new(problem: Problem, key: u64, text: &TextFiles, policy: &Model, max_new_tokens: usize) -> Result<Self> {
+        let tokens = text.encode_prompt(&problem.prompt)?;
+        let (longest, name) = (policy.config().max_position_embeddings, &problem.data_source);
+        if tokens.is_empty() {
+            return Err(Error::Run(format!("problem {} of {name} has an empty prompt", problem.index)));
+        }
+        if tokens.len() + max_new_tokens > longest {
+            return Err(Error::Run(format!(
+                "problem {} of {name}: its prompt ({} tokens) and max_new_tokens ({max_new_tokens}) exceed the model's max_position_embeddings ({longest})",
+                problem.index,
+                tokens.len(),
+            )));
+        }
+        Ok(Self { problem, tokens, key })
+    }
+}
+
+/// A sampled response to a prompt.
+#[derive(Clone, Debug)]
+pub struct Rollout<'a> {
+    /// What was asked.
+    pub prompt: &'a Prompt,
+    /// Tokens, their log-probs and why it stopped.
+    pub sample: Sample,
+    /// The response as text, special tokens skipped.
+    pub text: String,
+}
+
+impl Rollout<'_> {
+    /// Whether the length limit cut the response off.
+    pub fn is_truncated(&self) -> bool {
+        self.sample.stop == StopReason::Length
+    }
+}
+
+/// A response with its verdict.
+#[derive(Clone, Debug)]
+pub struct Graded<'a> {
+    /// The response.
+    pub rollout: Rollout<'a>,
+    /// What the verifier says.
+    pub verdict: Verdict,
+}
+
+/// What sampling and grading need besides prompts.
+pub(crate) struct Generator<'a> {
+    pub(crate) engine: &'a mut Engine,
+    pub(crate) policy: &'a Model,
+    pub(crate) text: &'a TextFiles,
+    pub(crate) sampling: &'a Sampling,
+    /// Seed of the random stream.
+    pub(crate) seed: u64,
+    pub(crate) stage: Stage,
+}
+
+impl Generator<'_> {
+    /// Samples `samples` responses to every prompt, `[prompts * samples]`, groups one after the other; `None` if stopped.
+    pub(crate) fn sample<'p>(
+        &mut self,
+        prompts: &'p [Prompt],
+        samples: usize,
+        monitor: &mut Monitor<'_>,
+    ) -> Result<Option<Vec<Rollout<'p>>>> {
+        let requests: Vec<Request<'_>> =
+            prompts.iter().map(|prompt| Request { prompt: &prompt.tokens, samples, key: prompt.key }).collect();
+        let (stage, total) = (self.stage, prompts.len() * samples);
+        let mut progress =
+            |tokens, done| -> ControlFlow<()> { monitor.progress(Progress { stage, done, total, tokens }) };
+        let Some(groups) = self.engine.generate(self.policy, &requests, self.sampling, self.seed, &mut progress) else {
+            return Ok(None);
+        };
+        let mut rollouts = Vec::with_capacity(total);
+        for (prompt, group) in prompts.iter().zip(groups) {
+            for sample in group {
+                let text = self.text.tokenizer.decode(&sample.tokens)?;
+                rollouts.push(Rollout { prompt, sample, text });
+            }
+        }
+        Ok(Some(rollouts))
+    }
+}
+
+/// Grades every response, on `threads` threads.
+pub(crate) fn grade<'p>(task: &dyn Task, rollouts: Vec<Rollout<'p>>, threads: usize) -> Vec<Graded<'p>> {
+    let share = rollouts.len().div_ceil(threads.max(1)).max(1);
+    let grade_one = |rollout: &Rollout<'_>| task.grade(&rollout.prompt.problem, &rollout.text);
+    let verdicts: Vec<Verdict> = std::thread::scope(|scope| {
+        let workers: Vec<_> = rollouts
+            .chunks(share)
+            .map(|part| scope.spawn(move || part.iter().map(grade_one).collect::<Vec<_>>()))
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a verifier does not panic")).collect()
+    });
+    rollouts.into_iter().zip(verdicts).map(|(rollout, verdict)| Graded { rollout, verdict }).collect()
+}

@@ -1,0 +1,278 @@
+//! A run: steps, evaluations, checkpoints and records, from the start or from a checkpoint.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+    time::Instant,
+};
+
+use serde_json::{Value, json};
+use vapo_lm::Head;
+use vapo_tasks::Task;
+
+use crate::{
+    base::LanguageModel,
+    checkpoint::{RunState, Snapshot, load_model, load_moments, load_state, save_model},
+    config::Config,
+    error::{Error, Result},
+    eval::{Evaluation, Evaluator, run_evaluation},
+    files::{create_directory_atomically, write_atomically},
+    metrics::Row,
+    observer::{Event, Monitor, Observer},
+    resources::{Usage, available_memory},
+    rundir::RunDir,
+    setup::{Models, base_directory, load_task, memory_plan},
+    step::train_step,
+    trainer::{Phase, Trainer},
+};
+
+/// A run that can be trained.
+pub struct Run {
+    directory: RunDir,
+    trainer: Trainer,
+    state: RunState,
+    begun: Instant,
+    usage_before: Usage,
+}
+
+/// How [`Run::train`] ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// All steps are done; what `summary.json` holds.
+    Finished(Value),
+    /// The stop flag was set; the checkpoint that `resume` continues from.
+    Stopped(PathBuf),
+}
+
+impl Run {
+    /// Loads models and problems, checks the memory, and makes the run directory: nothing is written before all of that is right.
+    ///
+    /// # Errors
+    /// Anything the config names is missing or wrong, or the run directory exists.
+    pub fn create(config: Config) -> Result<Self> {
+        if let Some(path) = config.value_pretraining.save_critic.as_ref().filter(|path| path.exists()) {
+            return Err(Error::Run(format!(
+                "value_pretraining.save_critic ({}) exists, expected a new directory",
+                path.display()
+            )));
+        }
+        let trainer = fresh_trainer(config)?;
+        let directory = RunDir::create(&trainer.config)?;
+        let state = RunState { pending: Some(Row::new(0)), ..RunState::default() };
+        Ok(Self::new(directory, trainer, state))
+    }
+
+    /// Continues a run from its newest checkpoint (from the start if it has none), with `key=value` overrides of its config.
+    /// Rows of metrics after the checkpoint are cut: the run writes them again.
+    ///
+    /// # Errors
+    /// The directory is no run, or a checkpoint does not fit its own files.
+    pub fn resume(path: &Path, overrides: &[String]) -> Result<Self> {
+        let directory = RunDir::open(path)?;
+        let config = Config::load(Some(&path.join("config.toml")), overrides)?;
+        let run = match directory.checkpoints()?.last() {
+            Some((_, checkpoint)) => Self::from_checkpoint(directory, config, checkpoint)?,
+            None => {
+                let state = RunState { pending: Some(Row::new(0)), ..RunState::default() };
+                Self::new(directory, fresh_trainer(config)?, state)
+            }
+        };
+        let last_is_recorded = u64::from(run.state.pending.is_none());
+        run.directory.cut_metrics(run.state.counters.global_step + last_is_recorded)?;
+        run.directory.write_config(&run.trainer.config)?;
+        Ok(run)
+    }
+
+    fn from_checkpoint(directory: RunDir, config: Config, checkpoint: &Path) -> Result<Self> {
+        let state = load_state(checkpoint)?;
+        let task = checked_task(&config)?;
+        let reference = match config.algorithm.kl_weight > 0.0 {
+            true => Some(LanguageModel::load(base_directory(&config)?.path())?.model),
+            false => None,
+        };
+        let critic = if config.has_critic() { Some(load_model(checkpoint, "critic", Head::Value)?) } else { None };
+        let policy = LanguageModel::load(&checkpoint.join("policy"))?;
+        let mut trainer = Trainer::new(config, task, Models { policy, critic, reference });
+        load_moments(checkpoint, "policy", state.policy_optimizer_steps, &mut trainer.policy.optimizer)?;
+        if let Some(critic) = &mut trainer.critic {
+            load_moments(checkpoint, "critic", state.critic_optimizer_steps, &mut critic.optimizer)?;
+        }
+        trainer.counters = state.counters.clone();
+        Ok(Self::new(directory, trainer, state))
+    }
+
+    fn new(directory: RunDir, trainer: Trainer, state: RunState) -> Self {
+        Self { directory, trainer, state, begun: Instant::now(), usage_before: Usage::now() }
+    }
+
+    /// Where the run is recorded.
+    pub fn directory(&self) -> &RunDir {
+        &self.directory
+    }
+
+    /// Its resolved config.
+    pub fn config(&self) -> &Config {
+        &self.trainer.config
+    }
+
+    /// Trains until all steps are done or `stop` is set; then a checkpoint is written and the run can be resumed.
+    ///
+    /// # Errors
+    /// A file cannot be written, a prompt is too long, or the verifier failed on a whole step.
+    pub fn train(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
+        let monitor = &mut Monitor::new(observer, stop);
+        loop {
+            if !self.finish_step(monitor)? {
+                break;
+            }
+            let Some(phase) = self.trainer.next_phase() else {
+                self.save_checkpoint(monitor)?;
+                let summary = self.summary();
+                self.directory.write_summary(&summary)?;
+                return Ok(Outcome::Finished(summary));
+            };
+            let Some(report) = train_step(&mut self.trainer, phase, monitor)? else {
+                break;
+            };
+            self.state.pending = Some(report.to_row(&self.trainer.counters));
+            self.save_pretrained_critic(phase)?;
+        }
+        self.save_checkpoint(monitor).map(Outcome::Stopped)
+    }
+
+    /// Evaluates if it is due, records the row and saves what is due; false if the run shall stop.
+    /// A step whose evaluation was stopped stays pending, and is finished by the resumed run.
+    fn finish_step(&mut self, monitor: &mut Monitor<'_>) -> Result<bool> {
+        let step = self.trainer.counters.global_step;
+        if let Some(mut row) = self.state.pending.take() {
+            if self.evaluation_is_due() {
+                let Some(evaluation) = self.evaluate(monitor)? else {
+                    self.state.pending = Some(row);
+                    return Ok(false);
+                };
+                self.record_evaluation(&evaluation, step)?;
+                row.extend(evaluation.to_row());
+                monitor.tell(Event::Evaluated { step, evaluation: &evaluation });
+            }
+            self.directory.append_metrics(&row)?;
+            monitor.tell(Event::Step { row: &row, total: self.planned_steps() });
+            let every = self.trainer.config.checkpoint.every;
+            if step > 0 && every > 0 && step.is_multiple_of(every) {
+                self.save_checkpoint(monitor)?;
+            }
+        }
+        Ok(!monitor.stopped())
+    }
+
+    fn evaluation_is_due(&self) -> bool {
+        let (steps, every) = (self.trainer.policy_steps(), self.trainer.config.eval.every);
+        let first = self.trainer.counters.global_step == 0;
+        let last = self.trainer.next_phase().is_none();
+        first || last || (steps > 0 && every > 0 && steps.is_multiple_of(every))
+    }
+
+    fn evaluate(&mut self, monitor: &mut Monitor<'_>) -> Result<Option<Evaluation>> {
+        let trainer = &mut self.trainer;
+        let evaluator = Evaluator {
+            engine: &mut trainer.engine,
+            policy: &trainer.policy.model,
+            text: &trainer.text,
+            task: trainer.task.as_ref(),
+            config: &trainer.config,
+        };
+        run_evaluation(evaluator, monitor)
+    }
+
+    fn record_evaluation(&mut self, evaluation: &Evaluation, step: u64) -> Result<()> {
+        self.state.accuracy_last = evaluation.accuracy();
+        self.state.eval_problems = evaluation.problems.len();
+        if step == 0 {
+            self.state.accuracy_before = evaluation.accuracy();
+        }
+        write_atomically(&self.directory.eval_path(step), evaluation.to_jsonl().as_bytes())
+    }
+
+    fn planned_steps(&self) -> u64 {
+        let counters = &self.trainer.counters;
+        let pretraining = match self.trainer.next_phase() {
+            Some(Phase::ValuePretraining) => self.trainer.config.value_pretraining.steps,
+            _ => counters.value_pretraining_steps,
+        };
+        pretraining + self.trainer.config.run.steps
+    }
+
+    /// Saves the state after the last finished step, unless that is done already.
+    fn save_checkpoint(&mut self, monitor: &mut Monitor<'_>) -> Result<PathBuf> {
+        let trainer = &self.trainer;
+        let path = self.directory.checkpoint_path(trainer.counters.global_step);
+        if path.exists() {
+            return Ok(path);
+        }
+        let usage = Usage::now();
+        let state = RunState {
+            counters: trainer.counters.clone(),
+            policy_optimizer_steps: trainer.policy.optimizer.steps,
+            critic_optimizer_steps: trainer.critic.as_ref().map_or(0, |critic| critic.optimizer.steps),
+            wall_secs: self.state.wall_secs + self.begun.elapsed().as_secs_f64(),
+            cpu_secs: self.state.cpu_secs + usage.cpu_secs - self.usage_before.cpu_secs,
+            ..self.state.clone()
+        };
+        let snapshot = Snapshot {
+            policy: &trainer.policy,
+            critic: trainer.critic.as_ref(),
+            text: &trainer.text,
+            state: &state,
+            config: &trainer.config,
+        };
+        snapshot.save(&path)?;
+        self.directory.remove_old_checkpoints(trainer.config.checkpoint.keep)?;
+        monitor.tell(Event::Saved { path: &path });
+        Ok(path)
+    }
+
+    /// Keeps the critic for other runs once value pretraining is over.
+    fn save_pretrained_critic(&self, phase: Phase) -> Result<()> {
+        let (Some(path), Some(critic)) = (&self.trainer.config.value_pretraining.save_critic, &self.trainer.critic)
+        else {
+            return Ok(());
+        };
+        if phase != Phase::ValuePretraining || self.trainer.next_phase() == Some(Phase::ValuePretraining) {
+            return Ok(());
+        }
+        create_directory_atomically(path, |directory| save_model(&critic.model, &self.trainer.text, directory))
+    }
+
+    fn summary(&self) -> Value {
+        let (counters, usage) = (&self.trainer.counters, Usage::now());
+        json!({
+            "eval": {
+                "before": self.state.accuracy_before,
+                "after": self.state.accuracy_last,
+                "problems": self.state.eval_problems,
+                "samples_per_problem": self.trainer.config.eval.samples,
+            },
+            "steps": counters.global_step,
+            "updates": counters.policy_updates + counters.critic_updates,
+            "tokens": counters.tokens,
+            "wall_secs": self.state.wall_secs + self.begun.elapsed().as_secs_f64(),
+            "cpu_secs": self.state.cpu_secs + usage.cpu_secs - self.usage_before.cpu_secs,
+            "peak_rss_mb": usage.peak_rss_mb,
+            "seed": self.trainer.config.run.seed,
+        })
+    }
+}
+
+/// The problems of a run that fits the machine's memory.
+fn checked_task(config: &Config) -> Result<Box<dyn Task>> {
+    let task = load_task(config)?;
+    if let Some(available) = available_memory() {
+        memory_plan(config, task.as_ref())?.check(available)?;
+    }
+    Ok(task)
+}
+
+fn fresh_trainer(config: Config) -> Result<Trainer> {
+    let task = checked_task(&config)?;
+    let models = Models::initial(&config)?;
+    Ok(Trainer::new(config, task, models))
+}

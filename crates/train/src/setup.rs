@@ -1,0 +1,147 @@
+//! From a config to what a run works with: task, models, networks.
+
+use vapo_lm::{Engine, Head, Model, ModelConfig};
+use vapo_tasks::{
+    BuiltinTask, DataOptions, DataTask, Dataset, PromptTemplate, Task, Verifier, World, builtin::DEFAULT_HELD_OUT,
+};
+
+use crate::{
+    base::{LanguageModel, ModelDirectory, TextFiles},
+    config::{Config, DataConfig, VerifierKind},
+    error::{Error, Result},
+    memory::MemoryPlan,
+    network::Network,
+    trainer::{Counters, Trainer},
+};
+
+/// The problems that a config names, in the order of its seed.
+///
+/// # Errors
+/// A file is missing or wrong, or the built-in task does not exist.
+pub fn load_task(config: &Config) -> Result<Box<dyn Task>> {
+    let data = &config.data;
+    let (Some(train), Some(eval)) = (&data.train, &data.eval) else {
+        return Ok(Box::new(built_in_task(config)?));
+    };
+    let verifier = verifier(data);
+    let options = DataOptions { template: PromptTemplate::new(data.prompt_template.as_str())?, limit: data.limit };
+    let train = Dataset::load_jsonl(train, &options, &verifier)?;
+    let held_out = Dataset::load_jsonl(eval, &options, &verifier)?;
+    Ok(Box::new(DataTask::new(train, Some(held_out), verifier, config.run.seed)?))
+}
+
+/// The built-in task that a config names.
+///
+/// # Errors
+/// It does not exist, or its sizes are out of range.
+pub fn built_in_task(config: &Config) -> Result<BuiltinTask> {
+    let mut world = World::named(&config.data.task)?;
+    match &mut world {
+        World::Chain(chain) => {
+            [chain.min_operations, chain.max_operations] = config.data.chain_operations;
+        }
+        World::Walk(walk) => walk.max_moves = config.data.walk_moves,
+    }
+    let held_out = config.eval.problems.max(DEFAULT_HELD_OUT);
+    Ok(BuiltinTask::new(world, config.run.seed, held_out)?)
+}
+
+fn verifier(data: &DataConfig) -> Verifier {
+    let marker = data.marker.clone();
+    match data.verifier {
+        VerifierKind::Exact => Verifier::Exact { marker },
+        VerifierKind::Numeric => Verifier::Numeric { marker, tolerance: data.tolerance },
+    }
+}
+
+/// Threads that a config means: 0 is one per core.
+pub fn threads(config: &Config) -> usize {
+    match config.run.threads {
+        0 => std::thread::available_parallelism().map_or(1, Into::into),
+        threads => threads,
+    }
+}
+
+/// The models a run starts from or continues with.
+pub(crate) struct Models {
+    pub(crate) policy: LanguageModel,
+    /// None for methods without a critic.
+    pub(crate) critic: Option<Model>,
+    /// The initial policy, if the loss holds the divergence from it.
+    pub(crate) reference: Option<Model>,
+}
+
+impl Models {
+    /// The models of a new run.
+    pub(crate) fn initial(config: &Config) -> Result<Self> {
+        let policy = LanguageModel::load(base_directory(config)?.path())?;
+        let critic = match &config.critic.path {
+            _ if !config.has_critic() => None,
+            Some(path) => Some(Model::load(path, Head::Value)?),
+            None => {
+                let mut critic = policy.model.to_critic();
+                critic.randomize_value_head(config.critic.head_std as f32, config.run.seed);
+                Some(critic)
+            }
+        };
+        if let Some(critic) = &critic
+            && critic.config().vocab_size != policy.model.config().vocab_size
+        {
+            return Err(Error::Run(format!(
+                "the critic's vocabulary ({}) must be the policy's ({}): both read the same tokens",
+                critic.config().vocab_size,
+                policy.model.config().vocab_size
+            )));
+        }
+        let reference = (config.algorithm.kl_weight > 0.0).then(|| policy.model.clone());
+        Ok(Self { policy, critic, reference })
+    }
+}
+
+/// The directory of the model that a config starts from.
+///
+/// # Errors
+/// There is none for the built-in task.
+pub fn base_directory(config: &Config) -> Result<ModelDirectory> {
+    match &config.model.path {
+        Some(path) => Ok(ModelDirectory::new(path)),
+        None => ModelDirectory::built_in(&config.data.task),
+    }
+}
+
+/// Counts the memory of a run before its weights are loaded: by the base model's shape and the longest held-out prompt.
+///
+/// # Errors
+/// The model directory or a tokenizer is missing or wrong.
+pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
+    let directory = base_directory(config)?;
+    let shape = ModelConfig::load(directory.path())?;
+    let text = TextFiles::load(directory.path())?;
+    let mut longest = 0;
+    for problem in task.held_out() {
+        longest = longest.max(text.encode_prompt(&problem.prompt)?.len());
+    }
+    Ok(MemoryPlan::new(config, &shape, longest))
+}
+
+impl Trainer {
+    /// Puts a run together, with fresh moments and counters at 0.
+    pub(crate) fn new(config: Config, task: Box<dyn Task>, models: Models) -> Self {
+        let algorithm = &config.algorithm;
+        let updates = (algorithm.updates_per_rollout * algorithm.epochs) as u64;
+        let policy_updates = config.run.steps * updates;
+        let critic_updates = (config.run.steps + config.value_pretraining.steps)
+            * updates
+            * algorithm.critic_updates_per_policy_update as u64;
+        Self {
+            engine: Engine::new(threads(&config), config.run.micro_batch_tokens),
+            task,
+            text: models.policy.text,
+            policy: Network::new(models.policy.model, &config.policy_optimizer, policy_updates),
+            critic: models.critic.map(|model| Network::new(model, &config.critic_optimizer, critic_updates)),
+            reference: models.reference,
+            counters: Counters::default(),
+            config,
+        }
+    }
+}

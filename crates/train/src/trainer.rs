@@ -1,0 +1,188 @@
+//! The state of a run: networks, counters and what they work with.
+
+use serde::{Deserialize, Serialize};
+use vapo_lm::{Engine, Model, Sampling, StopStrings, Tokenizer};
+use vapo_tasks::{Random, Task};
+
+use crate::{
+    base::TextFiles,
+    config::{Config, PretrainingRule, ValuePretrainingConfig},
+    network::Network,
+};
+
+/// What a step trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The critic alone, on answers of the fixed initial policy.
+    ValuePretraining,
+    /// Critic and policy.
+    Policy,
+}
+
+/// Purposes of random numbers: no two share a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stream {
+    Sampling = 1,
+    CriticShuffle = 2,
+    PolicyShuffle = 3,
+    Evaluation = 4,
+}
+
+impl Stream {
+    /// Random numbers of a purpose under the run's seed.
+    pub(crate) fn random(self, seed: u64, index: u64) -> Random {
+        Random::keyed(seed, self as u64, index)
+    }
+}
+
+/// Everything that counts up. With the weights and moments it is all that a run continues from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counters {
+    /// Steps of both phases.
+    pub global_step: u64,
+    /// Steps of value pretraining among them.
+    pub value_pretraining_steps: u64,
+    /// Value loss and explained variance of each step of value pretraining.
+    pub value_pretraining: Vec<CriticQuality>,
+    /// Prompts drawn from the order of training.
+    pub prompts: u64,
+    /// Responses sampled for training.
+    pub responses: u64,
+    /// Their tokens.
+    pub tokens: u64,
+    /// Optimizer updates of the policy.
+    pub policy_updates: u64,
+    /// Optimizer updates of the critic.
+    pub critic_updates: u64,
+}
+
+/// How good the critic was in one step, before its updates.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CriticQuality {
+    /// Mean value loss of the step's updates.
+    pub loss: f64,
+    /// Explained variance against the Monte-Carlo return; 0 where the returns do not vary.
+    pub explained_variance: f64,
+}
+
+/// A run in memory.
+pub(crate) struct Trainer {
+    pub(crate) config: Config,
+    pub(crate) engine: Engine,
+    pub(crate) task: Box<dyn Task>,
+    pub(crate) text: TextFiles,
+    pub(crate) policy: Network,
+    pub(crate) critic: Option<Network>,
+    /// The initial policy, if the loss holds the divergence from it.
+    pub(crate) reference: Option<Model>,
+    pub(crate) counters: Counters,
+}
+
+/// Prompts and responses per prompt of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) prompts: usize,
+    pub(crate) group_size: usize,
+}
+
+impl Trainer {
+    /// What the next step trains; `None` when all steps are done.
+    pub(crate) fn next_phase(&self) -> Option<Phase> {
+        if self.critic.is_some()
+            && self.policy_steps() == 0
+            && !is_pretrained(&self.counters.value_pretraining, &self.config.value_pretraining)
+        {
+            return Some(Phase::ValuePretraining);
+        }
+        (self.policy_steps() < self.config.run.steps).then_some(Phase::Policy)
+    }
+
+    /// Steps that trained the policy.
+    pub(crate) fn policy_steps(&self) -> u64 {
+        self.counters.global_step - self.counters.value_pretraining_steps
+    }
+
+    pub(crate) fn shape(&self, phase: Phase) -> Shape {
+        let (rollout, pretraining) = (&self.config.rollout, &self.config.value_pretraining);
+        match phase {
+            Phase::Policy => Shape { prompts: rollout.prompts_per_step, group_size: rollout.group_size },
+            Phase::ValuePretraining => {
+                Shape { prompts: pretraining.prompts_per_step, group_size: pretraining.group_size }
+            }
+        }
+    }
+}
+
+/// How training samples.
+pub(crate) fn training_sampling(config: &Config, policy: &Model, tokenizer: &Tokenizer) -> Sampling {
+    let rollout = &config.rollout;
+    Sampling {
+        temperature: rollout.temperature as f32,
+        top_k: rollout.top_k,
+        top_p: rollout.top_p as f32,
+        min_p: rollout.min_p as f32,
+        max_new_tokens: rollout.max_new_tokens,
+        stop_tokens: stop_tokens(config, policy),
+        stop_strings: StopStrings::new(tokenizer, &rollout.stop_strings),
+        slots: rollout.slots,
+    }
+}
+
+/// The model's end-of-sequence tokens and the user's.
+pub(crate) fn stop_tokens(config: &Config, policy: &Model) -> Vec<u32> {
+    let mut tokens = policy.config().eos_token_ids.clone();
+    tokens.extend(&config.rollout.stop_tokens);
+    tokens.sort_unstable();
+    tokens.dedup();
+    tokens
+}
+
+/// Whether value pretraining has done what its rule asks for.
+fn is_pretrained(history: &[CriticQuality], rule: &ValuePretrainingConfig) -> bool {
+    let steps = history.len();
+    if steps as u64 >= rule.steps {
+        return true;
+    }
+    if rule.rule == PretrainingRule::Steps || steps < 2 * rule.window {
+        return false;
+    }
+    let mean =
+        |part: &[CriticQuality], of: fn(&CriticQuality) -> f64| part.iter().map(of).sum::<f64>() / part.len() as f64;
+    let (before, last) = history[steps - 2 * rule.window..].split_at(rule.window);
+    let variance_gain = mean(last, |step| step.explained_variance) - mean(before, |step| step.explained_variance);
+    let loss_before = mean(before, |step| step.loss);
+    let loss_drop = (loss_before - mean(last, |step| step.loss)) / loss_before.max(f64::MIN_POSITIVE);
+    variance_gain < rule.min_progress && loss_drop < rule.min_progress
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(steps: &[(f64, f64)]) -> Vec<CriticQuality> {
+        steps.iter().map(|&(loss, explained_variance)| CriticQuality { loss, explained_variance }).collect()
+    }
+
+    #[test]
+    fn pretraining_ends_after_its_steps_or_on_the_plateau_of_both_measures() {
+        let steps = ValuePretrainingConfig { steps: 3, ..ValuePretrainingConfig::default() };
+        assert!(!is_pretrained(&history(&[(1.0, 0.0); 2]), &steps));
+        assert!(is_pretrained(&history(&[(1.0, 0.0); 3]), &steps));
+
+        let plateau = ValuePretrainingConfig {
+            steps: 50,
+            rule: PretrainingRule::Plateau,
+            window: 2,
+            min_progress: 0.05,
+            ..ValuePretrainingConfig::default()
+        };
+        assert!(!is_pretrained(&history(&[(1.0, 0.0); 3]), &plateau), "too early to tell");
+        assert!(is_pretrained(&history(&[(1.0, 0.0); 4]), &plateau));
+        let rising_variance = [(1.0, 0.0), (1.0, 0.1), (1.0, 0.2), (1.0, 0.3)];
+        assert!(!is_pretrained(&history(&rising_variance), &plateau));
+        let falling_loss = [(1.0, 0.1), (0.9, 0.1), (0.8, 0.1), (0.7, 0.1)];
+        assert!(!is_pretrained(&history(&falling_loss), &plateau));
+        assert!(is_pretrained(&history(&[(1.0, 0.0); 50]), &plateau));
+    }
+}
