@@ -1,3 +1,88 @@
-//! The `vapo` command.
+//! The `vapo` command: arguments in, words and files out. The work is done in `vapo-train`.
 
-fn main() {}
+mod args;
+mod config;
+mod eval;
+mod format;
+mod generate;
+mod header;
+mod interrupt;
+mod model;
+mod pretrain;
+mod progress;
+mod report;
+mod resume;
+mod samples;
+mod screen;
+mod train;
+
+use std::{io::ErrorKind, process::ExitCode};
+
+use anyhow::Result;
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", describe(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Train(args) => train::run(args),
+        Command::Resume(args) => resume::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Generate(args) => generate::run(args),
+        Command::Config(args) => config::run(args),
+        Command::Pretrain(args) => pretrain::run(args),
+    }
+}
+
+/// Whoever read our output has seen enough (`vapo config | head`).
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// An error and its causes as one block. A cause that the message above it already tells is left out.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::from("error: ");
+    let mut told = String::new();
+    for cause in error.chain().map(|cause| cause.to_string()) {
+        if told.contains(&cause) {
+            continue;
+        }
+        if !told.is_empty() {
+            text.push_str("\n  because: ");
+        }
+        text.push_str(&cause.replace('\n', "\n  "));
+        told = cause;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_once_with_its_causes() {
+        let error = anyhow!("no such file").context("cannot read a.toml: no such file").context("cannot train");
+        assert_eq!(describe(&error), "error: cannot train\n  because: cannot read a.toml: no such file");
+        assert_eq!(describe(&anyhow!("a is wrong\nb is wrong")), "error: a is wrong\n  b is wrong");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_recognised() {
+        assert!(is_broken_pipe(&std::io::Error::from(ErrorKind::BrokenPipe).into()));
+        assert!(!is_broken_pipe(&std::io::Error::from(ErrorKind::NotFound).into()));
+    }
+}

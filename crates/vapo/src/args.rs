@@ -1,0 +1,302 @@
+//! What can be typed. The help texts carry examples: they are the first documentation that people read.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const OVERVIEW: &str = "\
+Examples:
+  vapo train                                     teach the built-in model the built-in task, about 3 minutes on 2 cores
+  vapo train --set algorithm.preset=grpo         the same by GRPO, to compare
+  vapo train configs/smollm2-arithmetic.toml     a real pretrained model on your own problems
+  vapo resume runs/vapo-001                      go on after Ctrl-C or a crash
+  vapo eval --model runs/vapo-001                held-out accuracy of the trained model
+  vapo generate --model runs/vapo-001            ask it something
+
+Exit codes: 0 done (or stopped by the first Ctrl-C, with a checkpoint), 1 error, 2 wrong usage, 130 stopped at once.
+NO_COLOR=1, or a pipe as stdout, gives plain lines.";
+
+/// Teaches a language model to reason by reinforcement learning on problems whose answers can be checked.
+#[derive(Parser)]
+#[command(name = "vapo", version, after_help = OVERVIEW, arg_required_else_help = true, max_term_width = 120)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Train(TrainArgs),
+    Resume(ResumeArgs),
+    Eval(EvalArgs),
+    Generate(GenerateArgs),
+    Config(ConfigSource),
+    Pretrain(PretrainArgs),
+}
+
+/// Where settings come from.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  vapo config                                    the built-in run, every setting explained
+  vapo config --set algorithm.preset=dapo        what a preset means (vapo, ppo, vc-ppo, grpo, dapo)
+  vapo config my.toml > resolved.toml            the file that `vapo train resolved.toml` would repeat exactly
+
+Later wins: defaults, preset, file, --set. A preset only sets values that you could also set one by one.
+Unknown keys and values out of range are errors; verl's and NeMo-RL's names are recognised and translated in the message.")]
+/// Print the resolved config, every setting with a comment
+pub(crate) struct ConfigSource {
+    /// Config file (TOML); without it: the built-in run
+    pub(crate) config: Option<PathBuf>,
+
+    /// Override a setting, e.g. --set run.steps=200 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  vapo train                                           built-in model and task, by VAPO
+  vapo train --set run.seed=1 --run-dir runs/seed-1    another seed, in a directory of its own
+  vapo train --set algorithm.preset=grpo               another method in the same loop
+  vapo train --set value_pretraining.steps=0           VAPO without one of its seven parts
+  vapo train my.toml --set run.threads=8               your own config; `vapo config` prints a complete one
+
+One step: sample responses, grade them, estimate values, assign credit, update critic and policy.
+The columns: reward (mean of the step's responses), eval (held-out accuracy), length (tokens per response), entropy
+(nats per token), expl.var (how much of the return the critic explains), clip (share of clipped tokens), grad (norm
+before clipping), tok/s, secs. metrics.jsonl in the run directory has all of it and more, under verl's names.
+
+Ctrl-C once: a checkpoint is written, and `vapo resume` goes on exactly where it stopped. Twice: stop at once.";
+
+/// Train a model: the built-in run, or what a config file says
+#[derive(Args)]
+#[command(after_help = TRAIN_EXAMPLES)]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) source: ConfigSource,
+
+    /// Directory of the run, not there yet [default: the next free runs/<preset>-001]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_dir: Option<PathBuf>,
+}
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  vapo resume runs/vapo-001                            after Ctrl-C, a crash or a power cut
+  vapo resume runs/vapo-001 --set run.steps=300        train a finished run further
+
+A resumed run gives the same metrics and weights, byte for byte, as one that was never stopped. At most the steps since
+the last checkpoint are done again (checkpoint.every).";
+
+/// Continue a run from its newest checkpoint
+#[derive(Args)]
+#[command(after_help = RESUME_EXAMPLES)]
+pub(crate) struct ResumeArgs {
+    /// Directory of the run
+    pub(crate) run: PathBuf,
+
+    /// Override a setting of the run's config (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+/// Which model, and the settings that go with it.
+#[derive(Args)]
+pub(crate) struct ModelArgs {
+    /// A run (its newest checkpoint), a checkpoint, or a Hugging Face directory; without it: the base model of the config
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Config file for task, verifier and prompt template [default: the one the model was trained with, else the built-in]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Override a setting of that config (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+/// How to sample; what is not given comes from `[eval]` of the config.
+#[derive(Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct SamplingArgs {
+    /// Softmax temperature; 0: always the likeliest token
+    #[arg(long, allow_negative_numbers = true)]
+    temperature: Option<f64>,
+
+    /// Sample among the k likeliest tokens
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+
+    /// Sample among the likeliest tokens that together hold this probability
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    top_p: Option<f64>,
+
+    /// Drop tokens less likely than this share of the likeliest one
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    min_p: Option<f64>,
+
+    /// Longest response in tokens
+    #[arg(long, value_name = "TOKENS")]
+    max_new_tokens: Option<usize>,
+
+    /// Seed of the samples: the same seed gives the same ones
+    #[arg(long)]
+    seed: Option<u64>,
+
+    /// Threads; 0: one per core. The samples do not depend on it
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl SamplingArgs {
+    /// The given ones as `key=value` entries of a config, so that one place checks ranges.
+    pub(crate) fn overrides(&self) -> Vec<String> {
+        let entry = |key: &str, value: Option<String>| value.map(|value| format!("{key}={value}"));
+        let entries = [
+            entry("eval.temperature", self.temperature.map(|value| format!("{value:?}"))),
+            entry("eval.top_k", self.top_k.map(|value| value.to_string())),
+            entry("eval.top_p", self.top_p.map(|value| format!("{value:?}"))),
+            entry("eval.min_p", self.min_p.map(|value| format!("{value:?}"))),
+            entry("eval.max_new_tokens", self.max_new_tokens.map(|value| value.to_string())),
+            entry("run.seed", self.seed.map(|value| value.to_string())),
+            entry("run.threads", self.threads.map(|value| value.to_string())),
+        ];
+        entries.into_iter().flatten().collect()
+    }
+}
+
+const EVAL_EXAMPLES: &str = "\
+Examples:
+  vapo eval                                            the built-in base model on the built-in task
+  vapo eval --model runs/vapo-001                      newest checkpoint of a run, on its own held-out problems
+  vapo eval --model runs/vapo-001/checkpoints/step-000100 -n 64
+  vapo eval --model runs/vapo-001 --temperature 0 -n 1 greedy
+  vapo eval --model SmolLM2-135M-Instruct --data gsm8k_test.jsonl -n 4 \\
+      --set data.marker=\"####\" --set 'data.prompt_template=Q: {problem}\\nA:'
+
+accuracy is the mean over all samples (avg@n); pass the share of problems with at least one right sample (pass@n).
+Samples depend on weights, settings and seed alone, so two evaluations differ by the weights and by nothing else.";
+
+/// Measure held-out accuracy of a base model or a checkpoint
+#[derive(Args)]
+#[command(after_help = EVAL_EXAMPLES)]
+pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// JSONL file of problems (`prompt`, `problem` or `question`, and `answer`) instead of the config's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Problems at most, spread evenly over the set
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) problems: Option<usize>,
+
+    /// Samples per problem
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub(crate) samples: Option<usize>,
+
+    /// Write every problem with its samples and verdicts to this file (JSON lines), which is not there yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+}
+
+const GENERATE_EXAMPLES: &str = "\
+Examples:
+  vapo generate                                        ask the built-in base model, line by line
+  vapo generate --model runs/vapo-001 '7a+5b*3='       one prompt, one response
+  vapo generate --model runs/vapo-001 -n 8 --temperature 0.7 '7a+5b*3=' '1a+2='
+  vapo generate --file prompts.txt --json > out.jsonl  a prompt per line in, a JSON object per response out
+  cat prompts.txt | vapo generate --json               the same
+
+A file that ends in .jsonl holds an object per line with `prompt`, `problem` or `question`. Prompts are put into
+data.prompt_template of the config that the model was trained with, as in training; --raw leaves them as they are.";
+
+/// Sample responses to prompts, in a batch or interactively
+#[derive(Args)]
+#[command(after_help = GENERATE_EXAMPLES)]
+pub(crate) struct GenerateArgs {
+    /// Prompts; without any (and without --file): lines of stdin
+    pub(crate) prompts: Vec<String>,
+
+    /// File of prompts, one per line, or .jsonl
+    #[arg(long, value_name = "FILE", conflicts_with = "prompts")]
+    pub(crate) file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// Responses per prompt
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1)]
+    pub(crate) samples: usize,
+
+    /// Print a JSON object per response: prompt, sample, response, tokens, stop, logp (sum of the tokens' log-probs)
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Do not put prompts into the config's prompt template
+    #[arg(long)]
+    pub(crate) raw: bool,
+
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+}
+
+const PRETRAIN_EXAMPLES: &str = "\
+Examples:
+  vapo pretrain --out base                             the built-in base model again, the same bytes
+  vapo pretrain --out walk-base --task walk            a base model for the other built-in task
+  vapo train --set data.task=walk --set model.path=walk-base
+
+A base model learns from demonstrations that are often wrong: it knows how answers look and is right now and then, which
+is what reinforcement learning needs. The same settings give the same bytes on any machine and number of threads.";
+
+/// Make the built-in base model again, or another one like it
+#[derive(Args)]
+#[command(after_help = PRETRAIN_EXAMPLES)]
+pub(crate) struct PretrainArgs {
+    /// Directory for the model, not there yet
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+
+    /// Built-in task: chain or walk
+    #[arg(long, default_value = "chain")]
+    pub(crate) task: String,
+
+    /// Optimizer updates
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) updates: Option<u64>,
+
+    /// Demonstrations per update, each seen once
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) demonstrations: Option<usize>,
+
+    /// Width of the model
+    #[arg(long, value_name = "WIDTH")]
+    pub(crate) hidden_size: Option<usize>,
+
+    /// Decoder layers
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) layers: Option<usize>,
+
+    /// Peak learning rate
+    #[arg(long, value_name = "RATE")]
+    pub(crate) learning_rate: Option<f64>,
+
+    /// Seed of weights and demonstrations
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+
+    /// Threads; 0: one per core. The bytes do not depend on it
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: usize,
+}

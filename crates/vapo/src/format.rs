@@ -1,0 +1,106 @@
+//! Numbers as people read them.
+
+/// `26.3 %`
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+/// `98,624`
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Four characters or so, for a column: `950`, `1.2k`, `52.1k`, `3.4M`
+pub(crate) fn short(number: f64) -> String {
+    match number {
+        n if n < 999.5 => format!("{n:.0}"),
+        n if n < 999_950.0 => format!("{:.1}k", n / 1e3),
+        n if n < 999_950_000.0 => format!("{:.1}M", n / 1e6),
+        n => format!("{:.1}G", n / 1e9),
+    }
+}
+
+/// `12.3 s`, `2 min 51 s`, `1 h 02 min`
+pub(crate) fn duration(secs: f64) -> String {
+    let whole = secs.round() as u64;
+    match whole {
+        0..60 => format!("{secs:.1} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// A rough time, for what is still to come: `40 s`, `3 min`, `1.5 h`
+pub(crate) fn rough_duration(secs: f64) -> String {
+    match secs {
+        s if s < 60.0 => format!("{:.0} s", (s / 5.0).ceil() * 5.0),
+        s if s < 5400.0 => format!("{:.0} min", (s / 60.0).ceil()),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// `64 MB`, `3.0 GB` (powers of 10)
+pub(crate) fn bytes(bytes: u64) -> String {
+    match bytes as f64 {
+        b if b < 999.5e6 => format!("{:.0} MB", (b / 1e6).ceil()),
+        b => format!("{:.1} GB", b / 1e9),
+    }
+}
+
+/// A horizontal bar whose full length is `width` characters, to an eighth of a character.
+pub(crate) fn bar(share: f64, width: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+}
+
+/// One form for 1, another for all other numbers: `1 step`, `1,200 steps`.
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
+/// Text that a model wrote, safe to print: characters that could steer a terminal are replaced.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well_at_every_size() {
+        assert_eq!([0, 999, 1000, 98_624, 1_234_567].map(grouped), ["0", "999", "1,000", "98,624", "1,234,567"]);
+        assert_eq!([0.0, 999.4, 999.6, 52_149.0, 3.4e6, 2e9].map(short), ["0", "999", "1.0k", "52.1k", "3.4M", "2.0G"]);
+        assert_eq!(
+            [0.04, 59.4, 59.6, 171.0, 3720.0].map(duration),
+            ["0.0 s", "59.4 s", "59.6 s", "2 min 51 s", "1 h 02 min"]
+        );
+        assert_eq!([1.0, 38.0, 61.0, 7200.0].map(rough_duration), ["5 s", "40 s", "2 min", "2.0 h"]);
+        assert_eq!([1, 64_000_000, 3_043_000_000].map(bytes), ["1 MB", "64 MB", "3.0 GB"]);
+        assert_eq!((percent(0.2634), count(1, "step", "steps")), ("26.3 %".into(), "1 step".into()));
+    }
+
+    #[test]
+    fn a_bar_has_the_length_of_its_share() {
+        assert_eq!(bar(0.5, 4), "██");
+        assert_eq!(bar(0.53125, 4), "██▏");
+        assert_eq!(bar(2.0, 3), "███");
+        assert_eq!(bar(0.0, 3), "");
+    }
+
+    #[test]
+    fn a_response_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\x1b[2Jb\r\n\tc"), "a\u{fffd}[2Jb\u{fffd}\n\tc");
+    }
+}

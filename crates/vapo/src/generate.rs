@@ -1,0 +1,218 @@
+//! `vapo generate`: responses to prompts, in a batch or line by line.
+
+use std::{
+    io::{BufRead, IsTerminal, Write},
+    ops::ControlFlow,
+    path::Path,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use vapo_lm::{Engine, Request, Sample, Sampling, StopReason, StopStrings};
+use vapo_tasks::{Problem, PromptTemplate};
+use vapo_train::{Config, LanguageModel, Progress, Stage, rollout::Prompt, threads};
+
+use crate::{
+    args::GenerateArgs,
+    format::printable,
+    model::Chosen,
+    screen::{Screen, StageBar},
+};
+
+/// Samples responses and prints them.
+pub(crate) fn run(args: GenerateArgs) -> Result<()> {
+    if args.samples == 0 {
+        bail!("--samples (0) must be at least 1");
+    }
+    let chosen = Chosen::new(&args.model, &args.sampling, &[])?;
+    let prompts = prompts(&args)?;
+    let config = &chosen.config;
+    let model = chosen.load()?;
+    let template =
+        if args.raw { PromptTemplate::default() } else { PromptTemplate::new(config.data.prompt_template.as_str())? };
+    let mut generator = Generator {
+        sampling: sampling(config, &model),
+        engine: Engine::new(threads(config), config.run.micro_batch_tokens),
+        samples: args.samples,
+        seed: config.run.seed,
+        screen: Screen::for_result(),
+        template,
+        model,
+    };
+    match prompts {
+        Some(prompts) => {
+            let responses = generator.respond(0, &prompts)?;
+            print(&prompts, &responses, args.json)
+        }
+        None => converse(&mut generator, &chosen, args.json),
+    }
+}
+
+/// The prompts of the command line, of a file, or of a piped stdin; `None` if somebody sits there to type them.
+fn prompts(args: &GenerateArgs) -> Result<Option<Vec<String>>> {
+    let prompts = match &args.file {
+        _ if !args.prompts.is_empty() => args.prompts.clone(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            if path.extension().is_some_and(|extension| extension == "jsonl") {
+                json_prompts(path, &text)?
+            } else {
+                lines(&text)
+            }
+        }
+        None if std::io::stdin().is_terminal() => return Ok(None),
+        None => lines(&std::io::read_to_string(std::io::stdin()).context("cannot read prompts from stdin")?),
+    };
+    if prompts.is_empty() {
+        bail!("no prompts in {}", args.file.as_ref().map_or("stdin".into(), |path| path.display().to_string()));
+    }
+    Ok(Some(prompts))
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().filter(|line| !line.trim().is_empty()).map(str::to_string).collect()
+}
+
+fn json_prompts(path: &Path, text: &str) -> Result<Vec<String>> {
+    const FIELDS: [&str; 3] = ["prompt", "problem", "question"];
+    let rows = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    rows.map(|(line, number)| {
+        let place = || format!("{}, row {number}", path.display());
+        let row: Value = serde_json::from_str(line).with_context(place)?;
+        let prompt = FIELDS.iter().find_map(|field| row[*field].as_str());
+        prompt
+            .map(str::to_string)
+            .with_context(|| format!("{}: expected a text field {}", place(), FIELDS.join(" or ")))
+    })
+    .collect()
+}
+
+/// Samples as an evaluation with this config does.
+fn sampling(config: &Config, model: &LanguageModel) -> Sampling {
+    let (eval, rollout) = (&config.eval, &config.rollout);
+    let mut stop_tokens = model.model.config().eos_token_ids.clone();
+    stop_tokens.extend(&rollout.stop_tokens);
+    Sampling {
+        temperature: eval.temperature as f32,
+        top_k: eval.top_k,
+        top_p: eval.top_p as f32,
+        min_p: eval.min_p as f32,
+        max_new_tokens: eval.max_new_tokens.unwrap_or(rollout.max_new_tokens),
+        stop_tokens,
+        stop_strings: StopStrings::new(&model.text.tokenizer, &rollout.stop_strings),
+        slots: rollout.slots,
+    }
+}
+
+/// A response as text.
+struct Response {
+    text: String,
+    sample: Sample,
+}
+
+/// A model ready to answer.
+struct Generator {
+    model: LanguageModel,
+    engine: Engine,
+    sampling: Sampling,
+    samples: usize,
+    seed: u64,
+    template: PromptTemplate,
+    screen: Screen,
+}
+
+impl Generator {
+    /// Responses to each prompt, `[prompts][samples]`; `first` numbers the prompts in the random stream.
+    fn respond(&mut self, first: u64, prompts: &[String]) -> Result<Vec<Vec<Response>>> {
+        let tokenized = (first..).zip(prompts).map(|(index, prompt)| self.tokenize(index, prompt));
+        let tokenized = tokenized.collect::<Result<Vec<_>>>()?;
+        let requests: Vec<Request<'_>> = tokenized
+            .iter()
+            .map(|prompt| Request { prompt: &prompt.tokens, samples: self.samples, key: prompt.key })
+            .collect();
+        let total = prompts.len() * self.samples;
+        let mut bar = StageBar::new(&self.screen);
+        let mut progress = |tokens, done| {
+            bar.show("", Progress { stage: Stage::Rollout, done, total, tokens }, "");
+            ControlFlow::Continue(())
+        };
+        let groups = self.engine.generate(&self.model.model, &requests, &self.sampling, self.seed, &mut progress);
+        self.screen.clear_bar();
+        let respond = |sample: Sample| Ok(Response { text: self.model.text.tokenizer.decode(&sample.tokens)?, sample });
+        groups.unwrap_or_default().into_iter().map(|group| group.into_iter().map(respond).collect()).collect()
+    }
+
+    fn tokenize(&self, index: u64, prompt: &str) -> Result<Prompt> {
+        let problem = Problem {
+            index,
+            prompt: self.template.render(prompt),
+            answer: String::new(),
+            data_source: "the prompts".into(),
+            extra: serde_json::Map::new(),
+        };
+        Ok(Prompt::new(problem, index, &self.model.text, &self.model.model, self.sampling.max_new_tokens)?)
+    }
+}
+
+fn print(prompts: &[String], responses: &[Vec<Response>], json: bool) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    for (prompt, group) in prompts.iter().zip(responses) {
+        if !json && prompts.len() > 1 {
+            writeln!(stdout, "{}", printable(prompt))?;
+        }
+        for (number, response) in group.iter().enumerate() {
+            if json {
+                writeln!(stdout, "{}", to_json(prompt, number, response))?;
+                continue;
+            }
+            let indent = if prompts.len() > 1 { "    " } else { "" };
+            let number = if group.len() > 1 { format!("[{}] ", number + 1) } else { String::new() };
+            let cut = if response.sample.stop == StopReason::Length { "  [cut off]" } else { "" };
+            writeln!(stdout, "{indent}{number}{}{cut}", printable(response.text.trim_end()))?;
+        }
+    }
+    Ok(())
+}
+
+fn to_json(prompt: &str, number: usize, response: &Response) -> Value {
+    let sample = &response.sample;
+    let stop = match sample.stop {
+        StopReason::StopToken => "stop_token",
+        StopReason::StopString => "stop_string",
+        StopReason::Length => "length",
+    };
+    json!({
+        "prompt": prompt,
+        "sample": number,
+        "response": response.text,
+        "tokens": sample.tokens.len(),
+        "stop": stop,
+        "logp": sample.logps.iter().map(|&logp| f64::from(logp)).sum::<f64>(),
+    })
+}
+
+/// Answers line by line until an empty line or the end of stdin.
+fn converse(generator: &mut Generator, chosen: &Chosen, json: bool) -> Result<()> {
+    let screen = generator.screen.clone();
+    screen.line(&format!(
+        "{}, temperature {}, at most {} tokens. A prompt per line; Ctrl-D or an empty line ends.",
+        screen.bold(&chosen.name),
+        chosen.config.eval.temperature,
+        generator.sampling.max_new_tokens
+    ));
+    let mut line = String::new();
+    for number in 0.. {
+        eprint!("{}", screen.bold("> "));
+        line.clear();
+        std::io::stdin().lock().read_line(&mut line).context("cannot read from stdin")?;
+        let prompt = line.trim_end_matches(['\n', '\r']).to_string();
+        if prompt.is_empty() {
+            break;
+        }
+        match generator.respond(number, std::slice::from_ref(&prompt)) {
+            Ok(responses) => print(&[prompt], &responses, json)?,
+            Err(error) => screen.line(&screen.bad(&format!("{error:#}"))),
+        }
+    }
+    Ok(())
+}

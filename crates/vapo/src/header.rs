@@ -1,0 +1,160 @@
+//! What a run will do, before it does it.
+
+use anyhow::Result;
+use vapo_lm::ModelConfig;
+use vapo_train::{
+    Config, Run, available_memory, base_directory,
+    config::{PretrainingRule, VerifierKind},
+    load_task, memory_plan, threads,
+};
+
+use crate::{
+    format::{bytes, count},
+    model::base_name,
+    screen::Screen,
+};
+
+/// Prints the header of a new or resumed run.
+///
+/// # Errors
+/// The model's directory cannot be read.
+pub(crate) fn show(screen: &Screen, run: &Run) -> Result<()> {
+    let config = run.config();
+    let mut rows = vec![("model", model(config)?), ("task", task(config)), ("method", method(config))];
+    let parts = vapo_parts(config);
+    if parts.len() > 1 {
+        rows.push(("", parts.join(", ")));
+    }
+    rows.extend([("steps", steps(config)), ("memory", memory(config)?), ("threads", threads(config).to_string())]);
+    rows.push(("run", run.directory().path().display().to_string()));
+    if let Some((step, _)) = run.directory().checkpoints()?.last() {
+        rows.push(("", format!("goes on after step {step}")));
+    }
+    screen.line(&screen.bold(&format!("vapo {}", env!("CARGO_PKG_VERSION"))));
+    for (name, text) in rows {
+        for (index, line) in wrap(&text, screen.width() - 12).iter().enumerate() {
+            let name = if index == 0 { name } else { "" };
+            screen.line(&format!("  {}{line}", screen.dim(&format!("{name:<9}"))));
+        }
+    }
+    Ok(())
+}
+
+fn model(config: &Config) -> Result<String> {
+    let shape = ModelConfig::load(base_directory(config)?.path())?;
+    Ok(format!(
+        "{}: {}, width {}, vocabulary {}{}",
+        base_name(config),
+        count(shape.num_layers as u64, "layer", "layers"),
+        shape.hidden_size,
+        shape.vocab_size,
+        if config.has_critic() { ", and a critic of the same shape" } else { "" }
+    ))
+}
+
+fn task(config: &Config) -> String {
+    let (data, eval) = (&config.data, &config.eval);
+    let held_out = format!("{} held-out problems x {}", eval.problems, count(eval.samples as u64, "sample", "samples"));
+    let (Some(train), Some(file)) = (&data.train, &data.eval) else {
+        let size = match data.task.as_str() {
+            "walk" => format!("at most {} moves", data.walk_moves),
+            _ => format!("{} to {} operations", data.chain_operations[0], data.chain_operations[1]),
+        };
+        return format!("{} (built-in, {size}), measured on {held_out}", data.task);
+    };
+    let verifier = match data.verifier {
+        VerifierKind::Exact => "exact",
+        VerifierKind::Numeric => "numeric",
+    };
+    format!(
+        "{}, answers checked by `{verifier}`, measured on at most {held_out} of {}",
+        train.display(),
+        file.display()
+    )
+}
+
+fn method(config: &Config) -> String {
+    let from = if config.has_critic() { "a critic" } else { "the group's other responses" };
+    format!("{}: credit from {from}", config.algorithm.preset)
+}
+
+/// VAPO's seven parts, those that are on.
+fn vapo_parts(config: &Config) -> Vec<&'static str> {
+    let (algorithm, critic) = (&config.algorithm, config.has_critic());
+    let decoupled =
+        algorithm.length_adaptive_alpha.is_some() || algorithm.lambda_critic != Some(algorithm.lambda_policy);
+    let parts = [
+        ("value pretraining", critic && config.value_pretraining.steps > 0),
+        ("decoupled GAE", critic && algorithm.lambda_critic.is_some() && decoupled),
+        ("length-adaptive GAE", critic && algorithm.length_adaptive_alpha.is_some()),
+        ("clip-higher", algorithm.clip_high > algorithm.clip_low),
+        ("token-level loss", algorithm.loss_reduction.to_string() == "token-mean"),
+        ("positive-example LM loss", algorithm.positive_lm_weight > 0.0),
+        ("group sampling", config.rollout.group_size > 1),
+    ];
+    parts.into_iter().filter_map(|(name, on)| on.then_some(name)).collect()
+}
+
+fn steps(config: &Config) -> String {
+    let (rollout, pretraining, algorithm) = (&config.rollout, &config.value_pretraining, &config.algorithm);
+    let updates = algorithm.updates_per_rollout * algorithm.epochs;
+    let training = format!(
+        "{} of {} x {}, {} each",
+        count(config.run.steps, "step", "steps"),
+        count(rollout.prompts_per_step as u64, "prompt", "prompts"),
+        count(rollout.group_size as u64, "response", "responses"),
+        count(updates as u64, "update", "updates"),
+    );
+    if pretraining.steps == 0 || !config.has_critic() {
+        return training;
+    }
+    let most = if pretraining.rule == PretrainingRule::Plateau { "at most " } else { "" };
+    let responses = pretraining.prompts_per_step * pretraining.group_size;
+    format!("{most}{} of value pretraining ({responses} responses each), then {training}", pretraining.steps)
+}
+
+fn memory(config: &Config) -> Result<String> {
+    let plan = memory_plan(config, load_task(config)?.as_ref())?;
+    let parts: Vec<String> = plan.parts.iter().map(|(name, size)| format!("{name} {}", bytes(*size))).collect();
+    let available = available_memory().map_or(String::new(), |available| format!(" of {} available", bytes(available)));
+    Ok(format!("{}{available}: {}", bytes(plan.total()), parts.join(", ")))
+}
+
+/// Lines of at most `width` characters, broken at spaces.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preset(name: &str) -> Config {
+        Config::load(None, &[format!("algorithm.preset={name}")]).unwrap()
+    }
+
+    #[test]
+    fn the_header_names_the_parts_that_are_on() {
+        assert_eq!(vapo_parts(&preset("vapo")).len(), 7);
+        assert_eq!(vapo_parts(&preset("ppo")), [""; 0]);
+        assert_eq!(vapo_parts(&preset("vc-ppo")), ["value pretraining", "decoupled GAE"]);
+        assert_eq!(vapo_parts(&preset("grpo")), ["group sampling"]);
+        assert_eq!(vapo_parts(&preset("dapo")), ["clip-higher", "token-level loss", "group sampling"]);
+    }
+
+    #[test]
+    fn long_rows_wrap_at_spaces() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("unbreakable", 3), ["unbreakable"]);
+    }
+}

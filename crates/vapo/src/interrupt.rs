@@ -1,0 +1,34 @@
+//! Ctrl-C: the first asks for a clean end, the second ends at once.
+
+use std::{
+    process::exit,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::{Context, Result};
+
+use crate::screen::Screen;
+
+/// Exit code of a program that Ctrl-C ended, as shells have it.
+const INTERRUPTED: i32 = 130;
+
+/// The flag that the first Ctrl-C sets; `promise` tells what happens then.
+///
+/// # Errors
+/// The system refuses the handler.
+pub(crate) fn stop_flag(screen: &Screen, promise: &'static str) -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (flag, screen) = (Arc::clone(&stop), screen.clone());
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            screen.clear_bar();
+            exit(INTERRUPTED);
+        }
+        screen.line(&screen.warning(&format!("  {promise} (Ctrl-C again: stop at once)")));
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(stop)
+}

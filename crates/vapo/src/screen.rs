@@ -1,0 +1,161 @@
+//! The terminal: lines, and below them a bar while something works. Without somebody watching: plain lines, no escape codes.
+
+use std::{
+    io::{IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+use console::Style;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use vapo_train::Progress;
+
+use crate::format::short;
+
+/// Without a bar, a stage that works longer than this says how far it is.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Where a command's words go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Words {
+    /// A run: its lines are the output.
+    Stdout,
+    /// A command whose stdout holds a result: words and bar go to stderr.
+    Stderr,
+}
+
+/// What a command shows while it works.
+#[derive(Clone)]
+pub(crate) struct Screen {
+    words: Words,
+    styled: bool,
+    bar: ProgressBar,
+}
+
+impl Screen {
+    /// For commands whose stdout is for people.
+    pub(crate) fn for_words() -> Self {
+        let watched = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        Self::new(Words::Stdout, watched && escapes_are_welcome())
+    }
+
+    /// For commands whose stdout holds a result.
+    pub(crate) fn for_result() -> Self {
+        Self::new(Words::Stderr, std::io::stderr().is_terminal() && escapes_are_welcome())
+    }
+
+    fn new(words: Words, styled: bool) -> Self {
+        let target = if styled { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.set_style(
+            ProgressStyle::with_template("  {prefix:<24} {bar:20.cyan/dim} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("━━─"),
+        );
+        Self { words, styled, bar }
+    }
+
+    /// Prints a line. Nobody reading it is no reason to end a run, so errors are ignored.
+    pub(crate) fn line(&self, text: &str) {
+        let text = text.trim_end();
+        self.bar.suspend(|| match self.words {
+            Words::Stdout => drop(writeln!(std::io::stdout(), "{text}")),
+            Words::Stderr => drop(writeln!(std::io::stderr(), "{text}")),
+        });
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear_bar(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// A headline.
+    pub(crate) fn bold(&self, text: &str) -> String {
+        self.styled_as(Style::new().bold(), text)
+    }
+
+    /// Something beside the point.
+    pub(crate) fn dim(&self, text: &str) -> String {
+        self.styled_as(Style::new().dim(), text)
+    }
+
+    /// Good news.
+    pub(crate) fn good(&self, text: &str) -> String {
+        self.styled_as(Style::new().green(), text)
+    }
+
+    /// Bad news.
+    pub(crate) fn bad(&self, text: &str) -> String {
+        self.styled_as(Style::new().red(), text)
+    }
+
+    /// Something to heed.
+    pub(crate) fn warning(&self, text: &str) -> String {
+        self.styled_as(Style::new().yellow(), text)
+    }
+
+    fn styled_as(&self, style: Style, text: &str) -> String {
+        if self.styled { style.force_styling(true).apply_to(text).to_string() } else { text.to_string() }
+    }
+
+    /// Columns of text that fit.
+    pub(crate) fn width(&self) -> usize {
+        let columns = if self.styled { usize::from(console::Term::stdout().size().1) } else { 100 };
+        columns.clamp(60, 120)
+    }
+}
+
+/// <https://no-color.org>, and terminals that know no escape codes.
+fn escapes_are_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Shows how far a stage is.
+pub(crate) struct StageBar {
+    screen: Screen,
+    stage: Option<vapo_train::Stage>,
+    begun: Instant,
+    last_line: Instant,
+}
+
+impl StageBar {
+    pub(crate) fn new(screen: &Screen) -> Self {
+        Self { screen: screen.clone(), stage: None, begun: Instant::now(), last_line: Instant::now() }
+    }
+
+    /// Shows progress behind `prefix`, with `note` after the rate.
+    pub(crate) fn show(&mut self, prefix: &str, progress: Progress, note: &str) {
+        let now = Instant::now();
+        if self.stage != Some(progress.stage) || progress.done == 0 {
+            (self.stage, self.begun) = (Some(progress.stage), now);
+        }
+        let secs = now.duration_since(self.begun).as_secs_f64();
+        let mut message = format!("{}/{}", progress.done, progress.total);
+        if progress.tokens > 0 && secs > 0.2 {
+            message += &format!(", {} tok/s", short(progress.tokens as f64 / secs));
+        }
+        if !note.is_empty() {
+            message += &format!(", {note}");
+        }
+        let title = format!("{prefix}{}", progress.stage.name());
+        if self.screen.styled {
+            let bar = &self.screen.bar;
+            if bar.is_finished() {
+                bar.reset();
+            }
+            bar.set_length(progress.total as u64);
+            bar.set_position(progress.done as u64);
+            bar.set_prefix(title);
+            bar.set_message(message);
+        } else if now.duration_since(self.last_line) >= PLAIN_INTERVAL {
+            self.screen.line(&format!("  {title}: {message}"));
+            self.last_line = now;
+        }
+    }
+
+    /// A line was printed: silence is measured from here.
+    pub(crate) fn spoken(&mut self) {
+        self.last_line = Instant::now();
+        self.stage = None;
+    }
+}

@@ -1,0 +1,38 @@
+//! `vapo train`, and what it shares with `vapo resume`: to carry a run out and to show it.
+
+use anyhow::{Context, Result};
+use vapo_train::{Config, Outcome, Run};
+
+use crate::{args::TrainArgs, header, interrupt::stop_flag, progress::RunProgress, report, screen::Screen};
+
+/// Creates a run and carries it out.
+pub(crate) fn run(args: TrainArgs) -> Result<()> {
+    let mut config = Config::load(args.source.config.as_deref(), &args.source.overrides)?;
+    if args.run_dir.is_some() {
+        config.run.dir = args.run_dir;
+    }
+    carry_out(Run::create(config)?)
+}
+
+/// Trains to the end or to the first Ctrl-C.
+pub(crate) fn carry_out(mut run: Run) -> Result<()> {
+    let screen = Screen::for_words();
+    header::show(&screen, &run)?;
+    let stop = stop_flag(&screen, "stopping: a checkpoint will be written")?;
+    let mut progress = RunProgress::new(&screen, run.config());
+    let outcome = run.train(&mut progress, &stop);
+    screen.clear_bar();
+    let directory = run.directory();
+    let name = directory.path().display();
+    match outcome.with_context(|| {
+        format!("the run in {name} ended early; `vapo resume {name}` goes on from its newest checkpoint")
+    })? {
+        Outcome::Finished(summary) => report::show(&screen, directory, &summary),
+        Outcome::Stopped(checkpoint) => {
+            screen.line("");
+            screen.line(&format!("  saved      {}", checkpoint.display()));
+            screen.line(&format!("  go on with {}", screen.bold(&format!("vapo resume {name}"))));
+            Ok(())
+        }
+    }
+}
