@@ -145,8 +145,25 @@ pub fn attention(device: &Device, shape: AttentionShape, qkv: &[f32], offsets: &
     device.for_each(sequences * shape.kv_heads, &|task| {
         let (sequence, kv_head) = (task / shape.kv_heads, task % shape.kv_heads);
         let rows = offsets[sequence]..offsets[sequence + 1];
-        forward(device.isa(), shape, kv_head, &qkv[rows.start * width..rows.end * width], out, rows.start);
+        let first_row = rows.start;
+        with_scratch(forward_scratch(shape, rows.len()), |scratch| {
+            forward(device.isa(), shape, kv_head, &qkv[rows.start * width..rows.end * width], out, first_row, scratch);
+        });
     });
+}
+
+/// Values of scratch memory that [`forward_body`] cuts up.
+fn forward_scratch(shape: AttentionShape, tokens: usize) -> usize {
+    let (size, padded) = (shape.head_size, shape.padded());
+    let (keys, rows) = (tokens.next_multiple_of(LANES), TILE * shape.group());
+    keys * (size + padded) + rows * (2 * padded + keys + 1) + 8 * LANES
+}
+
+/// Values of scratch memory that [`backward_body`] cuts up.
+fn backward_scratch(shape: AttentionShape, tokens: usize) -> usize {
+    let (size, padded) = (shape.head_size, shape.padded());
+    let (keys, rows) = (tokens.next_multiple_of(LANES), TILE * shape.group());
+    keys * (2 * size + 3 * padded) + rows * (3 * padded + 2 * keys) + 16 * LANES
 }
 
 /// Parts of one scratch buffer, cut off one after the other; each starts on a cache line.
@@ -161,65 +178,70 @@ impl<'a> Cut<'a> {
 }
 
 #[inline(always)]
-fn forward_body<L: Lanes>(shape: AttentionShape, kv_head: usize, qkv: &[f32], out: Shared<f32>, first_row: usize) {
+fn forward_body<L: Lanes>(
+    shape: AttentionShape,
+    kv_head: usize,
+    qkv: &[f32],
+    out: Shared<f32>,
+    first_row: usize,
+    scratch: &mut [f32],
+) {
     let (width, size, padded, group) = (shape.width(), shape.head_size, shape.padded(), shape.group());
     let tokens = qkv.len() / width;
     let keys_len = tokens.next_multiple_of(LANES);
     let rows_max = TILE * group;
-    with_scratch(keys_len * size + tokens * padded + rows_max * (2 * padded + keys_len + 1) + 8 * LANES, |scratch| {
-        let mut cut = Cut(scratch);
-        let keys = cut.take(keys_len * size);
-        let values = cut.take(tokens * padded);
-        let queries = cut.take(rows_max * padded);
-        let scores = cut.take(rows_max * keys_len);
-        let sums = cut.take(rows_max * padded);
-        let inverses = cut.take(rows_max);
-        pack_keys(qkv, width, shape.key_column(kv_head), size, keys);
-        pad_rows(qkv, width, shape.value_column(kv_head), size, padded, values);
-        for first in (0..tokens).step_by(TILE) {
-            let last = (first + TILE).min(tokens);
-            let rows = (last - first) * group;
-            for (t, q) in (first..last).zip(queries.chunks_exact_mut(group * padded)) {
-                shape.copy_queries(&qkv[t * width..(t + 1) * width], kv_head, q);
+    let mut cut = Cut(scratch);
+    let keys = cut.take(keys_len * size);
+    let values = cut.take(tokens * padded);
+    let queries = cut.take(rows_max * padded);
+    let scores = cut.take(rows_max * keys_len);
+    let sums = cut.take(rows_max * padded);
+    let inverses = cut.take(rows_max);
+    pack_keys(qkv, width, shape.key_column(kv_head), size, keys);
+    pad_rows(qkv, width, shape.value_column(kv_head), size, padded, values);
+    for first in (0..tokens).step_by(TILE) {
+        let last = (first + TILE).min(tokens);
+        let rows = (last - first) * group;
+        for (t, q) in (first..last).zip(queries.chunks_exact_mut(group * padded)) {
+            shape.copy_queries(&qkv[t * width..(t + 1) * width], kv_head, q);
+        }
+        let columns = last.next_multiple_of(LANES);
+        // SAFETY: all operands lie in scratch of the sizes given; tasks write disjoint heads of `out`.
+        unsafe {
+            let q = Left { ptr: queries.as_ptr(), row_stride: padded, k_stride: 1 };
+            product::<L>(
+                rows,
+                columns,
+                size,
+                q,
+                key_panels(keys.as_ptr(), size),
+                out_rows(scores.as_mut_ptr(), columns),
+                Start::Zero,
+            );
+            for (r, inverse) in inverses[..rows].iter_mut().enumerate() {
+                let row = &mut scores[r * columns..(r + 1) * columns];
+                *inverse = softmax_row::<L>(row, first + r / group + 1);
             }
-            let columns = last.next_multiple_of(LANES);
-            // SAFETY: all operands lie in scratch of the sizes given; tasks write disjoint heads of `out`.
-            unsafe {
-                let q = Left { ptr: queries.as_ptr(), row_stride: padded, k_stride: 1 };
-                product::<L>(
-                    rows,
-                    columns,
-                    size,
-                    q,
-                    key_panels(keys.as_ptr(), size),
-                    out_rows(scores.as_mut_ptr(), columns),
-                    Start::Zero,
-                );
-                for (r, inverse) in inverses[..rows].iter_mut().enumerate() {
-                    let row = &mut scores[r * columns..(r + 1) * columns];
-                    *inverse = softmax_row::<L>(row, first + r / group + 1);
-                }
-                let p = Left { ptr: scores.as_ptr(), row_stride: columns, k_stride: 1 };
-                product::<L>(
-                    rows,
-                    size,
-                    last,
-                    p,
-                    row_panels(values.as_ptr(), padded),
-                    out_rows(sums.as_mut_ptr(), padded),
-                    Start::Zero,
-                );
-                for (r, inverse) in inverses[..rows].iter().enumerate() {
-                    let (t, head) = (first + r / group, kv_head * group + r % group);
-                    let at = ((first_row + t) * shape.heads + head) * size;
-                    let sums = &sums[r * padded..r * padded + size];
-                    out.part(at..at + size).iter_mut().zip(sums).for_each(|(o, s)| *o = s * inverse);
-                }
+            let p = Left { ptr: scores.as_ptr(), row_stride: columns, k_stride: 1 };
+            product::<L>(
+                rows,
+                size,
+                last,
+                p,
+                row_panels(values.as_ptr(), padded),
+                out_rows(sums.as_mut_ptr(), padded),
+                Start::Zero,
+            );
+            for (r, inverse) in inverses[..rows].iter().enumerate() {
+                let (t, head) = (first + r / group, kv_head * group + r % group);
+                let at = ((first_row + t) * shape.heads + head) * size;
+                let sums = &sums[r * padded..r * padded + size];
+                out.part(at..at + size).iter_mut().zip(sums).for_each(|(o, s)| *o = s * inverse);
             }
         }
-    });
+    }
 }
-dispatch! { fn forward(shape: AttentionShape, kv_head: usize, qkv: &[f32], out: Shared<'_, f32>, first_row: usize) = crate::attention::forward_body }
+dispatch! { fn forward(shape: AttentionShape, kv_head: usize, qkv: &[f32], out: Shared<'_, f32>, first_row: usize, scratch: &mut [f32]) = crate::attention::forward_body }
 
 /// The gradient of [`attention`]: `dqkv` becomes the gradient by queries, keys and values.
 ///
@@ -240,7 +262,9 @@ pub fn attention_backward(
         let (first, last) = (offsets[sequence], offsets[sequence + 1]);
         let (width, heads) = (shape.width(), shape.heads * shape.head_size);
         let (out, dout) = (&out[first * heads..last * heads], &dout[first * heads..last * heads]);
-        backward(device.isa(), shape, kv_head, &qkv[first * width..last * width], out, dout, dqkv, first);
+        with_scratch(backward_scratch(shape, last - first), |scratch| {
+            backward(device.isa(), shape, kv_head, &qkv[first * width..last * width], out, dout, dqkv, first, scratch);
+        });
     });
 }
 
@@ -254,6 +278,7 @@ fn backward_body<L: Lanes>(
     dout: &[f32],
     dqkv: Shared<f32>,
     first_row: usize,
+    scratch: &mut [f32],
 ) {
     let (width, size, padded, group) = (shape.width(), shape.head_size, shape.padded(), shape.group());
     let tokens = qkv.len() / width;
@@ -261,104 +286,101 @@ fn backward_body<L: Lanes>(
     let rows_max = TILE * group;
     let heads_width = shape.heads * size;
     let first_head = kv_head * group * size;
-    let need = 2 * keys_len * size + 3 * keys_len * padded + rows_max * (3 * padded + 2 * keys_len) + 16 * LANES;
-    with_scratch(need, |scratch| {
-        let mut cut = Cut(scratch);
-        let (keys, values) = (cut.take(keys_len * size), cut.take(keys_len * size));
-        let key_rows = cut.take(tokens * padded);
-        let (dkeys, dvalues) = (cut.take(keys_len * padded), cut.take(keys_len * padded));
-        let (queries, douts, dqueries) =
-            (cut.take(rows_max * padded), cut.take(rows_max * padded), cut.take(rows_max * padded));
-        let (p, dp) = (cut.take(rows_max * keys_len), cut.take(rows_max * keys_len));
-        pack_keys(qkv, width, shape.key_column(kv_head), size, keys);
-        pack_keys(qkv, width, shape.value_column(kv_head), size, values);
-        pad_rows(qkv, width, shape.key_column(kv_head), size, padded, key_rows);
-        dkeys.fill(0.0);
-        dvalues.fill(0.0);
-        for first in (0..tokens).step_by(TILE) {
-            let last = (first + TILE).min(tokens);
-            let rows = (last - first) * group;
-            for (i, t) in (first..last).enumerate() {
-                let here = i * group * padded..(i + 1) * group * padded;
-                shape.copy_queries(&qkv[t * width..(t + 1) * width], kv_head, &mut queries[here.clone()]);
-                shape.copy_heads(&dout[t * heads_width + first_head..][..group * size], 1.0, &mut douts[here]);
-            }
-            let columns = last.next_multiple_of(LANES);
-            let left = |m: &[f32], row_stride: usize, k_stride: usize| Left { ptr: m.as_ptr(), row_stride, k_stride };
-            // SAFETY: all operands lie in scratch of the sizes given.
-            unsafe {
-                product::<L>(
-                    rows,
-                    columns,
-                    size,
-                    left(queries, padded, 1),
-                    key_panels(keys.as_ptr(), size),
-                    out_rows(p.as_mut_ptr(), columns),
-                    Start::Zero,
-                );
-                product::<L>(
-                    rows,
-                    columns,
-                    size,
-                    left(douts, padded, 1),
-                    key_panels(values.as_ptr(), size),
-                    out_rows(dp.as_mut_ptr(), columns),
-                    Start::Zero,
-                );
-                for r in 0..rows {
-                    let (t, head) = (first + r / group, r % group);
-                    let at = t * heads_width + first_head + head * size;
-                    let along = dot::<L>(&out[at..at + size], &dout[at..at + size]);
-                    let (p, dp) = (&mut p[r * columns..(r + 1) * columns], &mut dp[r * columns..(r + 1) * columns]);
-                    let inverse = softmax_row::<L>(p, t + 1);
-                    score_gradient::<L>(p, dp, inverse, along);
-                }
-                // dV += P^T dO, dK += dS^T Q (queries are scaled already), dQ = dS K
-                product::<L>(
-                    last,
-                    size,
-                    rows,
-                    left(p, 1, columns),
-                    row_panels(douts.as_ptr(), padded),
-                    out_rows(dvalues.as_mut_ptr(), padded),
-                    Start::Add,
-                );
-                product::<L>(
-                    last,
-                    size,
-                    rows,
-                    left(dp, 1, columns),
-                    row_panels(queries.as_ptr(), padded),
-                    out_rows(dkeys.as_mut_ptr(), padded),
-                    Start::Add,
-                );
-                product::<L>(
-                    rows,
-                    size,
-                    last,
-                    left(dp, columns, 1),
-                    row_panels(key_rows.as_ptr(), padded),
-                    out_rows(dqueries.as_mut_ptr(), padded),
-                    Start::Zero,
-                );
-            }
-            for (r, dq) in dqueries.chunks_exact(padded).take(rows).enumerate() {
-                let at = (first_row + first + r / group) * width + first_head + r % group * size;
-                // SAFETY: tasks write disjoint heads.
-                let to = unsafe { dqkv.part(at..at + size) };
-                to.iter_mut().zip(dq).for_each(|(t, d)| *t = d * shape.scale());
-            }
+    let mut cut = Cut(scratch);
+    let (keys, values) = (cut.take(keys_len * size), cut.take(keys_len * size));
+    let key_rows = cut.take(tokens * padded);
+    let (dkeys, dvalues) = (cut.take(keys_len * padded), cut.take(keys_len * padded));
+    let (queries, douts, dqueries) =
+        (cut.take(rows_max * padded), cut.take(rows_max * padded), cut.take(rows_max * padded));
+    let (p, dp) = (cut.take(rows_max * keys_len), cut.take(rows_max * keys_len));
+    pack_keys(qkv, width, shape.key_column(kv_head), size, keys);
+    pack_keys(qkv, width, shape.value_column(kv_head), size, values);
+    pad_rows(qkv, width, shape.key_column(kv_head), size, padded, key_rows);
+    dkeys.fill(0.0);
+    dvalues.fill(0.0);
+    for first in (0..tokens).step_by(TILE) {
+        let last = (first + TILE).min(tokens);
+        let rows = (last - first) * group;
+        for (i, t) in (first..last).enumerate() {
+            let here = i * group * padded..(i + 1) * group * padded;
+            shape.copy_queries(&qkv[t * width..(t + 1) * width], kv_head, &mut queries[here.clone()]);
+            shape.copy_heads(&dout[t * heads_width + first_head..][..group * size], 1.0, &mut douts[here]);
         }
-        for t in 0..tokens {
-            for (column, from) in [(shape.key_column(kv_head), &*dkeys), (shape.value_column(kv_head), &*dvalues)] {
-                let at = (first_row + t) * width + column;
-                // SAFETY: tasks write disjoint heads.
-                unsafe { dqkv.part(at..at + size) }.copy_from_slice(&from[t * padded..t * padded + size]);
+        let columns = last.next_multiple_of(LANES);
+        let left = |m: &[f32], row_stride: usize, k_stride: usize| Left { ptr: m.as_ptr(), row_stride, k_stride };
+        // SAFETY: all operands lie in scratch of the sizes given.
+        unsafe {
+            product::<L>(
+                rows,
+                columns,
+                size,
+                left(queries, padded, 1),
+                key_panels(keys.as_ptr(), size),
+                out_rows(p.as_mut_ptr(), columns),
+                Start::Zero,
+            );
+            product::<L>(
+                rows,
+                columns,
+                size,
+                left(douts, padded, 1),
+                key_panels(values.as_ptr(), size),
+                out_rows(dp.as_mut_ptr(), columns),
+                Start::Zero,
+            );
+            for r in 0..rows {
+                let (t, head) = (first + r / group, r % group);
+                let at = t * heads_width + first_head + head * size;
+                let along = dot::<L>(&out[at..at + size], &dout[at..at + size]);
+                let (p, dp) = (&mut p[r * columns..(r + 1) * columns], &mut dp[r * columns..(r + 1) * columns]);
+                let inverse = softmax_row::<L>(p, t + 1);
+                score_gradient::<L>(p, dp, inverse, along);
             }
+            // dV += P^T dO, dK += dS^T Q (queries are scaled already), dQ = dS K
+            product::<L>(
+                last,
+                size,
+                rows,
+                left(p, 1, columns),
+                row_panels(douts.as_ptr(), padded),
+                out_rows(dvalues.as_mut_ptr(), padded),
+                Start::Add,
+            );
+            product::<L>(
+                last,
+                size,
+                rows,
+                left(dp, 1, columns),
+                row_panels(queries.as_ptr(), padded),
+                out_rows(dkeys.as_mut_ptr(), padded),
+                Start::Add,
+            );
+            product::<L>(
+                rows,
+                size,
+                last,
+                left(dp, columns, 1),
+                row_panels(key_rows.as_ptr(), padded),
+                out_rows(dqueries.as_mut_ptr(), padded),
+                Start::Zero,
+            );
         }
-    });
+        for (r, dq) in dqueries.chunks_exact(padded).take(rows).enumerate() {
+            let at = (first_row + first + r / group) * width + first_head + r % group * size;
+            // SAFETY: tasks write disjoint heads.
+            let to = unsafe { dqkv.part(at..at + size) };
+            to.iter_mut().zip(dq).for_each(|(t, d)| *t = d * shape.scale());
+        }
+    }
+    for t in 0..tokens {
+        for (column, from) in [(shape.key_column(kv_head), &*dkeys), (shape.value_column(kv_head), &*dvalues)] {
+            let at = (first_row + t) * width + column;
+            // SAFETY: tasks write disjoint heads.
+            unsafe { dqkv.part(at..at + size) }.copy_from_slice(&from[t * padded..t * padded + size]);
+        }
+    }
 }
-dispatch! { fn backward(shape: AttentionShape, kv_head: usize, qkv: &[f32], out: &[f32], dout: &[f32], dqkv: Shared<'_, f32>, first_row: usize) = crate::attention::backward_body }
+dispatch! { fn backward(shape: AttentionShape, kv_head: usize, qkv: &[f32], out: &[f32], dout: &[f32], dqkv: Shared<'_, f32>, first_row: usize, scratch: &mut [f32]) = crate::attention::backward_body }
 
 /// Normalises `p` by `inverse` and turns `dp` into the gradient by the scores: `p * (dp - along)`.
 #[inline(always)]

@@ -178,8 +178,18 @@ pub fn decode_attention(
     device.for_each(runs.len() * shape.kv_heads, &|task| {
         let run = runs[task / shape.kv_heads].clone();
         let rows = &qkv[run.start * shape.width()..run.end * shape.width()];
-        decode_run(device.isa(), shape, layer, task % shape.kv_heads, rows, &samples[run.clone()], out, run.start);
+        let samples = &samples[run.clone()];
+        let (rows_of_run, columns) = run_size(shape, samples);
+        with_scratch(rows_of_run * (2 * shape.padded() + columns + 1), |scratch| {
+            decode_run(device.isa(), shape, layer, task % shape.kv_heads, rows, samples, out, run.start, scratch);
+        });
     });
+}
+
+/// Queries of a run, and scores per query.
+fn run_size(shape: AttentionShape, samples: &[SampleCache]) -> (usize, usize) {
+    let longest = samples.iter().map(|s| s.len + 1).max().unwrap_or(1);
+    (samples.len() * shape.group(), longest.next_multiple_of(LANES))
 }
 
 #[inline(always)]
@@ -192,51 +202,48 @@ fn decode_run_body<L: Lanes>(
     samples: &[SampleCache],
     out: Shared<f32>,
     first: usize,
+    scratch: &mut [f32],
 ) {
     let (width, size, padded, group) = (shape.width(), shape.head_size, shape.padded(), shape.group());
-    let rows = samples.len() * group;
-    let longest = samples.iter().map(|s| s.len + 1).max().unwrap_or(1);
-    let columns = longest.next_multiple_of(LANES);
+    let (rows, columns) = run_size(shape, samples);
     let (prompt, shared) = (&samples[0].prompt, samples[0].shared);
-    with_scratch(rows * (2 * padded + columns + 1), |scratch| {
-        let (queries, rest) = scratch.split_at_mut(rows * padded);
-        let (sums, rest) = rest.split_at_mut(rows * padded);
-        let (scores, inverses) = rest.split_at_mut(rows * columns);
-        for (row, q) in qkv.chunks_exact(width).zip(queries.chunks_exact_mut(group * padded)) {
-            shape.copy_queries(row, kv_head, q);
+    let (queries, rest) = scratch.split_at_mut(rows * padded);
+    let (sums, rest) = rest.split_at_mut(rows * padded);
+    let (scores, inverses) = rest.split_at_mut(rows * columns);
+    for (row, q) in qkv.chunks_exact(width).zip(queries.chunks_exact_mut(group * padded)) {
+        shape.copy_queries(row, kv_head, q);
+    }
+    // SAFETY: operands lie in scratch and caches of the sizes given; tasks write disjoint heads of `out`.
+    unsafe {
+        let q = Left { ptr: queries.as_ptr(), row_stride: padded, k_stride: 1 };
+        let s = scores.as_mut_ptr();
+        let keys = key_panels(prompt.keys.as_ptr().add(prompt.key_start(layer, kv_head)), size);
+        product::<L>(rows, shared, size, q, keys, out_rows(s, columns), Start::Zero);
+        for (i, sample) in samples.iter().enumerate() {
+            let own = (sample.len + 1 - shared).next_multiple_of(LANES);
+            let keys = key_panels(sample.own.keys.as_ptr().add(sample.own.key_start(layer, kv_head)), size);
+            let to = out_rows(s.add(i * group * columns + shared), columns);
+            product::<L>(group, own, size, q.down(i * group), keys, to, Start::Zero);
         }
-        // SAFETY: operands lie in scratch and caches of the sizes given; tasks write disjoint heads of `out`.
-        unsafe {
-            let q = Left { ptr: queries.as_ptr(), row_stride: padded, k_stride: 1 };
-            let s = scores.as_mut_ptr();
-            let keys = key_panels(prompt.keys.as_ptr().add(prompt.key_start(layer, kv_head)), size);
-            product::<L>(rows, shared, size, q, keys, out_rows(s, columns), Start::Zero);
-            for (i, sample) in samples.iter().enumerate() {
-                let own = (sample.len + 1 - shared).next_multiple_of(LANES);
-                let keys = key_panels(sample.own.keys.as_ptr().add(sample.own.key_start(layer, kv_head)), size);
-                let to = out_rows(s.add(i * group * columns + shared), columns);
-                product::<L>(group, own, size, q.down(i * group), keys, to, Start::Zero);
-            }
-            let p = Left { ptr: s, row_stride: columns, k_stride: 1 };
-            let to = out_rows(sums.as_mut_ptr(), padded);
-            for (r, inverse) in inverses.iter_mut().enumerate() {
-                let row = std::slice::from_raw_parts_mut(s.add(r * columns), columns);
-                *inverse = softmax_row::<L>(row, samples[r / group].len + 1);
-            }
-            let values = row_panels(prompt.values.as_ptr().add(prompt.value_start(layer, kv_head)), padded);
-            product::<L>(rows, size, shared, p, values, to, Start::Zero);
-            for (i, sample) in samples.iter().enumerate() {
-                let values = row_panels(sample.own.values.as_ptr().add(sample.own.value_start(layer, kv_head)), padded);
-                let p = Left { ptr: s.add(i * group * columns + shared), ..p };
-                let to = out_rows(sums.as_mut_ptr().add(i * group * padded), padded);
-                product::<L>(group, size, sample.len + 1 - shared, p, values, to, Start::Chain);
-            }
-            for (r, inverse) in inverses.iter().enumerate() {
-                let at = ((first + r / group) * shape.heads + kv_head * group + r % group) * size;
-                let sums = &sums[r * padded..r * padded + size];
-                out.part(at..at + size).iter_mut().zip(sums).for_each(|(o, s)| *o = s * inverse);
-            }
+        let p = Left { ptr: s, row_stride: columns, k_stride: 1 };
+        let to = out_rows(sums.as_mut_ptr(), padded);
+        for (r, inverse) in inverses.iter_mut().enumerate() {
+            let row = std::slice::from_raw_parts_mut(s.add(r * columns), columns);
+            *inverse = softmax_row::<L>(row, samples[r / group].len + 1);
         }
-    });
+        let values = row_panels(prompt.values.as_ptr().add(prompt.value_start(layer, kv_head)), padded);
+        product::<L>(rows, size, shared, p, values, to, Start::Zero);
+        for (i, sample) in samples.iter().enumerate() {
+            let values = row_panels(sample.own.values.as_ptr().add(sample.own.value_start(layer, kv_head)), padded);
+            let p = Left { ptr: s.add(i * group * columns + shared), ..p };
+            let to = out_rows(sums.as_mut_ptr().add(i * group * padded), padded);
+            product::<L>(group, size, sample.len + 1 - shared, p, values, to, Start::Chain);
+        }
+        for (r, inverse) in inverses.iter().enumerate() {
+            let at = ((first + r / group) * shape.heads + kv_head * group + r % group) * size;
+            let sums = &sums[r * padded..r * padded + size];
+            out.part(at..at + size).iter_mut().zip(sums).for_each(|(o, s)| *o = s * inverse);
+        }
+    }
 }
-dispatch! { fn decode_run(shape: AttentionShape, layer: usize, kv_head: usize, qkv: &[f32], samples: &[SampleCache], out: Shared<'_, f32>, first: usize) = crate::decode::decode_run_body }
+dispatch! { fn decode_run(shape: AttentionShape, layer: usize, kv_head: usize, qkv: &[f32], samples: &[SampleCache], out: Shared<'_, f32>, first: usize, scratch: &mut [f32]) = crate::decode::decode_run_body }

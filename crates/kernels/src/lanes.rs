@@ -300,8 +300,9 @@ pub(crate) mod x86 {
         fn pow2_of_low_bits(self) -> Self {
             unsafe {
                 let one = _mm256_set1_epi32(0x3f80_0000);
-                let f = |v| _mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32::<23>(_mm256_castps_si256(v)), one));
-                Avx2(f(self.0), f(self.1))
+                let low = _mm256_slli_epi32::<23>(_mm256_castps_si256(self.0));
+                let high = _mm256_slli_epi32::<23>(_mm256_castps_si256(self.1));
+                Avx2(_mm256_castsi256_ps(_mm256_add_epi32(low, one)), _mm256_castsi256_ps(_mm256_add_epi32(high, one)))
             }
         }
         #[inline(always)]
@@ -373,7 +374,8 @@ pub(crate) mod x86 {
     }
 }
 
-/// Defines `fn name(isa, args..)`, which runs `body::<L>(args..)` compiled for that instruction set.
+/// Defines `fn name(isa, args..)`, which runs `body::<L>(args..)` compiled for that instruction set. Lane operations
+/// inside closures that are not inlined would lose that (and be slow), so bodies use plain loops around them.
 macro_rules! dispatch {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
         $(#[$meta])*

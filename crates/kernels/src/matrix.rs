@@ -186,7 +186,10 @@ pub fn linear_dx(device: &Device, dy: &[f32], weights: &[Weight], dx: &mut [f32]
         let first = task / chunks * block;
         let block = block.min(rows - first);
         let columns = task % chunks * chunk * LANES..((task % chunks + 1) * chunk * LANES).min(inputs);
-        by_input(device.isa(), &dy[first * width..(first + block) * width], width, weights, columns, dx, first, write);
+        let dy = &dy[first * width..(first + block) * width];
+        with_scratch(2 * DX_BLOCK * LANES, |scratch| {
+            by_input(device.isa(), dy, width, weights, columns, dx, first, write, scratch);
+        });
     });
 }
 
@@ -200,43 +203,37 @@ fn by_input_body<L: Lanes>(
     dx: Shared<f32>,
     row: usize,
     write: Write,
+    scratch: &mut [f32],
 ) {
     let inputs = weights[0].inputs;
     let rows = dy.len() / width;
-    with_scratch(2 * DX_BLOCK * LANES, |scratch| {
-        let mut start: Start = write.into();
-        let mut offset = 0;
-        for w in weights {
-            for first in (0..w.outputs).step_by(DX_BLOCK) {
-                let outputs = DX_BLOCK.min(w.outputs - first);
-                for column in columns.clone().step_by(2 * LANES) {
-                    let n = (columns.end - column).min(2 * LANES);
-                    for p in 0..n.div_ceil(LANES) {
-                        let panel = &mut scratch[p * DX_BLOCK * LANES..(p + 1) * DX_BLOCK * LANES];
-                        transpose_panel(*w, first..first + outputs, column + p * LANES, panel);
-                    }
-                    // SAFETY: `scratch` holds the panels just made; tasks write disjoint blocks of `dx`.
-                    unsafe {
-                        let a = Left { ptr: dy.as_ptr().add(offset + first), row_stride: width, k_stride: 1 };
-                        let b = Right {
-                            ptr: scratch.as_ptr(),
-                            panel_stride: DX_BLOCK * LANES,
-                            k_stride: LANES,
-                            prefetch: 0,
-                        };
-                        let c =
-                            Out { ptr: dx.ptr().add(row * inputs + column), panel_stride: LANES, row_stride: inputs };
-                        product::<L>(rows, n, outputs, a, b, c, start);
-                    }
+    let mut start: Start = write.into();
+    let mut offset = 0;
+    for w in weights {
+        for first in (0..w.outputs).step_by(DX_BLOCK) {
+            let outputs = DX_BLOCK.min(w.outputs - first);
+            for column in columns.clone().step_by(2 * LANES) {
+                let n = (columns.end - column).min(2 * LANES);
+                for p in 0..n.div_ceil(LANES) {
+                    let panel = &mut scratch[p * DX_BLOCK * LANES..(p + 1) * DX_BLOCK * LANES];
+                    transpose_panel(*w, first..first + outputs, column + p * LANES, panel);
                 }
-                start = Start::Chain;
+                // SAFETY: `scratch` holds the panels just made; tasks write disjoint blocks of `dx`.
+                unsafe {
+                    let a = Left { ptr: dy.as_ptr().add(offset + first), row_stride: width, k_stride: 1 };
+                    let b =
+                        Right { ptr: scratch.as_ptr(), panel_stride: DX_BLOCK * LANES, k_stride: LANES, prefetch: 0 };
+                    let c = Out { ptr: dx.ptr().add(row * inputs + column), panel_stride: LANES, row_stride: inputs };
+                    product::<L>(rows, n, outputs, a, b, c, start);
+                }
             }
-            offset += w.outputs;
+            start = Start::Chain;
         }
-    });
+        offset += w.outputs;
+    }
 }
 dispatch! {
-    fn by_input(dy: &[f32], width: usize, weights: &[Weight<'_>], columns: Range<usize>, dx: Shared<'_, f32>, row: usize, write: Write) = crate::matrix::by_input_body
+    fn by_input(dy: &[f32], width: usize, weights: &[Weight<'_>], columns: Range<usize>, dx: Shared<'_, f32>, row: usize, write: Write, scratch: &mut [f32]) = crate::matrix::by_input_body
 }
 
 /// `panel[i][lane] = W[outputs.start + i][column + lane]`, zero beyond the inputs; `outputs.start` begins a panel.
@@ -279,7 +276,9 @@ pub fn linear_dw(device: &Device, x: &[f32], dy: &[f32], width: usize, offset: u
     device.for_each(pairs * slices, &|task| {
         let panel = task / slices * 2;
         let inputs_here = (task % slices * slice).min(inputs)..((task % slices + 1) * slice).min(inputs);
-        by_weight(device.isa(), x, inputs, inputs_here, dy, width, offset, outputs, panel, dw);
+        with_scratch(2 * DW_BLOCK * LANES, |scratch| {
+            by_weight(device.isa(), x, inputs, inputs_here, dy, width, offset, outputs, panel, dw, scratch);
+        });
     });
 }
 
@@ -295,36 +294,35 @@ fn by_weight_body<L: Lanes>(
     outputs: usize,
     panel: usize,
     dw: Shared<f32>,
+    scratch: &mut [f32],
 ) {
     let columns = panel * LANES..(panel * LANES + 2 * LANES).min(outputs);
     let panels = columns.len().div_ceil(LANES);
-    with_scratch(2 * DW_BLOCK * LANES, |scratch| {
-        for (x, dy) in x.chunks(DW_BLOCK * inputs).zip(dy.chunks(DW_BLOCK * width)) {
-            let rows = dy.len() / width;
-            for p in 0..panels {
-                let first = columns.start + p * LANES;
-                let n = LANES.min(columns.end - first);
-                for (row, out) in dy.chunks_exact(width).zip(scratch[p * DW_BLOCK * LANES..].chunks_exact_mut(LANES)) {
-                    out[n..].fill(0.0);
-                    out[..n].copy_from_slice(&row[offset + first..offset + first + n]);
-                }
-            }
-            // SAFETY: `x` holds `rows` rows; the panels of `dw` are whole, and tasks write disjoint ones.
-            unsafe {
-                let a = Left { ptr: x.as_ptr().add(here.start), row_stride: 1, k_stride: inputs };
-                let b = Right { ptr: scratch.as_ptr(), panel_stride: DW_BLOCK * LANES, k_stride: LANES, prefetch: 0 };
-                let c = Out {
-                    ptr: dw.ptr().add((panel * inputs + here.start) * LANES),
-                    panel_stride: LANES * inputs,
-                    row_stride: LANES,
-                };
-                product::<L>(here.len(), panels * LANES, rows, a, b, c, Start::Add);
+    for (x, dy) in x.chunks(DW_BLOCK * inputs).zip(dy.chunks(DW_BLOCK * width)) {
+        let rows = dy.len() / width;
+        for p in 0..panels {
+            let first = columns.start + p * LANES;
+            let n = LANES.min(columns.end - first);
+            for (row, out) in dy.chunks_exact(width).zip(scratch[p * DW_BLOCK * LANES..].chunks_exact_mut(LANES)) {
+                out[n..].fill(0.0);
+                out[..n].copy_from_slice(&row[offset + first..offset + first + n]);
             }
         }
-    });
+        // SAFETY: `x` holds `rows` rows; the panels of `dw` are whole, and tasks write disjoint ones.
+        unsafe {
+            let a = Left { ptr: x.as_ptr().add(here.start), row_stride: 1, k_stride: inputs };
+            let b = Right { ptr: scratch.as_ptr(), panel_stride: DW_BLOCK * LANES, k_stride: LANES, prefetch: 0 };
+            let c = Out {
+                ptr: dw.ptr().add((panel * inputs + here.start) * LANES),
+                panel_stride: LANES * inputs,
+                row_stride: LANES,
+            };
+            product::<L>(here.len(), panels * LANES, rows, a, b, c, Start::Add);
+        }
+    }
 }
 dispatch! {
-    fn by_weight(x: &[f32], inputs: usize, here: Range<usize>, dy: &[f32], width: usize, offset: usize, outputs: usize, panel: usize, dw: Shared<'_, f32>) = crate::matrix::by_weight_body
+    fn by_weight(x: &[f32], inputs: usize, here: Range<usize>, dy: &[f32], width: usize, offset: usize, outputs: usize, panel: usize, dw: Shared<'_, f32>, scratch: &mut [f32]) = crate::matrix::by_weight_body
 }
 
 /// Sets every row of `y` `[m, width]` to the biases side by side: where [`linear`] then accumulates.

@@ -1,0 +1,271 @@
+//! `vapo bench`: how fast this machine trains and samples with a network of some shape, beside what it could do.
+
+use crate::usage::Usage;
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+use vapo_lm::*;
+
+/// Measure training, decoding and prefill speed on this machine.
+///
+/// Every rate is the median of several rounds. Fractions are of one core's peak of fused multiply-adds, measured
+/// right before and after each round, so that they hold on a busy machine where rates do not.
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// A standard shape and its work.
+    #[arg(long, value_enum, default_value_t = Shape::M1, conflicts_with = "model")]
+    shape: Shape,
+    /// The shape of this Hugging Face directory's config.json instead (weights are random).
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Threads; 0 for all cores.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Rounds of each measurement.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The shapes that speed is compared on.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Shape {
+    /// 4 M parameters: vocabulary 512, width 256, 6 layers, 4 heads of 64, 2 kv heads, ffn 704.
+    M1,
+    /// SmolLM2-135M's: vocabulary 49152, width 576, 30 layers, 9 heads of 64, 3 kv heads, ffn 1536.
+    M2,
+}
+
+/// What is trained and sampled.
+#[derive(Clone, Copy)]
+struct Work {
+    /// Sequences and their tokens in one update.
+    train: (usize, usize),
+    /// Sequences, prompt tokens and new tokens of one batch of samples.
+    sample: (usize, usize, usize),
+}
+
+impl BenchArgs {
+    fn config(&self) -> Result<(String, ModelConfig, Work)> {
+        let small = Work { train: (32, 256), sample: (64, 32, 224) };
+        let large = Work { train: (4, 128), sample: (16, 32, 32) };
+        let sizes = |vocab_size, hidden_size, num_layers, num_heads, num_kv_heads, intermediate_size| {
+            ModelConfig::new(Sizes {
+                vocab_size,
+                hidden_size,
+                intermediate_size,
+                num_layers,
+                num_heads,
+                num_kv_heads,
+                max_positions: 512,
+            })
+        };
+        Ok(match (&self.model, self.shape) {
+            (Some(dir), _) => (dir.display().to_string(), ModelConfig::load(dir)?, large),
+            (None, Shape::M1) => ("m1".into(), sizes(512, 256, 6, 4, 2, 704), small),
+            (None, Shape::M2) => ("m2".into(), sizes(49152, 576, 30, 9, 3, 1536), large),
+        })
+    }
+}
+
+/// One round of one kind of work.
+struct Round {
+    tokens: usize,
+    flops: f64,
+    wall_secs: f64,
+    cpu_secs: f64,
+    /// One core's peak at the time, GFLOP/s.
+    peak_gflops: f64,
+}
+
+impl Round {
+    /// Runs `work`, which tells the tokens it made and the floating-point operations that needed.
+    fn measure(isa: Isa, work: impl FnOnce() -> (usize, f64)) -> Round {
+        let before = fma_peak_gflops(isa);
+        let (start, cpu) = (Instant::now(), Usage::now().cpu_secs);
+        let (tokens, flops) = work();
+        let (wall_secs, cpu_secs) = (start.elapsed().as_secs_f64(), Usage::now().cpu_secs - cpu);
+        Round { tokens, flops, wall_secs, cpu_secs, peak_gflops: 0.5 * (before + fma_peak_gflops(isa)) }
+    }
+
+    fn peak_frac(&self) -> f64 {
+        self.flops / self.cpu_secs / 1e9 / self.peak_gflops
+    }
+}
+
+fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
+    let mut values: Vec<f64> = rounds.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Runs the benchmark and prints it.
+pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    anyhow::ensure!(args.rounds > 0, "--rounds must be at least 1");
+    let (name, config, work) = args.config().context("--model")?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if args.threads == 0 { cores } else { args.threads };
+    let mut engine = Engine::new(threads, 2048);
+    let isa = engine.device().isa();
+    let mut model = Model::random(config, Head::Language, 1);
+    let rounds = |f: &mut dyn FnMut() -> (usize, f64)| -> Vec<Round> {
+        f(); // untimed: fills caches and pages
+        (0..args.rounds).map(|_| Round::measure(isa, &mut *f)).collect()
+    };
+
+    let gemm = rounds(&mut || gemm_pass(engine.device(), model.config(), work));
+    let prefill = rounds(&mut || prefill_pass(&mut engine, &model, work));
+    let decode = rounds(&mut || decode_pass(&mut engine, &model, work));
+    let mut optimizer = AdamW::new(AdamWConfig::default(), model.flat_len());
+    let mut grads = model.zero_gradients();
+    let train = rounds(&mut || train_pass(&mut engine, &mut model, &mut optimizer, &mut grads, work));
+
+    let rows = [("train", &train), ("decode", &decode), ("prefill", &prefill), ("gemm", &gemm)];
+    let all = [&train, &decode, &prefill, &gemm].into_iter().flatten();
+    let fma_peak = all.map(|r| r.peak_gflops).fold(0.0, f64::max);
+    let peak_rss_mb = Usage::now().peak_rss_mb;
+    if args.json {
+        let mut object = json!({
+            "shape": name, "parameters": model.num_params(), "isa": isa.name(), "threads": threads,
+            "rounds": args.rounds, "fma_peak_gflops": round(fma_peak, 2),
+        });
+        for (row, rounds) in rows {
+            object[format!("{row}_peak_frac")] = json!(round(median(rounds, Round::peak_frac), 4));
+            if row != "gemm" {
+                object[format!("{row}_tokens_per_cpu_s")] = json!(round(median(rounds, |r| r.tokens as f64 / r.cpu_secs), 1));
+                object[format!("{row}_tokens_per_s")] = json!(round(median(rounds, |r| r.tokens as f64 / r.wall_secs), 1));
+            }
+        }
+        object["peak_rss_mb"] = json!(round(peak_rss_mb, 1));
+        println!("{object}");
+        return Ok(());
+    }
+    println!("{name}: {:.1} M parameters, {threads} thread(s), {}, one core's peak {fma_peak:.0} GFLOP/s", model.num_params() as f64 / 1e6, isa.name());
+    println!("{:<10} {:>12} {:>16} {:>10}   work of a round", "", "tokens/s", "tokens/CPU s", "of peak");
+    let (s, n) = work.train;
+    let (b, p, new) = work.sample;
+    let notes = [
+        format!("forward, backward, AdamW of {s} x {n} tokens"),
+        format!("{b} samples of {new} tokens after prompts of {p}, prefill included"),
+        format!("{b} prompts of {p} tokens"),
+        "the matrix products of training alone".to_string(),
+    ];
+    for ((row, rounds), note) in rows.into_iter().zip(notes) {
+        let rate = |of: &dyn Fn(&Round) -> f64| if row == "gemm" { "-".into() } else { format!("{:.0}", median(rounds, of)) };
+        let wall = rate(&|r| r.tokens as f64 / r.wall_secs);
+        let cpu = rate(&|r| r.tokens as f64 / r.cpu_secs);
+        println!("{row:<10} {wall:>12} {cpu:>16} {:>9.1}%   {note}", 100.0 * median(rounds, Round::peak_frac));
+    }
+    println!("peak memory {peak_rss_mb:.0} MB");
+    Ok(())
+}
+
+fn round(x: f64, digits: i32) -> f64 {
+    let scale = 10f64.powi(digits);
+    (x * scale).round() / scale
+}
+
+/// Weights that every token passes: (per layer, in the head).
+fn matrix_weights(c: &ModelConfig) -> (f64, f64) {
+    let a = c.attention;
+    let attention = c.hidden_size * (2 * a.heads + 2 * a.kv_heads) * a.head_size;
+    ((attention + 3 * c.hidden_size * c.intermediate_size) as f64, (c.vocab_size * c.hidden_size) as f64)
+}
+
+/// Operations of attention for one token that sees `keys` keys, all layers.
+fn attention_flops(c: &ModelConfig, keys: f64) -> f64 {
+    4.0 * keys * (c.num_layers * c.attention.heads * c.attention.head_size) as f64
+}
+
+/// Operations of a forward pass over `tokens` tokens of sequences `length` long, `scored` of them with logits.
+fn forward_flops(c: &ModelConfig, tokens: f64, length: f64, scored: f64) -> f64 {
+    let (layer, head) = matrix_weights(c);
+    tokens * (2.0 * layer * c.num_layers as f64 + attention_flops(c, length / 2.0)) + scored * 2.0 * head
+}
+
+fn texts(count: usize, length: usize, vocab: usize) -> Vec<Vec<u32>> {
+    (0..count).map(|i| (0..length).map(|t| ((i * 7919 + t * 104_729 + i * t) % vocab) as u32).collect()).collect()
+}
+
+fn train_pass(engine: &mut Engine, model: &mut Model, optimizer: &mut AdamW, grads: &mut [f32], work: Work) -> (usize, f64) {
+    let (count, length) = work.train;
+    let texts = texts(count, length + 1, model.config().vocab_size);
+    let sequences: Vec<Sequence> = texts.iter().map(|t| Sequence { prompt: &t[..1], response: &t[1..] }).collect();
+    let tokens = count * length;
+    engine.policy_backward(model, grads, &sequences, 1.0, |range, _| TokenGrad {
+        dlogp: range.map(|i| -((i % 5) as f32 - 1.5) / tokens as f32).collect(),
+        dentropy: None,
+    });
+    optimizer.update(engine, model, grads, 1e-4);
+    let forward = forward_flops(model.config(), tokens as f64, length as f64, tokens as f64);
+    (tokens, 3.0 * forward)
+}
+
+fn sample(engine: &mut Engine, model: &Model, prompts: &[Vec<u32>], new: usize) {
+    let requests: Vec<Request> =
+        prompts.iter().enumerate().map(|(i, prompt)| Request { prompt, samples: 1, key: i as u64 }).collect();
+    let sampling = Sampling { max_new_tokens: new, slots: prompts.len(), ..Sampling::default() };
+    engine.generate(model, &requests, &sampling, 0, &mut |_, _| ControlFlow::Continue(()));
+}
+
+fn decode_pass(engine: &mut Engine, model: &Model, work: Work) -> (usize, f64) {
+    let (count, prompt, new) = work.sample;
+    sample(engine, model, &texts(count, prompt, model.config().vocab_size), new);
+    let (_, flops) = prefill_flops(model.config(), work);
+    // The first token comes of the prefill.
+    let decoded = (count * (new - 1)) as f64;
+    let keys = prompt as f64 + new as f64 / 2.0;
+    (count * new, flops + forward_flops(model.config(), decoded, 2.0 * keys, decoded))
+}
+
+fn prefill_pass(engine: &mut Engine, model: &Model, work: Work) -> (usize, f64) {
+    let (count, prompt, _) = work.sample;
+    sample(engine, model, &texts(count, prompt, model.config().vocab_size), 1);
+    prefill_flops(model.config(), work)
+}
+
+fn prefill_flops(c: &ModelConfig, work: Work) -> (usize, f64) {
+    let (count, prompt, _) = work.sample;
+    let tokens = count * prompt;
+    (tokens, forward_flops(c, tokens as f64, prompt as f64, count as f64))
+}
+
+/// The products of one layer and the head in training: forward, by the input, by the weight.
+fn gemm_pass(device: &Device, c: &ModelConfig, work: Work) -> (usize, f64) {
+    use vapo_kernels::{Buffer, Weight, Write, linear, linear_dw, linear_dx, panels_len};
+    let rows = (work.train.0 * work.train.1).min(512);
+    let a = c.attention;
+    let (queries, keys) = (a.heads * a.head_size, a.kv_heads * a.head_size);
+    let layer = [
+        (queries + 2 * keys, c.hidden_size),
+        (c.hidden_size, queries),
+        (2 * c.intermediate_size, c.hidden_size),
+        (c.hidden_size, c.intermediate_size),
+    ];
+    // In the proportion they have in the network.
+    let products = layer.iter().map(|&shape| (shape, c.num_layers)).chain([((c.vocab_size, c.hidden_size), 1)]);
+    let mut flops = 0.0;
+    for ((outputs, inputs), times) in products {
+        let filled = |n: usize| {
+            let mut b = Buffer::zeros(n);
+            b.iter_mut().enumerate().for_each(|(i, x)| *x = (i % 13) as f32 * 0.1);
+            b
+        };
+        let panels = filled(panels_len(outputs, inputs));
+        let weight = Weight { panels: &panels, outputs, inputs };
+        let (x, mut y) = (filled(rows * inputs), filled(rows * outputs));
+        let (mut dx, mut dw) = (filled(rows * inputs), filled(panels.len()));
+        for _ in 0..times {
+            linear(device, &x, &[weight], &mut y, Write::Replace);
+            linear_dx(device, &y, &[weight], &mut dx, Write::Replace);
+            linear_dw(device, &x, &y, outputs, 0, outputs, &mut dw);
+        }
+        flops += 6.0 * (rows * outputs * inputs * times) as f64;
+    }
+    (0, flops)
+}
