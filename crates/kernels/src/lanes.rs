@@ -79,6 +79,10 @@ pub(crate) trait Lanes: Copy {
     fn min(self, o: Self) -> Self;
     /// `2^n` where each lane's bits hold the integer `n` in their low nine bits (see [`crate::math::exp`]).
     fn pow2_of_low_bits(self) -> Self;
+    /// Transposes 16 x 16 values: `to[j * 16 + i] = from[i * 16 + j]`.
+    /// # Safety
+    /// `from` must be readable and `to` writable for 256 values.
+    unsafe fn transpose(from: *const f32, to: *mut f32);
     /// Asks for the cache line at `p`; any address is allowed.
     fn prefetch(p: *const f32);
 
@@ -213,6 +217,14 @@ impl Lanes for Portable {
         lanewise!(|a: f32| f32::from_bits((a.to_bits() << 23).wrapping_add(0x3f80_0000)), self)
     }
     #[inline(always)]
+    unsafe fn transpose(from: *const f32, to: *mut f32) {
+        for i in 0..LANES {
+            for j in 0..LANES {
+                unsafe { *to.add(j * LANES + i) = *from.add(i * LANES + j) }
+            }
+        }
+    }
+    #[inline(always)]
     fn prefetch(_: *const f32) {}
 }
 
@@ -306,6 +318,36 @@ pub(crate) mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn transpose(from: *const f32, to: *mut f32) {
+            const HALF: usize = LANES / 2;
+            unsafe {
+                for (row, column) in [(0, 0), (0, HALF), (HALF, 0), (HALF, HALF)] {
+                    let mut v = [_mm256_setzero_ps(); HALF];
+                    for (i, v) in v.iter_mut().enumerate() {
+                        *v = _mm256_loadu_ps(from.add((row + i) * LANES + column));
+                    }
+                    // Pairs, then fours, then eights of rows are interleaved.
+                    let mut w = v;
+                    for i in 0..4 {
+                        w[2 * i] = _mm256_unpacklo_ps(v[2 * i], v[2 * i + 1]);
+                        w[2 * i + 1] = _mm256_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+                    }
+                    for i in [0, 4] {
+                        v[i] = _mm256_shuffle_ps::<0x44>(w[i], w[i + 2]);
+                        v[i + 1] = _mm256_shuffle_ps::<0xee>(w[i], w[i + 2]);
+                        v[i + 2] = _mm256_shuffle_ps::<0x44>(w[i + 1], w[i + 3]);
+                        v[i + 3] = _mm256_shuffle_ps::<0xee>(w[i + 1], w[i + 3]);
+                    }
+                    for i in 0..4 {
+                        let low = _mm256_permute2f128_ps::<0x20>(v[i], v[i + 4]);
+                        let high = _mm256_permute2f128_ps::<0x31>(v[i], v[i + 4]);
+                        _mm256_storeu_ps(to.add((column + i) * LANES + row), low);
+                        _mm256_storeu_ps(to.add((column + i + 4) * LANES + row), high);
+                    }
+                }
+            }
+        }
+        #[inline(always)]
         fn prefetch(p: *const f32) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
@@ -368,6 +410,38 @@ pub(crate) mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn transpose(from: *const f32, to: *mut f32) {
+            unsafe {
+                let mut v = [_mm512_setzero_ps(); LANES];
+                for (i, v) in v.iter_mut().enumerate() {
+                    *v = _mm512_loadu_ps(from.add(i * LANES));
+                }
+                // Within each quarter of 4 lanes: 4 x 4 blocks.
+                let mut w = v;
+                for i in 0..8 {
+                    w[2 * i] = _mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]);
+                    w[2 * i + 1] = _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+                }
+                for i in [0, 4, 8, 12] {
+                    v[i] = _mm512_shuffle_ps::<0x44>(w[i], w[i + 2]);
+                    v[i + 1] = _mm512_shuffle_ps::<0xee>(w[i], w[i + 2]);
+                    v[i + 2] = _mm512_shuffle_ps::<0x44>(w[i + 1], w[i + 3]);
+                    v[i + 3] = _mm512_shuffle_ps::<0xee>(w[i + 1], w[i + 3]);
+                }
+                // Then the quarters: v[4 q + c] holds rows 4 q .. 4 q + 3 of columns c, c + 4, c + 8, c + 12.
+                for c in 0..4 {
+                    let low01 = _mm512_shuffle_f32x4::<0x44>(v[c], v[c + 4]);
+                    let high01 = _mm512_shuffle_f32x4::<0xee>(v[c], v[c + 4]);
+                    let low23 = _mm512_shuffle_f32x4::<0x44>(v[c + 8], v[c + 12]);
+                    let high23 = _mm512_shuffle_f32x4::<0xee>(v[c + 8], v[c + 12]);
+                    _mm512_storeu_ps(to.add(c * LANES), _mm512_shuffle_f32x4::<0x88>(low01, low23));
+                    _mm512_storeu_ps(to.add((c + 4) * LANES), _mm512_shuffle_f32x4::<0xdd>(low01, low23));
+                    _mm512_storeu_ps(to.add((c + 8) * LANES), _mm512_shuffle_f32x4::<0x88>(high01, high23));
+                    _mm512_storeu_ps(to.add((c + 12) * LANES), _mm512_shuffle_f32x4::<0xdd>(high01, high23));
+                }
+            }
+        }
+        #[inline(always)]
         fn prefetch(p: *const f32) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
@@ -405,3 +479,30 @@ macro_rules! dispatch {
     };
 }
 pub(crate) use dispatch;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transposed<L: Lanes>() -> Vec<f32> {
+        let from: Vec<f32> = (0..256).map(|i| i as f32).collect();
+        let mut to = vec![0.0; 256];
+        // SAFETY: both hold 256 values.
+        unsafe { L::transpose(from.as_ptr(), to.as_mut_ptr()) }
+        to
+    }
+
+    #[test]
+    fn transposing() {
+        let want: Vec<f32> = (0..256).map(|i| (i % 16 * 16 + i / 16) as f32).collect();
+        assert_eq!(transposed::<Portable>(), want);
+        #[cfg(target_arch = "x86_64")]
+        for isa in Isa::available() {
+            match isa {
+                Isa::Portable => {}
+                Isa::Avx2 => assert_eq!(transposed::<x86::Avx2>(), want),
+                Isa::Avx512 => assert_eq!(transposed::<x86::Avx512>(), want),
+            }
+        }
+    }
+}

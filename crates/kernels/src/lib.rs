@@ -9,7 +9,7 @@
 //!
 //! They follow from how sums are ordered: each output is one chain of fused multiply-adds in an order that depends
 //! on its own reduction alone (see `tile`), horizontal sums are over 16 fixed lanes, and threads own disjoint outputs.
-//! Gradients of weights sum over rows, in blocks of 256, so they do depend (by rounding alone) on how a batch is split.
+//! Gradients of weights sum over rows, in blocks of 128, so they do depend (by rounding alone) on how a batch is split.
 //!
 //! Legend: `m` rows (tokens), `width` values per row, `[a, b]` a row-major array.
 //!

@@ -167,8 +167,10 @@ dispatch! {
     fn forward(x: &[f32], w: Weight<'_>, columns: Range<usize>, y: Shared<'_, f32>, row: usize, width: usize, offset: usize, write: Write) = crate::matrix::forward_body
 }
 
-/// Outputs that are transposed at a time in [`linear_dx`].
-const DX_BLOCK: usize = 256;
+/// Outputs that are transposed at a time in [`linear_dx`]: two panels of them fit the first-level cache.
+const DX_BLOCK: usize = 128;
+/// Rows that share a transposed block.
+const DX_ROWS: usize = 384;
 
 /// `dx[m] = sum over weights of dy[m] * W`: the gradient of [`linear`] by its input.
 ///
@@ -180,14 +182,14 @@ pub fn linear_dx(device: &Device, dy: &[f32], weights: &[Weight], dx: &mut [f32]
     assert_eq!(dy.len(), rows * width);
     assert_eq!(dx.len(), rows * inputs);
     let dx = Shared::new(dx);
-    let (block, chunk) = grid(device, rows, 384, inputs.div_ceil(LANES));
+    let (block, chunk) = grid(device, rows, DX_ROWS, inputs.div_ceil(LANES));
     let chunks = inputs.div_ceil(chunk * LANES);
     device.for_each(rows.div_ceil(block) * chunks, &|task| {
         let first = task / chunks * block;
         let block = block.min(rows - first);
         let columns = task % chunks * chunk * LANES..((task % chunks + 1) * chunk * LANES).min(inputs);
         let dy = &dy[first * width..(first + block) * width];
-        with_scratch(2 * DX_BLOCK * LANES, |scratch| {
+        with_scratch(DX_BLOCK * (2 * LANES + DX_ROWS), |scratch| {
             by_input(device.isa(), dy, width, weights, columns, dx, first, write, scratch);
         });
     });
@@ -207,22 +209,28 @@ fn by_input_body<L: Lanes>(
 ) {
     let inputs = weights[0].inputs;
     let rows = dy.len() / width;
+    let (transposed, gathered) = scratch.split_at_mut(2 * DX_BLOCK * LANES);
     let mut start: Start = write.into();
     let mut offset = 0;
     for w in weights {
         for first in (0..w.outputs).step_by(DX_BLOCK) {
             let outputs = DX_BLOCK.min(w.outputs - first);
+            copy_strip(dy, width, offset + first..offset + first + outputs, DX_BLOCK, gathered);
             for column in columns.clone().step_by(2 * LANES) {
                 let n = (columns.end - column).min(2 * LANES);
                 for p in 0..n.div_ceil(LANES) {
-                    let panel = &mut scratch[p * DX_BLOCK * LANES..(p + 1) * DX_BLOCK * LANES];
-                    transpose_panel(*w, first..first + outputs, column + p * LANES, panel);
+                    let panel = &mut transposed[p * DX_BLOCK * LANES..(p + 1) * DX_BLOCK * LANES];
+                    transpose_panel::<L>(*w, first..first + outputs, column + p * LANES, panel);
                 }
-                // SAFETY: `scratch` holds the panels just made; tasks write disjoint blocks of `dx`.
+                // SAFETY: scratch holds the rows and panels just copied; tasks write disjoint blocks of `dx`.
                 unsafe {
-                    let a = Left { ptr: dy.as_ptr().add(offset + first), row_stride: width, k_stride: 1 };
-                    let b =
-                        Right { ptr: scratch.as_ptr(), panel_stride: DX_BLOCK * LANES, k_stride: LANES, prefetch: 0 };
+                    let a = Left { ptr: gathered.as_ptr(), row_stride: DX_BLOCK, k_stride: 1 };
+                    let b = Right {
+                        ptr: transposed.as_ptr(),
+                        panel_stride: DX_BLOCK * LANES,
+                        k_stride: LANES,
+                        prefetch: 0,
+                    };
                     let c = Out { ptr: dx.ptr().add(row * inputs + column), panel_stride: LANES, row_stride: inputs };
                     product::<L>(rows, n, outputs, a, b, c, start);
                 }
@@ -236,15 +244,27 @@ dispatch! {
     fn by_input(dy: &[f32], width: usize, weights: &[Weight<'_>], columns: Range<usize>, dx: Shared<'_, f32>, row: usize, write: Write, scratch: &mut [f32]) = crate::matrix::by_input_body
 }
 
+/// Copies some columns of every row of `from` (rows of `width` values) to rows of `stride` values. Rows that lie a
+/// multiple of the page size apart would fight for the same few lines of a cache.
+#[inline(always)]
+fn copy_strip(from: &[f32], width: usize, columns: Range<usize>, stride: usize, to: &mut [f32]) {
+    for (row, to) in from.chunks_exact(width).zip(to.chunks_exact_mut(stride)) {
+        to[..columns.len()].copy_from_slice(&row[columns.clone()]);
+    }
+}
+
 /// `panel[i][lane] = W[outputs.start + i][column + lane]`, zero beyond the inputs; `outputs.start` begins a panel.
 #[inline(always)]
-fn transpose_panel(w: Weight, outputs: Range<usize>, column: usize, panel: &mut [f32]) {
+fn transpose_panel<L: Lanes>(w: Weight, outputs: Range<usize>, column: usize, panel: &mut [f32]) {
     let valid = LANES.min(w.inputs - column);
     for (block, output) in panel.chunks_exact_mut(LANES * LANES).zip(outputs.step_by(LANES)) {
         let source = &w.panels[panel_index(output, column, w.inputs)..][..valid * LANES];
-        if valid < LANES {
-            block.fill(0.0);
+        if valid == LANES {
+            // SAFETY: both hold 16 x 16 values.
+            unsafe { L::transpose(source.as_ptr(), block.as_mut_ptr()) };
+            continue;
         }
+        block.fill(0.0);
         for (lane, values) in source.chunks_exact(LANES).enumerate() {
             for (i, &x) in values.iter().enumerate() {
                 block[i * LANES + lane] = x;
@@ -254,12 +274,11 @@ fn transpose_panel(w: Weight, outputs: Range<usize>, column: usize, panel: &mut 
 }
 
 /// Rows summed in registers before they are added to a gradient: long sums then lose little to rounding.
-const DW_BLOCK: usize = 256;
+const DW_BLOCK: usize = 128;
 
 /// `dw += dy^T * x`: the gradient of [`linear`] by one weight, in panels.
 ///
 /// Shapes: `x` `[m, inputs]`; `dy` `[m, width]`, of which this weight's columns start at `offset`.
-#[allow(clippy::too_many_arguments)]
 pub fn linear_dw(device: &Device, x: &[f32], dy: &[f32], width: usize, offset: usize, outputs: usize, dw: &mut [f32]) {
     let rows = dy.len() / width;
     let inputs = x.len() / rows.max(1);
@@ -268,61 +287,78 @@ pub fn linear_dw(device: &Device, x: &[f32], dy: &[f32], width: usize, offset: u
     assert_eq!(dw.len(), panels_len(outputs, inputs));
     let dw = Shared::new(dw);
     let panels = outputs.div_ceil(LANES);
-    let pairs = panels.div_ceil(2);
     // Threads share panels; where there are too few, also the inputs.
-    let slices =
-        if device.threads() == 1 { 1 } else { (4 * device.threads()).div_ceil(pairs).min(inputs.div_ceil(48)) };
-    let slice = inputs.div_ceil(slices);
-    device.for_each(pairs * slices, &|task| {
-        let panel = task / slices * 2;
-        let inputs_here = (task % slices * slice).min(inputs)..((task % slices + 1) * slice).min(inputs);
-        with_scratch(2 * DW_BLOCK * LANES, |scratch| {
-            by_weight(device.isa(), x, inputs, inputs_here, dy, width, offset, outputs, panel, dw, scratch);
+    let tasks = if device.threads() == 1 { 1 } else { 2 * device.threads() };
+    let chunk = panels.div_ceil(tasks).next_multiple_of(2);
+    let chunks = panels.div_ceil(chunk);
+    let slice = inputs.div_ceil(tasks.div_ceil(chunks)).max(4 * LANES);
+    let slices = inputs.div_ceil(slice);
+    device.for_each(chunks * slices, &|task| {
+        let part = DwPart {
+            width,
+            columns: offset + task / slices * chunk * LANES..offset + outputs.min((task / slices + 1) * chunk * LANES),
+            panel: task / slices * chunk,
+            inputs,
+            here: task % slices * slice..inputs.min((task % slices + 1) * slice),
+        };
+        with_scratch(DW_BLOCK * (2 * LANES + part.stride()), |scratch| {
+            by_weight(device.isa(), x, dy, &part, dw, scratch);
         });
     });
 }
 
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-fn by_weight_body<L: Lanes>(
-    x: &[f32],
+/// The part of a weight's gradient that one task computes.
+struct DwPart {
+    /// Values in a row of `dy`, and those that belong to this part.
+    width: usize,
+    columns: Range<usize>,
+    /// The panel where `columns` begin.
+    panel: usize,
+    /// Values in a row of `x`, and those that belong to this part.
     inputs: usize,
     here: Range<usize>,
-    dy: &[f32],
-    width: usize,
-    offset: usize,
-    outputs: usize,
-    panel: usize,
-    dw: Shared<f32>,
-    scratch: &mut [f32],
-) {
-    let columns = panel * LANES..(panel * LANES + 2 * LANES).min(outputs);
-    let panels = columns.len().div_ceil(LANES);
+}
+
+impl DwPart {
+    /// Row length of the copied inputs: an odd number of cache lines, so that rows spread over all of a cache.
+    fn stride(&self) -> usize {
+        (self.here.len().div_ceil(LANES) | 1) * LANES
+    }
+}
+
+#[inline(always)]
+fn by_weight_body<L: Lanes>(x: &[f32], dy: &[f32], part: &DwPart, dw: Shared<f32>, scratch: &mut [f32]) {
+    let DwPart { width, inputs, .. } = *part;
+    let (strips, gathered) = scratch.split_at_mut(2 * DW_BLOCK * LANES);
     for (x, dy) in x.chunks(DW_BLOCK * inputs).zip(dy.chunks(DW_BLOCK * width)) {
         let rows = dy.len() / width;
-        for p in 0..panels {
-            let first = columns.start + p * LANES;
-            let n = LANES.min(columns.end - first);
-            for (row, out) in dy.chunks_exact(width).zip(scratch[p * DW_BLOCK * LANES..].chunks_exact_mut(LANES)) {
-                out[n..].fill(0.0);
-                out[..n].copy_from_slice(&row[offset + first..offset + first + n]);
+        copy_strip(x, inputs, part.here.clone(), part.stride(), gathered);
+        for (pair, first) in part.columns.clone().step_by(2 * LANES).enumerate() {
+            let count = (part.columns.end - first).min(2 * LANES);
+            for (p, strip) in strips.chunks_exact_mut(DW_BLOCK * LANES).enumerate().take(count.div_ceil(LANES)) {
+                let start = first + p * LANES;
+                let end = (start + LANES).min(part.columns.end);
+                if end - start < LANES {
+                    strip.fill(0.0);
+                }
+                copy_strip(dy, width, start..end, LANES, strip);
             }
-        }
-        // SAFETY: `x` holds `rows` rows; the panels of `dw` are whole, and tasks write disjoint ones.
-        unsafe {
-            let a = Left { ptr: x.as_ptr().add(here.start), row_stride: 1, k_stride: inputs };
-            let b = Right { ptr: scratch.as_ptr(), panel_stride: DW_BLOCK * LANES, k_stride: LANES, prefetch: 0 };
-            let c = Out {
-                ptr: dw.ptr().add((panel * inputs + here.start) * LANES),
-                panel_stride: LANES * inputs,
-                row_stride: LANES,
-            };
-            product::<L>(here.len(), panels * LANES, rows, a, b, c, Start::Add);
+            // SAFETY: scratch holds `rows` rows of both; the panels of `dw` are whole, and tasks write disjoint ones.
+            unsafe {
+                let a = Left { ptr: gathered.as_ptr(), row_stride: 1, k_stride: part.stride() };
+                let b = Right { ptr: strips.as_ptr(), panel_stride: DW_BLOCK * LANES, k_stride: LANES, prefetch: 0 };
+                let c = Out {
+                    ptr: dw.ptr().add(((part.panel + 2 * pair) * inputs + part.here.start) * LANES),
+                    panel_stride: LANES * inputs,
+                    row_stride: LANES,
+                };
+                product::<L>(part.here.len(), count.next_multiple_of(LANES), rows, a, b, c, Start::Add);
+            }
         }
     }
 }
 dispatch! {
-    fn by_weight(x: &[f32], inputs: usize, here: Range<usize>, dy: &[f32], width: usize, offset: usize, outputs: usize, panel: usize, dw: Shared<'_, f32>, scratch: &mut [f32]) = crate::matrix::by_weight_body
+    fn by_weight(x: &[f32], dy: &[f32], part: &DwPart, dw: Shared<'_, f32>, scratch: &mut [f32]) = crate::matrix::by_weight_body
 }
 
 /// Sets every row of `y` `[m, width]` to the biases side by side: where [`linear`] then accumulates.

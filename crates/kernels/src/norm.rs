@@ -9,7 +9,7 @@ use crate::shared::{Shared, in_ranges};
 use std::ops::Range;
 
 /// Rows summed before they are added to the weight's gradient.
-const BLOCK: usize = 256;
+const BLOCK: usize = 128;
 
 /// Sum of `a[i] * b[i]` in the fixed lane order.
 #[inline(always)]
