@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::BenchArgs;
+
 const OVERVIEW: &str = "\
 Examples:
   vapo train                                     teach the built-in model the built-in task, about 3 minutes on 2 cores
@@ -32,6 +34,8 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
     Config(ConfigSource),
     Pretrain(PretrainArgs),
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchArgs),
 }
 
 /// Where settings come from.
@@ -300,3 +304,9 @@ pub(crate) struct PretrainArgs {
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
 }
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  vapo bench                                           a small model on one thread, about a minute
+  vapo bench --shape m2 --threads 0                    SmolLM2-135M's shape on all cores
+  vapo bench --model path/to/model --json              the shape of your own model, as one JSON object";

@@ -1,6 +1,5 @@
 //! `vapo bench`: how fast this machine trains and samples with a network of some shape, beside what it could do.
 
-use crate::usage::Usage;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -8,6 +7,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 use vapo_lm::*;
+use vapo_train::Usage;
 
 /// Measure training, decoding and prefill speed on this machine.
 ///
@@ -137,15 +137,21 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         for (row, rounds) in rows {
             object[format!("{row}_peak_frac")] = json!(round(median(rounds, Round::peak_frac), 4));
             if row != "gemm" {
-                object[format!("{row}_tokens_per_cpu_s")] = json!(round(median(rounds, |r| r.tokens as f64 / r.cpu_secs), 1));
-                object[format!("{row}_tokens_per_s")] = json!(round(median(rounds, |r| r.tokens as f64 / r.wall_secs), 1));
+                object[format!("{row}_tokens_per_cpu_s")] =
+                    json!(round(median(rounds, |r| r.tokens as f64 / r.cpu_secs), 1));
+                object[format!("{row}_tokens_per_s")] =
+                    json!(round(median(rounds, |r| r.tokens as f64 / r.wall_secs), 1));
             }
         }
         object["peak_rss_mb"] = json!(round(peak_rss_mb, 1));
         println!("{object}");
         return Ok(());
     }
-    println!("{name}: {:.1} M parameters, {threads} thread(s), {}, one core's peak {fma_peak:.0} GFLOP/s", model.num_params() as f64 / 1e6, isa.name());
+    println!(
+        "{name}: {:.1} M parameters, {threads} thread(s), {}, one core's peak {fma_peak:.0} GFLOP/s",
+        model.num_params() as f64 / 1e6,
+        isa.name()
+    );
     println!("{:<10} {:>12} {:>16} {:>10}   work of a round", "", "tokens/s", "tokens/CPU s", "of peak");
     let (s, n) = work.train;
     let (b, p, new) = work.sample;
@@ -156,7 +162,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         "the matrix products of training alone".to_string(),
     ];
     for ((row, rounds), note) in rows.into_iter().zip(notes) {
-        let rate = |of: &dyn Fn(&Round) -> f64| if row == "gemm" { "-".into() } else { format!("{:.0}", median(rounds, of)) };
+        let rate =
+            |of: &dyn Fn(&Round) -> f64| if row == "gemm" { "-".into() } else { format!("{:.0}", median(rounds, of)) };
         let wall = rate(&|r| r.tokens as f64 / r.wall_secs);
         let cpu = rate(&|r| r.tokens as f64 / r.cpu_secs);
         println!("{row:<10} {wall:>12} {cpu:>16} {:>9.1}%   {note}", 100.0 * median(rounds, Round::peak_frac));
@@ -192,7 +199,13 @@ fn texts(count: usize, length: usize, vocab: usize) -> Vec<Vec<u32>> {
     (0..count).map(|i| (0..length).map(|t| ((i * 7919 + t * 104_729 + i * t) % vocab) as u32).collect()).collect()
 }
 
-fn train_pass(engine: &mut Engine, model: &mut Model, optimizer: &mut AdamW, grads: &mut [f32], work: Work) -> (usize, f64) {
+fn train_pass(
+    engine: &mut Engine,
+    model: &mut Model,
+    optimizer: &mut AdamW,
+    grads: &mut [f32],
+    work: Work,
+) -> (usize, f64) {
     let (count, length) = work.train;
     let texts = texts(count, length + 1, model.config().vocab_size);
     let sequences: Vec<Sequence> = texts.iter().map(|t| Sequence { prompt: &t[..1], response: &t[1..] }).collect();

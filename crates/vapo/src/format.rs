@@ -18,6 +18,15 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// Fixed decimals, and no minus before what rounds to 0.
+pub(crate) fn decimal(number: f64, digits: usize) -> String {
+    let text = format!("{number:.digits$}");
+    match text.strip_prefix('-') {
+        Some(zero) if zero.chars().all(|c| c == '0' || c == '.') => zero.to_string(),
+        _ => text,
+    }
+}
+
 /// Four characters or so, for a column: `950`, `1.2k`, `52.1k`, `3.4M`
 pub(crate) fn short(number: f64) -> String {
     match number {
@@ -32,8 +41,8 @@ pub(crate) fn short(number: f64) -> String {
 pub(crate) fn duration(secs: f64) -> String {
     let whole = secs.round() as u64;
     match whole {
-        0..60 => format!("{secs:.1} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ if secs < 59.95 => format!("{secs:.1} s"),
+        ..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
     }
 }
@@ -88,6 +97,7 @@ mod tests {
         );
         assert_eq!([1.0, 38.0, 61.0, 7200.0].map(rough_duration), ["5 s", "40 s", "2 min", "2.0 h"]);
         assert_eq!([1, 64_000_000, 3_043_000_000].map(bytes), ["1 MB", "64 MB", "3.0 GB"]);
+        assert_eq!([-0.0004, -0.0006, 12.0].map(|n| decimal(n, 3)), ["0.000", "-0.001", "12.000"]);
         assert_eq!((percent(0.2634), count(1, "step", "steps")), ("26.3 %".into(), "1 step".into()));
     }
 

@@ -1,6 +1,7 @@
 //! The `vapo` command: arguments in, words and files out. The work is done in `vapo-train`.
 
 mod args;
+mod bench;
 mod config;
 mod eval;
 mod format;
@@ -42,6 +43,7 @@ fn run(command: Command) -> Result<()> {
         Command::Generate(args) => generate::run(args),
         Command::Config(args) => config::run(args),
         Command::Pretrain(args) => pretrain::run(args),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use vapo_lm::Engine;
 use vapo_train::{
     Config, Event, ModelDirectory,
     pretrain::{PretrainSettings, pretrain},
@@ -23,7 +22,6 @@ pub(crate) fn run(args: PretrainArgs) -> Result<()> {
     let settings = settings(&args)?;
     let mut config = Config::default();
     config.run.threads = args.threads;
-    let mut engine = Engine::new(threads(&config), config.run.micro_batch_tokens);
     let stop = stop_flag(&screen, "stopping: nothing will be written")?;
     let mut bar = StageBar::new(&screen);
     let began = std::time::Instant::now();
@@ -34,7 +32,7 @@ pub(crate) fn run(args: PretrainArgs) -> Result<()> {
             bar.show("", progress, &format!("about {} left", rough_duration(left)));
         }
     };
-    let loss = pretrain(&settings, &mut engine, &args.out, &mut observer, &stop)?;
+    let loss = pretrain(&settings, threads(&config), &args.out, &mut observer, &stop)?;
     screen.clear_bar();
     let out = args.out.display();
     let Some(loss) = loss else { bail!("stopped before the end, {out} was not written") };

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use vapo_train::{Config, Event, Observer, Row};
 
 use crate::{
-    format::{percent, rough_duration, short},
+    format::{decimal, percent, rough_duration, short},
     screen::{Screen, StageBar},
 };
 
@@ -34,7 +34,8 @@ pub(crate) struct RunProgress {
     training_title: String,
     /// Whether the last printed step was one of value pretraining; none before the first.
     pretraining: Option<bool>,
-    done: u64,
+    /// The step at work; 0 is the evaluation before the first.
+    step: u64,
     total: u64,
     /// An evaluation whose step is not printed yet.
     accuracy: Option<f64>,
@@ -42,7 +43,8 @@ pub(crate) struct RunProgress {
 }
 
 impl RunProgress {
-    pub(crate) fn new(screen: &Screen, config: &Config) -> Self {
+    /// `done`: steps of earlier sessions, none for a new run.
+    pub(crate) fn new(screen: &Screen, config: &Config, done: Option<u64>) -> Self {
         let networks = if config.has_critic() { "critic and policy" } else { "the policy" };
         Self {
             screen: screen.clone(),
@@ -50,15 +52,15 @@ impl RunProgress {
             pretraining_title: "value pretraining: the critic learns to read the initial policy's answers".into(),
             training_title: format!("training {networks}"),
             pretraining: None,
-            done: 0,
+            step: done.map_or(0, |done| done + 1),
             total: config.run.steps + config.value_pretraining.steps,
             accuracy: None,
             step_secs: VecDeque::new(),
         }
     }
 
-    fn step(&mut self, row: &Row, total: u64) {
-        (self.done, self.total) = (row.global_step().unwrap_or(0), total);
+    fn print_step(&mut self, row: &Row, total: u64) {
+        self.total = total;
         let accuracy = self.accuracy.take();
         match row.get("training/value_pretraining") {
             None => {
@@ -77,6 +79,7 @@ impl RunProgress {
                 self.step_secs.pop_front();
             }
         }
+        self.step = row.global_step().map_or(0, |step| step + 1);
         self.bar.spoken();
     }
 
@@ -93,10 +96,10 @@ impl RunProgress {
     }
 
     fn cells(&self, row: &Row, accuracy: Option<f64>) -> String {
-        let number = |key: &str, digits: usize| row.get(key).map_or("-".into(), |value| format!("{value:.digits$}"));
+        let number = |key: &str, digits| row.get(key).map_or("-".into(), |value| decimal(value, digits));
         let grad_norm = if row.get("actor/grad_norm").is_some() { "actor/grad_norm" } else { "critic/grad_norm" };
         let cells = [
-            format!("{}/{}", self.done, self.total),
+            format!("{}/{}", row.global_step().unwrap_or(0), self.total),
             number("critic/rewards/mean", 3),
             accuracy.map_or("-".into(), percent),
             number("response_length/mean", 1),
@@ -134,7 +137,7 @@ impl RunProgress {
             return String::new();
         }
         let mean = self.step_secs.iter().sum::<f64>() / self.step_secs.len() as f64;
-        format!("about {} left", rough_duration(mean * self.total.saturating_sub(self.done) as f64))
+        format!("about {} left", rough_duration(mean * (self.total + 1).saturating_sub(self.step) as f64))
     }
 }
 
@@ -142,11 +145,11 @@ impl Observer for RunProgress {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Progress(progress) => {
-                let prefix = format!("{}/{} ", (self.done + 1).min(self.total), self.total);
+                let prefix = if self.step == 0 { String::new() } else { format!("{}/{} ", self.step, self.total) };
                 self.bar.show(&prefix, progress, &self.forecast());
             }
             Event::Evaluated { evaluation, .. } => self.accuracy = evaluation.accuracy(),
-            Event::Step { row, total } => self.step(row, total),
+            Event::Step { row, total } => self.print_step(row, total),
             Event::Saved { path } => self.screen.line(&self.screen.dim(&format!("  saved {}", path.display()))),
             Event::Warning(text) => self.warn(text),
         }

@@ -49,7 +49,8 @@ fn accuracy(screen: &Screen, summary: &Value) {
             continue;
         };
         let bar = bar(accuracy, BAR_WIDTH);
-        let bar = if name == "after" { screen.good(&bar) } else { bar };
+        let rose = name == "after" && before.is_none_or(|before| accuracy > before);
+        let bar = if rose { screen.good(&bar) } else { bar };
         let gain = match before {
             Some(before) if name == "after" && before > 0.0 => format!("  {:.2} times", accuracy / before),
             _ => String::new(),
@@ -78,36 +79,32 @@ fn read_lines(path: &Path) -> Result<Vec<Value>> {
 fn show_samples(screen: &Screen, samples: &[Comparison]) {
     for comparison in samples {
         screen.line(&format!("\n  {}", screen.bold(comparison.title)));
-        show_text(screen, "prompt", &comparison.prompt, "");
+        show_text(screen, "prompt", "", &comparison.prompt);
         for (when, sample) in [("before", &comparison.before), ("after", &comparison.after)] {
-            let verdict = if sample.is_right() { screen.good("right") } else { screen.bad(&sample.verdict) };
-            show_text(screen, when, &sample.response, &verdict);
+            let verdict = format!("{:<11}", sample.verdict);
+            let verdict = if sample.is_right() { screen.good(&verdict) } else { screen.bad(&verdict) };
+            show_text(screen, when, &verdict, &sample.response);
         }
         if !comparison.after.is_right() {
-            show_text(screen, "answer", &comparison.answer, "");
+            show_text(screen, "answer", "", &comparison.answer);
         }
     }
 }
 
-/// A label, a text over as many lines as it needs, a verdict behind it.
-fn show_text(screen: &Screen, label: &str, text: &str, verdict: &str) {
-    let (indent, width) = (" ".repeat(13), screen.width() - 14);
+/// A label, a verdict in its column, and a text over as many lines as it needs.
+fn show_text(screen: &Screen, label: &str, verdict: &str, text: &str) {
+    const INDENT: usize = 24;
     let shown = shorten(printable(text).trim());
     let mut lines: Vec<String> = Vec::new();
     for line in shown.lines() {
         let characters: Vec<char> = line.chars().collect();
-        let chunks = characters.chunks(width).map(|chunk| chunk.iter().collect());
-        lines.extend(chunks);
-    }
-    if lines.is_empty() {
-        lines.push("(nothing)".into());
+        lines.extend(characters.chunks(screen.width() - INDENT).map(String::from_iter));
     }
     let label = screen.dim(&format!("{label:<9}"));
-    screen.line(&format!("    {label}{}", lines[0]));
-    lines[1..].iter().for_each(|line| screen.line(&format!("{indent}{line}")));
-    if !verdict.is_empty() {
-        screen.line(&format!("{indent}{verdict}"));
-    }
+    let verdict = if verdict.is_empty() { " ".repeat(11) } else { verdict.to_string() };
+    let first = lines.first().map_or("(nothing)", String::as_str);
+    screen.line(&format!("    {label}{verdict}{first}"));
+    lines.iter().skip(1).for_each(|line| screen.line(&format!("{:INDENT$}{line}", "")));
 }
 
 /// Leaves the middle out of a long text: its end holds the answer.

@@ -57,15 +57,20 @@ impl Screen {
     /// Prints a line. Nobody reading it is no reason to end a run, so errors are ignored.
     pub(crate) fn line(&self, text: &str) {
         let text = text.trim_end();
-        self.bar.suspend(|| match self.words {
+        let print = || match self.words {
             Words::Stdout => drop(writeln!(std::io::stdout(), "{text}")),
             Words::Stderr => drop(writeln!(std::io::stderr(), "{text}")),
-        });
+        };
+        // A bar that was never shown has no length; `suspend` would draw it.
+        let is_shown = self.bar.length().is_some() && !self.bar.is_finished();
+        if is_shown { self.bar.suspend(print) } else { print() }
     }
 
     /// Takes the bar away.
     pub(crate) fn clear_bar(&self) {
-        self.bar.finish_and_clear();
+        if self.bar.length().is_some() {
+            self.bar.finish_and_clear();
+        }
     }
 
     /// A headline.

@@ -19,7 +19,8 @@ pub(crate) fn carry_out(mut run: Run) -> Result<()> {
     let screen = Screen::for_words();
     header::show(&screen, &run)?;
     let stop = stop_flag(&screen, "stopping: a checkpoint will be written")?;
-    let mut progress = RunProgress::new(&screen, run.config());
+    let done = run.directory().checkpoints()?.last().map(|(step, _)| *step);
+    let mut progress = RunProgress::new(&screen, run.config(), done);
     let outcome = run.train(&mut progress, &stop);
     screen.clear_bar();
     let directory = run.directory();
@@ -28,9 +29,7 @@ pub(crate) fn carry_out(mut run: Run) -> Result<()> {
         format!("the run in {name} ended early; `vapo resume {name}` goes on from its newest checkpoint")
     })? {
         Outcome::Finished(summary) => report::show(&screen, directory, &summary),
-        Outcome::Stopped(checkpoint) => {
-            screen.line("");
-            screen.line(&format!("  saved      {}", checkpoint.display()));
+        Outcome::Stopped(_) => {
             screen.line(&format!("  go on with {}", screen.bold(&format!("vapo resume {name}"))));
             Ok(())
         }

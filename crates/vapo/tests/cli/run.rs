@@ -1,0 +1,178 @@
+//! Small runs of the real program, from training to questions to the trained model.
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use crate::program::{Done, Place, weights, without_times};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+#[test]
+fn a_run_is_recorded_and_its_model_answers() {
+    let place = Place::new();
+    let told = place.vapo(&["train", "tiny.toml"]).ok();
+    assert!(!told.contains('\x1b'), "escape codes in a pipe:\n{told}");
+    for words in ["held-out accuracy", "value pretraining", "    prompt ", "    before ", "vapo resume run", "3/3"] {
+        assert!(told.contains(words), "no {words:?} in\n{told}");
+    }
+    records_are_complete(&place);
+    evaluation_repeats_the_runs(&place);
+    generation_takes_prompts_from_everywhere(&place);
+}
+
+fn records_are_complete(place: &Place) {
+    let rows = place.rows("run/metrics.jsonl");
+    let steps: Vec<_> = rows.iter().map(|row| row["training/global_step"].as_u64()).collect();
+    assert_eq!(steps, [Some(0), Some(1), Some(2), Some(3)]);
+    for key in [
+        "actor/pg_loss",
+        "actor/pg_clipfrac",
+        "actor/entropy",
+        "actor/grad_norm",
+        "critic/vf_loss",
+        "critic/vf_explained_var",
+        "critic/rewards/mean",
+        "response_length/mean",
+        "val-core/chain/acc/mean@2",
+        "perf/throughput",
+        "timing_s/gen",
+    ] {
+        assert!(rows[3].get(key).is_some(), "no {key} in {}", rows[3]);
+    }
+    assert_eq!(rows[1]["training/value_pretraining"], 1);
+    assert_eq!(rows[1].get("actor/pg_loss"), None, "the policy rests during value pretraining");
+    for row in &rows[1..] {
+        assert_eq!(row["training/rollout_logp_diff_max"], 0.0, "sampled log-probs are the trained ones");
+    }
+    let summary: Value = serde_json::from_str(&place.read("run/summary.json")).unwrap();
+    let keys: Vec<&String> = summary.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["eval", "steps", "updates", "tokens", "wall_secs", "cpu_secs", "peak_rss_mb", "seed"]);
+    assert_eq!((&summary["steps"], &summary["eval"]["problems"]), (&3.into(), &5.into()));
+    assert_eq!(summary["eval"]["before"], rows[0]["val-core/chain/acc/mean@2"]);
+    assert_eq!(summary["eval"]["after"], rows[3]["val-core/chain/acc/mean@2"]);
+    assert!(summary["peak_rss_mb"].as_f64() > Some(5.0));
+}
+
+/// The model of a run is found by run, checkpoint or directory, with the run's own settings.
+fn evaluation_repeats_the_runs(place: &Place) {
+    let after = place.rows("run/metrics.jsonl")[3]["val-core/chain/acc/mean@2"].clone();
+    for model in ["run", "run/checkpoints/step-000003", "run/checkpoints/step-000003/policy"] {
+        let told = place.vapo(&["eval", "--model", model, "--json"]).ok();
+        let result: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((&result["accuracy"], &result["samples_per_problem"]), (&after, &2.into()), "{model}");
+    }
+    let text = place.vapo(&["eval", "--config", "tiny.toml", "-n", "1", "--problems", "3", "--out", "s.jsonl"]).ok();
+    assert!(text.contains("built-in base model") && text.contains("3 problems x 1 sample,"), "{text}");
+    assert_eq!(place.rows("s.jsonl").len(), 3);
+
+    // An answer is a digit: of ten copies of a problem with different answers one is right.
+    let row = |answer: usize| format!("{{\"question\": \"7a+5b*{answer}:\", \"answer\": {answer}}}\n");
+    place.write("problems.jsonl", &(0..10).map(row).collect::<String>());
+    let own = place.vapo(&["eval", "--data", "problems.jsonl", "-n", "2", "--json"]).ok();
+    let own: Value = serde_json::from_str(&own).unwrap();
+    assert_eq!((&own["problems"], &own["metrics"]["val-core/problems/acc/mean@2"]), (&10.into(), &own["accuracy"]));
+}
+
+fn generation_takes_prompts_from_everywhere(place: &Place) {
+    let asked = place.vapo(&["generate", "--model", "run", "-n", "2", "--json", "7a+5b*3:", "1a+2b+3c+4:"]).ok();
+    place.write("prompts.txt", "7a+5b*3:\n\n1a+2b+3c+4:\n");
+    place.write("prompts.jsonl", "{\"prompt\": \"7a+5b*3:\"}\n{\"problem\": \"1a+2b+3c+4:\"}\n");
+    for file in ["prompts.txt", "prompts.jsonl"] {
+        let same =
+            place.vapo(&["generate", "--model", "run", "-n", "2", "--json", "--file", file, "--threads", "1"]).ok();
+        assert_eq!(same, asked, "{file}");
+    }
+    let lines: Vec<Value> = asked.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
+    assert!(lines[0]["logp"].as_f64() < Some(0.0) && lines[0]["tokens"].as_u64() > Some(1));
+    assert_eq!((&lines[3]["prompt"], &lines[3]["sample"]), (&"1a+2b+3c+4:".into(), &1.into()));
+    let text = place.vapo(&["generate", "--model", "run", "--temperature", "0", "7a+5b*3:"]).ok();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let long = place.vapo(&["generate", "--max-new-tokens", "100000", "1a+2:"]).failed(1);
+    assert!(long.contains("100000") && long.contains("512"), "{long}");
+    let none = place.vapo(&["generate"]).failed(1);
+    assert_eq!(none, "error: no prompts in stdin\n");
+}
+
+#[test]
+fn a_run_that_ctrl_c_stopped_ends_as_if_it_had_not_been() {
+    let (straight, stopped) = (Place::new(), Place::new());
+    straight.vapo(&["train", "tiny.toml", "--set", "run.steps=6"]).ok();
+
+    let child = stopped.start(&["train", "tiny.toml", "--set", "run.steps=6"]);
+    wait_for(&stopped, 2);
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("stopping: ") && told.trim_end().ends_with("go on with vapo resume run"), "{told}");
+    assert!(!stopped.path("run/summary.json").exists(), "a stopped run has not ended");
+    let rows = stopped.rows("run/metrics.jsonl").len();
+    assert!(rows < 8, "the run was over before it was stopped");
+
+    let resumed = stopped.vapo(&["resume", "run"]).ok();
+    assert!(resumed.contains("goes on after step"), "{resumed}");
+    let metrics = |place: &Place| place.rows("run/metrics.jsonl").iter().map(without_times).collect::<Vec<_>>();
+    assert_eq!(metrics(&stopped), metrics(&straight));
+    let last = "run/checkpoints/step-000007";
+    assert!(weights(&stopped.path(last)) == weights(&straight.path(last)), "other weights after a resume");
+
+    let further = stopped.vapo(&["resume", "run", "--set", "run.steps=7"]).ok();
+    assert!(further.contains("8/8"), "{further}");
+}
+
+#[test]
+fn a_second_ctrl_c_stops_at_once() {
+    let place = Place::new();
+    // A minute of updates that a first Ctrl-C waits for.
+    let endless = ["algorithm.epochs=100000", "rollout.max_new_tokens=2", "value_pretraining.steps=0"];
+    let args: Vec<&str> = ["train", "tiny.toml"].into_iter().chain(endless.iter().flat_map(|s| ["--set", s])).collect();
+    let child = place.start(&args);
+    wait_for(&place, 1);
+    sleep(Duration::from_millis(500));
+    interrupt(&child);
+    sleep(Duration::from_millis(100));
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(std::fs::read_dir(place.path("run/checkpoints")).unwrap().count(), 0);
+}
+
+#[test]
+fn pretraining_gives_the_same_bytes_on_any_number_of_threads() {
+    let place = Place::new();
+    let small = ["--updates", "3", "--demonstrations", "4", "--hidden-size", "16", "--layers", "1"];
+    let make = |out: &str, threads: &str| -> Done {
+        let args: Vec<&str> = ["pretrain", "--out", out, "--threads", threads].into_iter().chain(small).collect();
+        place.vapo(&args)
+    };
+    make("one", "1").ok();
+    make("two", "2").ok();
+    for file in ["model.safetensors", "config.json", "tokenizer.json"] {
+        let bytes = |name: &str| std::fs::read(place.path(name).join(file)).unwrap();
+        assert!(bytes("one") == bytes("two"), "{file} differs");
+    }
+    place.vapo(&["eval", "--model", "two", "-n", "1", "--problems", "2", "--max-new-tokens", "8"]).ok();
+    assert!(make("one", "1").failed(1).starts_with("error: one exists"));
+    let odd = place.vapo(&["pretrain", "--out", "three", "--hidden-size", "20"]).failed(1);
+    assert_eq!(odd, "error: --hidden-size (20) must be a multiple of 8: 4 heads of an even size\n");
+}
+
+/// Waits until a run has recorded so many rows.
+fn wait_for(place: &Place, rows: usize) {
+    let begun = Instant::now();
+    let recorded = || std::fs::read_to_string(place.path("run/metrics.jsonl")).unwrap_or_default().lines().count();
+    while recorded() < rows {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the run does not get on");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn interrupt(child: &std::process::Child) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+}
