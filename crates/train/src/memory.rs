@@ -24,7 +24,7 @@ impl MemoryPlan {
         let policy = Model::flat_len_of(shape, Head::Language);
         let critic = if config.has_critic() { Model::flat_len_of(shape, Head::Value) } else { 0 };
         let reference = if config.algorithm.kl_weight > 0.0 { policy } else { 0 };
-        let longest = prompt_tokens + longest_response(config);
+        let longest = prompt_tokens + config.longest_response();
         // A longer sequence passes alone.
         let rows = config.run.micro_batch_tokens.max(longest);
         let parts = [
@@ -67,10 +67,6 @@ fn megabytes(bytes: u64) -> String {
     format!("{} MB", bytes.div_ceil(1_000_000))
 }
 
-fn longest_response(config: &Config) -> usize {
-    config.rollout.max_new_tokens.max(config.eval.max_new_tokens.unwrap_or(0))
-}
-
 /// Values that forward and backward keep for a token: each layer's inputs, and one set of gradients.
 fn activations_per_token(shape: &ModelConfig) -> usize {
     let attention = shape.attention;
@@ -90,7 +86,7 @@ fn logits(config: &Config, shape: &ModelConfig, rows: usize) -> usize {
 /// Each slot's own cache, and the prompts that slots share.
 fn caches(config: &Config, shape: &ModelConfig, prompt_tokens: usize) -> usize {
     let values = |tokens| KvCache::num_values(shape.attention, shape.num_layers, tokens);
-    config.rollout.slots * (values(longest_response(config)) + values(prompt_tokens))
+    config.rollout.slots * (values(config.longest_response()) + values(prompt_tokens))
 }
 
 #[cfg(test)]

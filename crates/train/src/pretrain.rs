@@ -53,13 +53,16 @@ impl PretrainSettings {
             num_layers: 2,
             num_heads: 4,
             max_positions: 512,
-            updates: 800,
-            demonstrations_per_update: 64,
+            updates: 1600,
+            demonstrations_per_update: 32,
             learning_rate: 3e-3,
             seed: 1,
         }
     }
 }
+
+/// The last bits of a gradient depend on the cut into micro-batches, and so would the bytes of the model.
+const MICRO_BATCH_TOKENS: usize = 2048;
 
 /// A demonstration as tokens.
 struct Example {
@@ -67,14 +70,14 @@ struct Example {
     response: Vec<u32>,
 }
 
-/// Trains a base model and writes it as a Hugging Face directory; the mean loss (nats per token) over the last tenth
+/// Trains a base model and writes it as a Hugging Face directory, the same bytes for any number of threads; the mean loss (nats per token) over the last tenth
 /// of the updates, or `None` if `stop` was set before the end.
 ///
 /// # Errors
 /// The directory exists, or cannot be written, or the task does not exist.
 pub fn pretrain(
     settings: &PretrainSettings,
-    engine: &mut Engine,
+    threads: usize,
     directory: &Path,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
@@ -82,6 +85,7 @@ pub fn pretrain(
     if directory.exists() {
         return Err(Error::Run(format!("{} exists, expected a new directory for the base model", directory.display())));
     }
+    let engine = &mut Engine::new(threads, MICRO_BATCH_TOKENS);
     let Some((base, loss)) = train_base(settings, engine, &mut Monitor::new(observer, stop))? else {
         return Ok(None);
     };
@@ -116,7 +120,7 @@ fn train_base(
             .collect::<Result<Vec<_>>>()?;
         let loss = backward(engine, &model, &mut gradients, &examples);
         optimizer.update(engine, &mut model, &mut gradients, schedule.at(update));
-        if update >= settings.updates - settings.updates / 10 {
+        if update >= settings.updates - (settings.updates / 10).max(1) {
             late_loss += loss;
             late_updates += 1;
         }
@@ -126,7 +130,7 @@ fn train_base(
             return Ok(None);
         }
     }
-    Ok(Some((LanguageModel { model, text }, late_loss / late_updates.max(1) as f64)))
+    Ok(Some((LanguageModel { model, text }, late_loss / late_updates as f64)))
 }
 
 fn model_config(settings: &PretrainSettings, text: &TextFiles, bos: Option<u32>, eos: Option<u32>) -> ModelConfig {

@@ -112,7 +112,7 @@ pub fn base_directory(config: &Config) -> Result<ModelDirectory> {
 /// Counts the memory of a run before its weights are loaded: by the base model's shape and the longest held-out prompt.
 ///
 /// # Errors
-/// The model directory or a tokenizer is missing or wrong.
+/// The model directory or a tokenizer is missing or wrong, or a prompt with its response is longer than the model's positions.
 pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
     let directory = base_directory(config)?;
     let shape = ModelConfig::load(directory.path())?;
@@ -120,6 +120,12 @@ pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
     let mut longest = 0;
     for problem in task.held_out() {
         longest = longest.max(text.encode_prompt(&problem.prompt)?.len());
+    }
+    let (response, positions) = (config.longest_response(), shape.max_position_embeddings);
+    if longest + response > positions {
+        return Err(Error::Run(format!(
+            "the longest held-out prompt ({longest} tokens) and max_new_tokens ({response}) exceed the model's max_position_embeddings ({positions})"
+        )));
     }
     Ok(MemoryPlan::new(config, &shape, longest))
 }

@@ -119,8 +119,9 @@ impl Config {
             ("rollout", self.rollout.prompts_per_step, self.rollout.group_size),
             ("value_pretraining", pretraining.prompts_per_step, pretraining.group_size),
         ];
-        for (section, prompts, group_size) in shapes {
-            failures.unless(algorithm.updates_per_rollout <= prompts.saturating_mul(group_size), || {
+        let used = if pretraining.steps > 0 { 2 } else { 1 };
+        for (section, prompts, group_size) in &shapes[..used] {
+            failures.unless(algorithm.updates_per_rollout <= prompts.saturating_mul(*group_size), || {
                 format!(
                     "algorithm.updates_per_rollout ({}) must not exceed {section}.prompts_per_step x {section}.group_size ({prompts} x {group_size})",
                     algorithm.updates_per_rollout

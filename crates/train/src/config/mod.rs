@@ -116,6 +116,11 @@ impl Config {
         Ok(config)
     }
 
+    /// Most tokens of a response, in training or evaluation.
+    pub fn longest_response(&self) -> usize {
+        self.rollout.max_new_tokens.max(self.eval.max_new_tokens.unwrap_or(0))
+    }
+
     /// Whether the method has a critic.
     pub fn has_critic(&self) -> bool {
         self.algorithm.advantage == AdvantageKind::Gae

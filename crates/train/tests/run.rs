@@ -1,0 +1,281 @@
+//! Whole runs on the built-in task: records, resuming, stopping, methods.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use serde_json::Value;
+use vapo_train::{
+    Config, Event, Outcome, Progress, Row, Run, Stage, is_time_field,
+    pretrain::{PretrainSettings, pretrain},
+};
+
+/// A run of seconds: 2 steps of value pretraining, 3 of the policy.
+fn config(directory: &Path, overrides: &[&str]) -> Config {
+    let mut all: Vec<String> = [
+        "run.steps=3",
+        "run.threads=1",
+        "run.check_logps=all",
+        "rollout.prompts_per_step=3",
+        "rollout.group_size=4",
+        "rollout.max_new_tokens=64",
+        "algorithm.updates_per_rollout=2",
+        "value_pretraining.steps=2",
+        "value_pretraining.prompts_per_step=6",
+        "value_pretraining.group_size=1",
+        "eval.every=2",
+        "eval.problems=4",
+        "eval.samples=2",
+        "checkpoint.every=1",
+        "checkpoint.keep=0",
+    ]
+    .map(String::from)
+    .to_vec();
+    all.extend(overrides.iter().map(ToString::to_string));
+    all.push(format!("run.dir={}", directory.display()));
+    Config::load(None, &all).unwrap()
+}
+
+fn train(run: &mut Run) -> Outcome {
+    run.train(&mut |_: Event<'_>| (), &AtomicBool::new(false)).unwrap()
+}
+
+fn finished_run(directory: &Path, overrides: &[&str]) -> Value {
+    match train(&mut Run::create(config(directory, overrides)).unwrap()) {
+        Outcome::Finished(summary) => summary,
+        Outcome::Stopped(path) => panic!("stopped at {}", path.display()),
+    }
+}
+
+/// Rows without what depends on the clock.
+fn timeless(directory: &Path) -> Vec<String> {
+    let text = fs::read_to_string(directory.join("metrics.jsonl")).unwrap();
+    let timeless = |row: Row| {
+        row.entries().filter(|(key, _)| !is_time_field(key)).map(|(key, value)| format!("{key}={value} ")).collect()
+    };
+    text.lines().map(|line| timeless(Row::from_line(line).unwrap())).collect()
+}
+
+fn assert_same_run(a: &Path, b: &Path) {
+    assert_eq!(timeless(a), timeless(b));
+    for file in
+        ["policy/model.safetensors", "critic/model.safetensors", "state/policy.safetensors", "state/critic.safetensors"]
+    {
+        let bytes = |run: &Path| fs::read(run.join("checkpoints/step-000005").join(file)).unwrap();
+        assert!(bytes(a) == bytes(b), "{file} differs");
+    }
+    for step in [0, 4, 5] {
+        let text = |run: &Path| fs::read_to_string(run.join(format!("eval/step-{step:06}.jsonl"))).unwrap();
+        assert_eq!(text(a), text(b));
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy_tree(&path, &target) } else { assert!(fs::copy(&path, &target).is_ok()) }
+    }
+}
+
+#[test]
+fn a_run_records_its_steps_evaluations_and_checkpoints() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("run");
+    let summary = finished_run(&directory, &[]);
+
+    let keys: Vec<&String> = summary.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["eval", "steps", "updates", "tokens", "wall_secs", "cpu_secs", "peak_rss_mb", "seed"]);
+    let eval_keys: Vec<&String> = summary["eval"].as_object().unwrap().keys().collect();
+    assert_eq!(eval_keys, ["before", "after", "problems", "samples_per_problem"]);
+    // 5 critic steps and 3 policy steps of 2 updates.
+    assert_eq!((&summary["steps"], &summary["updates"]), (&Value::from(5), &Value::from(16)));
+    let written: Value = serde_json::from_str(&fs::read_to_string(directory.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(written, summary);
+
+    let text = fs::read_to_string(directory.join("metrics.jsonl")).unwrap();
+    let rows: Vec<Row> = text.lines().map(|line| Row::from_line(line).unwrap()).collect();
+    let column = |key: &str| rows.iter().map(|row| row.get(key)).collect::<Vec<_>>();
+    assert_eq!(rows.iter().map(Row::global_step).collect::<Vec<_>>(), (0..=5).map(Some).collect::<Vec<_>>());
+    assert_eq!(column("training/rollout_logp_diff_max")[1..], [Some(0.0); 5]);
+    assert_eq!(column("training/value_pretraining")[1..], [1.0, 1.0, 0.0, 0.0, 0.0].map(Some));
+    assert_eq!(column("training/policy_updates")[1..], [0.0, 0.0, 2.0, 4.0, 6.0].map(Some));
+    assert_eq!(column("training/critic_updates")[1..], [2.0, 4.0, 6.0, 8.0, 10.0].map(Some));
+    let evaluated: Vec<bool> = column("val-core/chain/acc/mean@2").iter().map(Option::is_some).collect();
+    assert_eq!(evaluated, [true, false, false, false, true, true]);
+    let sum: f64 = [1, 2, 3, 4, 5]
+        .iter()
+        .filter_map(|&step| rows[step].get("response_length/mean"))
+        .zip([6.0, 6.0, 12.0, 12.0, 12.0])
+        .map(|(mean, responses)| mean * responses)
+        .sum();
+    assert_eq!(summary["tokens"].as_f64(), Some(sum.round()));
+
+    for file in ["policy/tokenizer.json", "critic/config.json", "state/state.json", "config.toml"] {
+        assert!(directory.join("checkpoints/step-000005").join(file).is_file(), "{file}");
+    }
+    let base = fs::read(directory.join("checkpoints/step-000002/policy/model.safetensors")).unwrap();
+    let trained = fs::read(directory.join("checkpoints/step-000003/policy/model.safetensors")).unwrap();
+    let built_in = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("base/chain/model.safetensors")).unwrap();
+    assert!(base == built_in, "value pretraining leaves the policy as it was");
+    assert!(trained != built_in, "the first policy step changes it");
+}
+
+#[test]
+fn a_resumed_run_is_the_run_that_was_never_killed() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = root.path().join("whole");
+    finished_run(&whole, &["run.threads=2"]);
+    // Killed before the first checkpoint, in value pretraining, after it, and in the middle of writing.
+    for last in [None, Some(1), Some(2), Some(4)] {
+        let killed = root.path().join(format!("killed-{last:?}"));
+        copy_tree(&whole, &killed);
+        for step in (1..=5).filter(|step| last.is_none_or(|last| *step > last)) {
+            fs::remove_dir_all(killed.join(format!("checkpoints/step-{step:06}"))).unwrap();
+        }
+        fs::remove_file(killed.join("summary.json")).unwrap();
+        fs::create_dir(killed.join("checkpoints/step-000005.partial")).unwrap();
+        let outcome = train(&mut Run::resume(&killed, &["run.threads=1".into()]).unwrap());
+        assert!(matches!(outcome, Outcome::Finished(_)));
+        assert_same_run(&whole, &killed);
+    }
+}
+
+/// Stops at the first progress of a stage from a step on; the checkpoint it left.
+fn stopped(run: &mut Run, at: Stage, from_step: u64) -> PathBuf {
+    let stop = AtomicBool::new(false);
+    let mut step = 0;
+    let mut observer = |event: Event<'_>| match event {
+        Event::Step { row, .. } => step = row.global_step().unwrap() + 1,
+        Event::Progress(Progress { stage, .. }) if stage == at && step >= from_step => {
+            stop.store(true, Ordering::Relaxed)
+        }
+        _ => (),
+    };
+    match run.train(&mut observer, &stop).unwrap() {
+        Outcome::Stopped(path) => path,
+        Outcome::Finished(_) => panic!("the run was not stopped"),
+    }
+}
+
+#[test]
+fn a_stopped_run_leaves_a_checkpoint_and_goes_on_as_if_nothing_had_happened() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = root.path().join("whole");
+    finished_run(&whole, &[]);
+    let cases = [
+        (Stage::Evaluation, 0, "step-000000"),
+        (Stage::Rollout, 3, "step-000002"),
+        (Stage::Policy, 3, "step-000003"),
+        (Stage::Evaluation, 4, "step-000004"),
+    ];
+    for (stage, from_step, checkpoint) in cases {
+        let directory = root.path().join(format!("{stage:?}-{from_step}"));
+        let path = stopped(&mut Run::create(config(&directory, &[])).unwrap(), stage, from_step);
+        assert_eq!(path, directory.join("checkpoints").join(checkpoint));
+        assert!(matches!(train(&mut Run::resume(&directory, &[]).unwrap()), Outcome::Finished(_)));
+        assert_same_run(&whole, &directory);
+    }
+}
+
+#[test]
+fn every_preset_and_term_trains() {
+    let root = tempfile::tempdir().unwrap();
+    let cases: &[&[&str]] = &[
+        &["algorithm.preset=ppo"],
+        &["algorithm.preset=vc-ppo"],
+        &["algorithm.preset=grpo"],
+        &["algorithm.preset=dapo"],
+        &["algorithm.kl_weight=0.1", "algorithm.entropy_weight=0.01", "algorithm.clip_dual=3", "critic.value_clip=0.2"],
+        &[
+            "algorithm.epochs=2",
+            "algorithm.critic_updates_per_policy_update=2",
+            "critic.bound=atan",
+            "critic.head_std=0.1",
+        ],
+    ];
+    for (number, case) in cases.iter().enumerate() {
+        let shape = ["rollout.prompts_per_step=3", "rollout.group_size=4", "run.steps=2"];
+        let pretraining = if case[0].ends_with("grpo") || case[0].ends_with("dapo") { 0 } else { 1 };
+        let pretraining = format!("value_pretraining.steps={pretraining}");
+        let overrides: Vec<&str> = case.iter().chain(&shape).copied().chain([pretraining.as_str()]).collect();
+        let directory = root.path().join(number.to_string());
+        finished_run(&directory, &overrides);
+        let text = fs::read_to_string(directory.join("metrics.jsonl")).unwrap();
+        let last = Row::from_line(text.lines().last().unwrap()).unwrap();
+        assert_eq!(last.get("training/rollout_logp_diff_max"), Some(0.0), "{case:?}");
+        assert!(last.get("actor/grad_norm").unwrap() > 0.0, "{case:?}");
+        assert_eq!(
+            last.get("critic/vf_loss").is_some(),
+            !text.contains("\"actor/pg_loss\":null") && pretraining != "value_pretraining.steps=0"
+        );
+    }
+}
+
+#[test]
+fn a_pretrained_critic_is_saved_and_reused() {
+    let root = tempfile::tempdir().unwrap();
+    let critic = root.path().join("critic");
+    let save = format!("value_pretraining.save_critic={}", critic.display());
+    finished_run(&root.path().join("first"), &[&save, "run.steps=1"]);
+    let saved = fs::read(critic.join("model.safetensors")).unwrap();
+    let checkpoint = root.path().join("first/checkpoints/step-000002/critic/model.safetensors");
+    assert!(
+        saved == fs::read(checkpoint).unwrap(),
+        "the critic after value pretraining, before the policy's first step"
+    );
+
+    let reuse = format!("critic.path={}", critic.display());
+    let second = root.path().join("second");
+    finished_run(&second, &[&reuse, "value_pretraining.steps=0", "run.steps=1"]);
+    let values: Vec<_> = timeless(&second).iter().map(|row| row.contains("critic/values/max=0.5 ")).collect();
+    assert_eq!(values, [false, false], "a critic that has learned does not say 0.5 everywhere");
+
+    let again = Run::create(config(&root.path().join("third"), &[&save])).err().unwrap().to_string();
+    assert_eq!(again, format!("value_pretraining.save_critic ({}) exists, expected a new directory", critic.display()));
+}
+
+#[test]
+fn a_checkpoint_of_another_shape_is_refused_with_both_sizes() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("run");
+    finished_run(&directory, &["run.steps=1"]);
+    let state = directory.join("checkpoints/step-000003/state");
+    fs::copy(state.join("critic.safetensors"), state.join("policy.safetensors")).unwrap();
+    let error = Run::resume(&directory, &[]).err().unwrap().to_string();
+    assert!(error.contains("first_moment is F32 [") && error.contains("expected F32 ["), "{error}");
+}
+
+#[test]
+fn what_is_missing_is_an_error_before_anything_is_written() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("run");
+    let error = |overrides: &[&str]| Run::create(config(&directory, overrides)).err().unwrap().to_string();
+    assert!(error(&["model.path=/no/such/model"]).contains("/no/such/model"));
+    assert!(error(&["data.train=/no/such.jsonl", "data.eval=/no/such.jsonl"]).contains("cannot read /no/such.jsonl"));
+    assert!(error(&["data.task=chess"]).contains("there is no built-in task `chess`"));
+    assert!(error(&["rollout.max_new_tokens=4000"]).contains("max_position_embeddings"));
+    assert!(error(&["rollout.slots=100000000"]).contains("are available"));
+    assert!(!directory.exists());
+}
+
+#[test]
+fn a_base_model_has_the_same_bytes_on_any_number_of_threads_and_can_be_trained() {
+    let root = tempfile::tempdir().unwrap();
+    let settings = PretrainSettings { updates: 3, demonstrations_per_update: 24, ..PretrainSettings::of_task("walk") };
+    let make = |name: &str, threads| {
+        let path = root.path().join(name);
+        let loss = pretrain(&settings, threads, &path, &mut |_: Event<'_>| (), &AtomicBool::new(false)).unwrap();
+        assert!(loss.is_some_and(|loss| loss > 1.0 && loss < 4.0), "{loss:?}");
+        path
+    };
+    let (one, two) = (make("one", 1), make("two", 2));
+    assert!(fs::read(one.join("model.safetensors")).unwrap() == fs::read(two.join("model.safetensors")).unwrap());
+    let model = format!("model.path={}", one.display());
+    finished_run(&root.path().join("run"), &["data.task=walk", &model, "run.steps=1"]);
+    let again = pretrain(&settings, 1, &one, &mut |_: Event<'_>| (), &AtomicBool::new(false)).unwrap_err();
+    assert_eq!(again.to_string(), format!("{} exists, expected a new directory for the base model", one.display()));
+}
