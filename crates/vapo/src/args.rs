@@ -8,14 +8,14 @@ use crate::bench::BenchArgs;
 
 const OVERVIEW: &str = "\
 Examples:
-  vapo train                                     teach the built-in model the built-in task, about 3 minutes on 2 cores
-  vapo train --set algorithm.preset=grpo         the same by GRPO, to compare
-  vapo train configs/smollm2-arithmetic.toml     a real pretrained model on your own problems
-  vapo resume runs/vapo-001                      go on after Ctrl-C or a crash
-  vapo eval --model runs/vapo-001                held-out accuracy of the trained model
-  vapo generate --model runs/vapo-001            ask it something
+  vapo train                                     # the built-in model learns the built-in task
+  vapo train --set algorithm.preset=grpo         # the same by GRPO, to compare
+  vapo train configs/smollm2-arithmetic.toml     # a real pretrained model, your own problems
+  vapo resume runs/vapo-001                      # go on after Ctrl-C or a crash
+  vapo eval --model runs/vapo-001                # held-out accuracy of the trained model
+  vapo generate --model runs/vapo-001            # ask it something
 
-Exit codes: 0 done (or stopped by the first Ctrl-C, with a checkpoint), 1 error, 2 wrong usage, 130 stopped at once.
+Exit codes: 0 done, or stopped by a first Ctrl-C with a checkpoint; 1 error; 2 wrong usage; 130 stopped at once.
 NO_COLOR=1, or a pipe as stdout, gives plain lines.";
 
 /// Teaches a language model to reason by reinforcement learning on problems whose answers can be checked.
@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Resume(ResumeArgs),
     Eval(EvalArgs),
     Generate(GenerateArgs),
-    Config(ConfigSource),
+    Config(ConfigArgs),
     Pretrain(PretrainArgs),
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
@@ -40,15 +40,6 @@ pub(crate) enum Command {
 
 /// Where settings come from.
 #[derive(Args)]
-#[command(after_help = "\
-Examples:
-  vapo config                                    the built-in run, every setting explained
-  vapo config --set algorithm.preset=dapo        what a preset means (vapo, ppo, vc-ppo, grpo, dapo)
-  vapo config my.toml > resolved.toml            the file that `vapo train resolved.toml` would repeat exactly
-
-Later wins: defaults, preset, file, --set. A preset only sets values that you could also set one by one.
-Unknown keys and values out of range are errors; verl's and NeMo-RL's names are recognised and translated in the message.")]
-/// Print the resolved config, every setting with a comment
 pub(crate) struct ConfigSource {
     /// Config file (TOML); without it: the built-in run
     pub(crate) config: Option<PathBuf>,
@@ -58,20 +49,43 @@ pub(crate) struct ConfigSource {
     pub(crate) overrides: Vec<String>,
 }
 
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  vapo config                                    # the built-in run, every setting explained
+  vapo config --set algorithm.preset=dapo        # what a preset means: vapo, ppo, vc-ppo, grpo, dapo
+  vapo config my.toml > resolved.toml            # `vapo train resolved.toml` repeats it exactly
+
+Later wins: defaults, preset, file, --set. A preset only sets values that you could also set one by one. Unknown keys and values out of range are errors; verl's and NeMo-RL's names are recognised and translated in the message.";
+
+/// Print the resolved config, every setting with a comment
+#[derive(Args)]
+#[command(after_help = CONFIG_EXAMPLES)]
+pub(crate) struct ConfigArgs {
+    #[command(flatten)]
+    pub(crate) source: ConfigSource,
+}
+
 const TRAIN_EXAMPLES: &str = "\
 Examples:
-  vapo train                                           built-in model and task, by VAPO
-  vapo train --set run.seed=1 --run-dir runs/seed-1    another seed, in a directory of its own
-  vapo train --set algorithm.preset=grpo               another method in the same loop
-  vapo train --set value_pretraining.steps=0           VAPO without one of its seven parts
-  vapo train my.toml --set run.threads=8               your own config; `vapo config` prints a complete one
+  vapo train                                           # built-in model and task, by VAPO
+  vapo train --set run.seed=1 --run-dir runs/seed-1    # another seed, in a directory of its own
+  vapo train --set algorithm.preset=grpo               # another method in the same loop
+  vapo train --set value_pretraining.steps=0           # VAPO without one of its seven parts
+  vapo config > my.toml; vapo train my.toml            # your own config, from a complete one
 
 One step: sample responses, grade them, estimate values, assign credit, update critic and policy.
-The columns: reward (mean of the step's responses), eval (held-out accuracy), length (tokens per response), entropy
-(nats per token), expl.var (how much of the return the critic explains), clip (share of clipped tokens), grad (norm
-before clipping), tok/s, secs. metrics.jsonl in the run directory has all of it and more, under verl's names.
 
-Ctrl-C once: a checkpoint is written, and `vapo resume` goes on exactly where it stopped. Twice: stop at once.";
+Columns while it trains:
+  reward     mean over the step's responses
+  eval       held-out accuracy, where it was measured
+  length     mean tokens of a response
+  entropy    of the policy, nats per token
+  expl.var   how much of the return the critic explains: 1 all, 0 nothing
+  clip       share of tokens whose ratio was clipped
+  grad       norm of the policy's gradient before clipping (the critic's in value pretraining)
+metrics.jsonl in the run directory has these and more, under verl's names.
+
+Ctrl-C once: a checkpoint is written, and `vapo resume` goes on exactly there. Twice: stop at once.";
 
 /// Train a model: the built-in run, or what a config file says
 #[derive(Args)]
@@ -87,11 +101,10 @@ pub(crate) struct TrainArgs {
 
 const RESUME_EXAMPLES: &str = "\
 Examples:
-  vapo resume runs/vapo-001                            after Ctrl-C, a crash or a power cut
-  vapo resume runs/vapo-001 --set run.steps=300        train a finished run further
+  vapo resume runs/vapo-001                            # after Ctrl-C, a crash or a power cut
+  vapo resume runs/vapo-001 --set run.steps=300        # train a finished run further
 
-A resumed run gives the same metrics and weights, byte for byte, as one that was never stopped. At most the steps since
-the last checkpoint are done again (checkpoint.every).";
+A resumed run gives the same metrics and weights, byte for byte, as one that was never stopped. At most the steps since the last checkpoint are done again (checkpoint.every).";
 
 /// Continue a run from its newest checkpoint
 #[derive(Args)]
@@ -173,15 +186,14 @@ impl SamplingArgs {
 
 const EVAL_EXAMPLES: &str = "\
 Examples:
-  vapo eval                                            the built-in base model on the built-in task
-  vapo eval --model runs/vapo-001                      newest checkpoint of a run, on its own held-out problems
-  vapo eval --model runs/vapo-001/checkpoints/step-000100 -n 64
-  vapo eval --model runs/vapo-001 --temperature 0 -n 1 greedy
-  vapo eval --model SmolLM2-135M-Instruct --data gsm8k_test.jsonl -n 4 \\
-      --set data.marker=\"####\" --set 'data.prompt_template=Q: {problem}\\nA:'
+  vapo eval                                            # built-in base model, built-in task
+  vapo eval --model runs/vapo-001                      # newest checkpoint, its own held-out problems
+  vapo eval --model runs/vapo-001 -n 1 --temperature 0 # greedy
+  vapo eval --model runs/vapo-001/checkpoints/step-000080 -n 64 --json
+  vapo eval --model SmolLM2-135M-Instruct --data problems.jsonl -n 4 \\
+      --set 'data.prompt_template=\"Q: {problem}\\nA:\"' --set 'rollout.stop_strings=[\"\\n\"]'
 
-accuracy is the mean over all samples (avg@n); pass the share of problems with at least one right sample (pass@n).
-Samples depend on weights, settings and seed alone, so two evaluations differ by the weights and by nothing else.";
+accuracy is the mean over all samples (avg@n), pass@n the share of problems with at least one right sample. Samples depend on weights, settings and seed alone: two evaluations differ by the weights and by nothing else.";
 
 /// Measure held-out accuracy of a base model or a checkpoint
 #[derive(Args)]
@@ -216,14 +228,13 @@ pub(crate) struct EvalArgs {
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:
-  vapo generate                                        ask the built-in base model, line by line
-  vapo generate --model runs/vapo-001 '7a+5b*3='       one prompt, one response
-  vapo generate --model runs/vapo-001 -n 8 --temperature 0.7 '7a+5b*3=' '1a+2='
-  vapo generate --file prompts.txt --json > out.jsonl  a prompt per line in, a JSON object per response out
-  cat prompts.txt | vapo generate --json               the same
+  vapo generate                                        # talk to the built-in base model
+  vapo generate --model runs/vapo-001 '7a+5b*3c+2d*4:' # one prompt, one response
+  vapo generate --model runs/vapo-001 -n 8 --temperature 0.7 '7a+5b*3c+2d*4:' '1a*9b+2c*6d+3:'
+  vapo generate --file prompts.txt --json > out.jsonl  # a prompt per line, an object per response
+  cat prompts.txt | vapo generate --json               # the same
 
-A file that ends in .jsonl holds an object per line with `prompt`, `problem` or `question`. Prompts are put into
-data.prompt_template of the config that the model was trained with, as in training; --raw leaves them as they are.";
+A file that ends in .jsonl holds an object per line with `prompt`, `problem` or `question`. Prompts are put into data.prompt_template of the config that the model was trained with, as in training; --raw leaves them as they are.";
 
 /// Sample responses to prompts, in a batch or interactively
 #[derive(Args)]
@@ -255,14 +266,19 @@ pub(crate) struct GenerateArgs {
     pub(crate) sampling: SamplingArgs,
 }
 
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  vapo bench                                           # a small model on one thread
+  vapo bench --shape m2 --threads 0                    # SmolLM2-135M's shape on all cores
+  vapo bench --model path/to/model --json              # your model's shape, as one JSON object";
+
 const PRETRAIN_EXAMPLES: &str = "\
 Examples:
-  vapo pretrain --out base                             the built-in base model again, the same bytes
-  vapo pretrain --out walk-base --task walk            a base model for the other built-in task
+  vapo pretrain --out base                             # the built-in base model, the same bytes
+  vapo pretrain --out walk-base --task walk            # one for the other built-in task
   vapo train --set data.task=walk --set model.path=walk-base
 
-A base model learns from demonstrations that are often wrong: it knows how answers look and is right now and then, which
-is what reinforcement learning needs. The same settings give the same bytes on any machine and number of threads.";
+A base model learns from demonstrations that are often wrong: it knows how answers look and is right now and then, which is what reinforcement learning needs. The same settings give the same bytes on any machine and number of threads.";
 
 /// Make the built-in base model again, or another one like it
 #[derive(Args)]
@@ -304,9 +320,3 @@ pub(crate) struct PretrainArgs {
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
 }
-
-const BENCH_EXAMPLES: &str = "\
-Examples:
-  vapo bench                                           a small model on one thread, about a minute
-  vapo bench --shape m2 --threads 0                    SmolLM2-135M's shape on all cores
-  vapo bench --model path/to/model --json              the shape of your own model, as one JSON object";

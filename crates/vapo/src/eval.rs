@@ -143,7 +143,7 @@ fn to_text(chosen: &Chosen, task: &str, evaluation: &Evaluation) -> String {
     let (samples, eval) = (evaluation.samples, &chosen.config.eval);
     let share = |value: Option<f64>| value.map_or("not measured".into(), percent);
     let accuracy = evaluation.accuracy();
-    let error = standard_error(evaluation).map_or(String::new(), |error| format!(" +- {:.1}", 100.0 * error));
+    let error = standard_error(evaluation).map_or(String::new(), |error| format!(" ± {:.1}", 100.0 * error));
     let answers = || evaluation.problems.iter().flat_map(|problem| &problem.answers);
     let mean = |total: usize| total as f64 / answers().count() as f64;
     let tokens = mean(answers().map(|answer| answer.tokens).sum());

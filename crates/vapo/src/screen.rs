@@ -148,10 +148,11 @@ impl StageBar {
             if bar.is_finished() {
                 bar.reset();
             }
-            bar.set_length(progress.total as u64);
-            bar.set_position(progress.done as u64);
+            // The texts first: the length makes the bar visible.
             bar.set_prefix(title);
             bar.set_message(message);
+            bar.set_length(progress.total as u64);
+            bar.set_position(progress.done as u64);
         } else if now.duration_since(self.last_line) >= PLAIN_INTERVAL {
             self.screen.line(&format!("  {title}: {message}"));
             self.last_line = now;
