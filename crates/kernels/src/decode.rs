@@ -7,7 +7,7 @@
 use crate::attention::{AttentionShape, key_panels, out_rows, row_panels, softmax_row};
 use crate::lanes::{LANES, Lanes, dispatch};
 use crate::shared::{Shared, in_ranges, with_scratch};
-use crate::tile::{Left, Start, product};
+use crate::tile::{Left, Right, Start, product};
 use crate::{Buffer, Device};
 use std::ops::Range;
 use std::sync::Arc;
@@ -222,6 +222,8 @@ fn decode_run_body<L: Lanes>(
         for (i, sample) in samples.iter().enumerate() {
             let own = (sample.len + 1 - shared).next_multiple_of(LANES);
             let keys = key_panels(sample.own.keys.as_ptr().add(sample.own.key_start(layer, kv_head)), size);
+            // Caches are read once a step, from memory.
+            let keys = Right { prefetch: 4 * LANES * size, ..keys };
             let to = out_rows(s.add(i * group * columns + shared), columns);
             product::<L>(group, own, size, q.down(i * group), keys, to, Start::Zero);
         }
@@ -235,6 +237,7 @@ fn decode_run_body<L: Lanes>(
         product::<L>(rows, size, shared, p, values, to, Start::Zero);
         for (i, sample) in samples.iter().enumerate() {
             let values = row_panels(sample.own.values.as_ptr().add(sample.own.value_start(layer, kv_head)), padded);
+            let values = Right { prefetch: 8 * padded, ..values };
             let p = Left { ptr: s.add(i * group * columns + shared), ..p };
             let to = out_rows(sums.as_mut_ptr().add(i * group * padded), padded);
             product::<L>(group, size, sample.len + 1 - shared, p, values, to, Start::Chain);

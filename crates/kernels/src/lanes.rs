@@ -54,6 +54,8 @@ impl Isa {
 
 /// Sixteen f32 values and the operations that kernels need of them.
 pub(crate) trait Lanes: Copy {
+    /// The instruction set that these lanes need.
+    const ISA: Isa;
     /// Rows of the largest register tile of a matrix product.
     const TILE_ROWS: usize;
     /// Panels (of 16 columns) of the largest register tile.
@@ -165,6 +167,7 @@ macro_rules! lanewise {
 }
 
 impl Lanes for Portable {
+    const ISA: Isa = Isa::Portable;
     const TILE_ROWS: usize = 6;
     const TILE_PANELS: usize = 1;
 
@@ -230,7 +233,7 @@ impl Lanes for Portable {
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86 {
-    use super::{LANES, Lanes};
+    use super::{Isa, LANES, Lanes};
     use core::arch::x86_64::*;
 
     /// Two 256-bit halves. Only made where AVX2 and FMA were detected.
@@ -255,6 +258,7 @@ pub(crate) mod x86 {
     }
 
     impl Lanes for Avx2 {
+        const ISA: Isa = Isa::Avx2;
         const TILE_ROWS: usize = 6;
         const TILE_PANELS: usize = 1;
 
@@ -354,6 +358,7 @@ pub(crate) mod x86 {
     }
 
     impl Lanes for Avx512 {
+        const ISA: Isa = Isa::Avx512;
         const TILE_ROWS: usize = 12;
         const TILE_PANELS: usize = 2;
 

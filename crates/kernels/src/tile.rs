@@ -1,6 +1,6 @@
 //! The register tile: the one inner loop behind every matrix product and behind attention.
 
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::{LANES, Lanes, dispatch};
 
 /// What a tile's sums begin with and what becomes of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Left {
     }
 }
 
-/// One or two panels of 16 columns: value `(k, lane)` of panel `p` at `ptr + p * panel_stride + k * k_stride + lane`.
+/// Up to four panels of 16 columns: value `(k, lane)` of panel `p` at `ptr + p * panel_stride + k * k_stride + lane`.
 #[derive(Clone, Copy)]
 pub(crate) struct Right {
     pub(crate) ptr: *const f32,
@@ -99,7 +99,7 @@ unsafe fn tile_of<L: Lanes, const PANELS: usize>(rows: usize, k: usize, a: Left,
     macro_rules! arms {
         ($($n:literal)*) => {
             match rows {
-                $($n if $n <= L::TILE_ROWS => unsafe { tile::<L, $n, PANELS>(k, a, b, c, start) },)*
+                $($n if $n * PANELS <= L::TILE_ROWS * L::TILE_PANELS => unsafe { tile::<L, $n, PANELS>(k, a, b, c, start) },)*
                 _ => unreachable!("a tile of {rows} rows"),
             }
         };
@@ -113,14 +113,29 @@ unsafe fn tile_of<L: Lanes, const PANELS: usize>(rows: usize, k: usize, a: Left,
 /// `a` holds `rows x k`, `b` whole panels (16 lanes each) for all columns, `c` exactly `rows x columns`.
 #[inline(always)]
 pub(crate) unsafe fn product<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Right, c: Out, start: Start) {
+    product_on(L::ISA, rows, columns, k, a, b, c, start);
+}
+
+// One compiled copy per instruction set serves every caller: it holds all the tiles.
+dispatch! { fn product_on(rows: usize, columns: usize, k: usize, a: Left, b: Right, c: Out, start: Start) = crate::tile::product_body }
+
+#[inline(always)]
+fn product_body<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Right, c: Out, start: Start) {
+    // SAFETY: the contract of `product`, its only caller.
     unsafe {
         let tiles = rows.div_ceil(L::TILE_ROWS).max(1);
         let height = rows.div_ceil(tiles); // even heights: 64 rows as 6 tiles of 11 and less, not 5 of 12 and one of 4
+        // Few rows leave registers for more panels.
+        let most = L::TILE_ROWS * L::TILE_PANELS / height.max(1);
         let mut column = 0;
         while column < columns {
             let panel = column / LANES;
             let left = columns - column;
-            let two = L::TILE_PANELS == 2 && left >= 2 * LANES;
+            let panels = match most.min(left / LANES) {
+                0 | 1 => 1,
+                2 | 3 => 2,
+                _ => 4,
+            };
             let mut b_here = Right { ptr: b.ptr.add(panel * b.panel_stride), ..b };
             let c_here = Out { ptr: c.ptr.add(panel * c.panel_stride), ..c };
             let mut row = 0;
@@ -128,17 +143,16 @@ pub(crate) unsafe fn product<L: Lanes>(rows: usize, columns: usize, k: usize, a:
                 let height = height.min(rows - row);
                 let a_here = a.down(row);
                 let c_tile = Out { ptr: c_here.ptr.add(row * c.row_stride), ..c };
-                if two {
-                    tile_of::<L, 2>(height, k, a_here, b_here, c_tile, start);
-                } else if left >= LANES {
-                    tile_of::<L, 1>(height, k, a_here, b_here, c_tile, start);
-                } else {
-                    narrow::<L>(height, left, k, a_here, b_here, c_tile, start);
+                match panels {
+                    4 => tile_of::<L, 4>(height, k, a_here, b_here, c_tile, start),
+                    2 => tile_of::<L, 2>(height, k, a_here, b_here, c_tile, start),
+                    _ if left >= LANES => tile_of::<L, 1>(height, k, a_here, b_here, c_tile, start),
+                    _ => narrow::<L>(height, left, k, a_here, b_here, c_tile, start),
                 }
                 b_here.prefetch = 0;
                 row += height;
             }
-            column += if two { 2 * LANES } else { LANES };
+            column += panels * LANES;
         }
     }
 }
