@@ -149,6 +149,18 @@ fn settings_exist_and_have_the_defaults_that_the_documentation_gives() {
 }
 
 #[test]
+fn configs_in_the_documentation_are_valid() {
+    let place = tempfile::tempdir().unwrap();
+    let page = read("README.md");
+    let configs: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!configs.is_empty());
+    for config in configs {
+        std::fs::write(place.path().join("example.toml"), config).unwrap();
+        vapo(&place, &["config", "example.toml"]);
+    }
+}
+
+#[test]
 fn functions_and_files_that_the_documentation_names_exist() {
     let mut functions = 0;
     for page in PAGES {
