@@ -48,6 +48,16 @@ impl KvCache {
         self.capacity
     }
 
+    /// The keys of a layer's head.
+    fn keys(&self, layer: usize, kv_head: usize) -> *const f32 {
+        self.keys.as_ptr().wrapping_add(self.key_start(layer, kv_head))
+    }
+
+    /// The values of a layer's head.
+    fn values(&self, layer: usize, kv_head: usize) -> *const f32 {
+        self.values.as_ptr().wrapping_add(self.value_start(layer, kv_head))
+    }
+
     fn key_start(&self, layer: usize, kv_head: usize) -> usize {
         (layer * self.shape.kv_heads + kv_head) * self.capacity * self.shape.head_size
     }
@@ -175,15 +185,41 @@ pub fn decode_attention(
             _ => runs.push(i..i + 1),
         }
     }
-    device.for_each(runs.len() * shape.kv_heads, &|task| {
+    let tasks = runs.len() * shape.kv_heads;
+    device.for_each(tasks, &|task| {
         let run = runs[task / shape.kv_heads].clone();
         let rows = &qkv[run.start * shape.width()..run.end * shape.width()];
-        let samples = &samples[run.clone()];
+        // What this thread will probably do next.
+        let next = (task + device.threads()).min(tasks - 1);
+        let place = Place {
+            layer,
+            kv_head: task % shape.kv_heads,
+            first: run.start,
+            next: (&samples[runs[next / shape.kv_heads].start], next % shape.kv_heads),
+        };
+        let samples = &samples[run];
         let (rows_of_run, columns) = run_size(shape, samples);
         with_scratch(rows_of_run * (2 * shape.padded() + columns + 1), |scratch| {
-            decode_run(device.isa(), shape, layer, task % shape.kv_heads, rows, samples, out, run.start, scratch);
+            decode_run(device.isa(), shape, &place, rows, samples, out, scratch);
         });
     });
+}
+
+/// Which part of the attention a task computes.
+struct Place<'a> {
+    layer: usize,
+    kv_head: usize,
+    /// Row of the run's first sample.
+    first: usize,
+    /// Sample and head whose caches are wanted next.
+    next: (&'a SampleCache, usize),
+}
+
+/// Reads `here` and meanwhile asks for `there`, a region of the same size. Caches are read once a step, from memory:
+/// while scores are computed the values arrive, and while values are summed the next keys.
+fn fetching(here: Right, there: *const f32) -> Right {
+    let bytes = (there as isize).wrapping_sub(here.ptr as isize);
+    Right { prefetch: bytes / size_of::<f32>() as isize, ..here }
 }
 
 /// Queries of a run, and scores per query.
@@ -193,19 +229,17 @@ fn run_size(shape: AttentionShape, samples: &[SampleCache]) -> (usize, usize) {
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 fn decode_run_body<L: Lanes>(
     shape: AttentionShape,
-    layer: usize,
-    kv_head: usize,
+    place: &Place,
     qkv: &[f32],
     samples: &[SampleCache],
     out: Shared<f32>,
-    first: usize,
     scratch: &mut [f32],
 ) {
     let (width, size, padded, group) = (shape.width(), shape.head_size, shape.padded(), shape.group());
     let (rows, columns) = run_size(shape, samples);
+    let Place { layer, kv_head, first, next: (next, next_head) } = *place;
     let (prompt, shared) = (&samples[0].prompt, samples[0].shared);
     let (queries, rest) = scratch.split_at_mut(rows * padded);
     let (sums, rest) = rest.split_at_mut(rows * padded);
@@ -217,13 +251,11 @@ fn decode_run_body<L: Lanes>(
     unsafe {
         let q = Left { ptr: queries.as_ptr(), row_stride: padded, k_stride: 1 };
         let s = scores.as_mut_ptr();
-        let keys = key_panels(prompt.keys.as_ptr().add(prompt.key_start(layer, kv_head)), size);
+        let keys = fetching(key_panels(prompt.keys(layer, kv_head), size), prompt.values(layer, kv_head));
         product::<L>(rows, shared, size, q, keys, out_rows(s, columns), Start::Zero);
         for (i, sample) in samples.iter().enumerate() {
             let own = (sample.len + 1 - shared).next_multiple_of(LANES);
-            let keys = key_panels(sample.own.keys.as_ptr().add(sample.own.key_start(layer, kv_head)), size);
-            // Caches are read once a step, from memory.
-            let keys = Right { prefetch: 4 * LANES * size, ..keys };
+            let keys = fetching(key_panels(sample.own.keys(layer, kv_head), size), sample.own.values(layer, kv_head));
             let to = out_rows(s.add(i * group * columns + shared), columns);
             product::<L>(group, own, size, q.down(i * group), keys, to, Start::Zero);
         }
@@ -233,11 +265,12 @@ fn decode_run_body<L: Lanes>(
             let row = std::slice::from_raw_parts_mut(s.add(r * columns), columns);
             *inverse = softmax_row::<L>(row, samples[r / group].len + 1);
         }
-        let values = row_panels(prompt.values.as_ptr().add(prompt.value_start(layer, kv_head)), padded);
+        let values = row_panels(prompt.values(layer, kv_head), padded);
+        let values = fetching(values, next.prompt.keys(layer, next_head));
         product::<L>(rows, size, shared, p, values, to, Start::Zero);
         for (i, sample) in samples.iter().enumerate() {
-            let values = row_panels(sample.own.values.as_ptr().add(sample.own.value_start(layer, kv_head)), padded);
-            let values = Right { prefetch: 8 * padded, ..values };
+            let after = samples.get(i + 1).map_or(next.own.keys(layer, next_head), |s| s.own.keys(layer, kv_head));
+            let values = fetching(row_panels(sample.own.values(layer, kv_head), padded), after);
             let p = Left { ptr: s.add(i * group * columns + shared), ..p };
             let to = out_rows(sums.as_mut_ptr().add(i * group * padded), padded);
             product::<L>(group, size, sample.len + 1 - shared, p, values, to, Start::Chain);
@@ -249,4 +282,4 @@ fn decode_run_body<L: Lanes>(
         }
     }
 }
-dispatch! { fn decode_run(shape: AttentionShape, layer: usize, kv_head: usize, qkv: &[f32], samples: &[SampleCache], out: Shared<'_, f32>, first: usize, scratch: &mut [f32]) = crate::decode::decode_run_body }
+dispatch! { fn decode_run(shape: AttentionShape, place: &Place<'_>, qkv: &[f32], samples: &[SampleCache], out: Shared<'_, f32>, scratch: &mut [f32]) = crate::decode::decode_run_body }

@@ -157,7 +157,7 @@ fn forward_body<L: Lanes>(
             ptr: w.panels.as_ptr().add(columns.start / LANES * panel),
             panel_stride: panel,
             k_stride: LANES,
-            prefetch: L::TILE_PANELS * panel,
+            prefetch: (L::TILE_PANELS * panel) as isize,
         };
         let c = Out { ptr: y.ptr().add(row * width + offset + columns.start), panel_stride: LANES, row_stride: width };
         product::<L>(x.len() / k, columns.len(), k, a, b, c, write.into());

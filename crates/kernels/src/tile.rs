@@ -35,7 +35,7 @@ pub(crate) struct Right {
     pub(crate) panel_stride: usize,
     pub(crate) k_stride: usize,
     /// Offset of what the next tiles will need, asked for while this one runs; 0 for nothing.
-    pub(crate) prefetch: usize,
+    pub(crate) prefetch: isize,
 }
 
 /// The output: `(row, lane)` of panel `p` at `ptr + p * panel_stride + row * row_stride + lane`.
@@ -70,7 +70,7 @@ unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(k: usize, a: Le
             let mut bv = [L::zero(); PANELS];
             for p in 0..PANELS {
                 bv[p] = L::load(bp.add(p * b.panel_stride));
-                L::prefetch(bp.wrapping_add(p * b.panel_stride + b.prefetch));
+                L::prefetch(bp.wrapping_add(p * b.panel_stride).wrapping_offset(b.prefetch));
             }
             for r in 0..ROWS {
                 let av = L::splat(*bases[r / 3].add((r % 3) * a.row_stride));
