@@ -20,17 +20,13 @@ const STD_EPSILON: f64 = 1e-6;
 pub fn group_standardized(rewards: &[f32]) -> Vec<f32> {
     let group = Summary::of(rewards);
     let scale = 1.0 / (group.std().unwrap_or(0.0) + STD_EPSILON);
-    centered(rewards, &group)
-        .map(|difference| (difference * scale) as f32)
-        .collect()
+    centered(rewards, &group).map(|difference| (difference * scale) as f32).collect()
 }
 
 /// Subtracts the group's mean and leaves the scale alone (Dr. GRPO): `A_i = r_i - mean(r)`.
 pub fn group_centered(rewards: &[f32]) -> Vec<f32> {
     let group = Summary::of(rewards);
-    centered(rewards, &group)
-        .map(|difference| difference as f32)
-        .collect()
+    centered(rewards, &group).map(|difference| difference as f32).collect()
 }
 
 /// Subtracts the mean of the *other* responses (RLOO): `A_i = r_i - sum_{j != i} r_j / (G - 1)`.
@@ -40,14 +36,8 @@ pub fn leave_one_out(rewards: &[f32]) -> Vec<f32> {
     let group = Summary::of(rewards);
     // r_i - (G mean - r_i)/(G - 1) = (r_i - mean) G/(G - 1)
     let num = rewards.len() as f64;
-    let scale = if rewards.len() > 1 {
-        num / (num - 1.0)
-    } else {
-        0.0
-    };
-    centered(rewards, &group)
-        .map(|difference| (difference * scale) as f32)
-        .collect()
+    let scale = if rewards.len() > 1 { num / (num - 1.0) } else { 0.0 };
+    centered(rewards, &group).map(|difference| (difference * scale) as f32).collect()
 }
 
 fn centered(rewards: &[f32], group: &Summary) -> impl Iterator<Item = f64> {
@@ -62,10 +52,7 @@ mod tests {
     fn assert_close(found: &[f32], expected: &[f32]) {
         assert_eq!(found.len(), expected.len());
         for (a, b) in found.iter().zip(expected) {
-            assert!(
-                (a - b).abs() < 1e-5,
-                "found {found:?}, expected {expected:?}"
-            );
+            assert!((a - b).abs() < 1e-5, "found {found:?}, expected {expected:?}");
         }
     }
 
@@ -74,10 +61,7 @@ mod tests {
 
     #[test]
     fn standardized_divides_by_the_sample_deviation() {
-        assert_close(
-            &group_standardized(&REWARDS),
-            &[0.730_295, -1.095_443, -1.095_443, 0.730_295, 0.730_295],
-        );
+        assert_close(&group_standardized(&REWARDS), &[0.730_295, -1.095_443, -1.095_443, 0.730_295, 0.730_295]);
     }
 
     #[test]

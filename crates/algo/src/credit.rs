@@ -48,11 +48,7 @@ impl Reward<'_> {
 /// ```
 pub fn gae(reward: Reward, values: &[f32], gamma: f64, lambda: f64) -> Vec<f32> {
     let returns = lambda_returns(reward, values, gamma, lambda);
-    returns
-        .iter()
-        .zip(values)
-        .map(|(target, &value)| (target - f64::from(value)) as f32)
-        .collect()
+    returns.iter().zip(values).map(|(target, &value)| (target - f64::from(value)) as f32).collect()
 }
 
 /// Computes the critic's regression target of each token, its lambda-return: the GAE pass with the
@@ -66,10 +62,7 @@ pub fn gae(reward: Reward, values: &[f32], gamma: f64, lambda: f64) -> Vec<f32> 
 /// # Panics
 /// If per-token rewards and values differ in length.
 pub fn value_targets(reward: Reward, values: &[f32], gamma: f64, lambda: f64) -> Vec<f32> {
-    lambda_returns(reward, values, gamma, lambda)
-        .into_iter()
-        .map(|target| target as f32)
-        .collect()
+    lambda_returns(reward, values, gamma, lambda).into_iter().map(|target| target as f32).collect()
 }
 
 /// `G_t = r_t + gamma ((1 - lambda) V(s_{t+1}) + lambda G_{t+1})`, which is `A_t + V(s_t)`.

@@ -35,12 +35,7 @@ pub fn cispo_loss(logp: &[f32], batch: PolicyBatch, range: RatioRange) -> Policy
 pub fn dis_loss(logp: &[f32], batch: PolicyBatch, range: RatioRange) -> PolicyLoss {
     let (low, high) = range.bounds();
     let trusted = move |ratio: f64| low < ratio && ratio < high;
-    weighted_logp_loss(
-        logp,
-        batch,
-        range,
-        |ratio| if trusted(ratio) { ratio } else { 0.0 },
-    )
+    weighted_logp_loss(logp, batch, range, |ratio| if trusted(ratio) { ratio } else { 0.0 })
 }
 
 fn weighted_logp_loss(

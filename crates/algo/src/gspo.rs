@@ -21,32 +21,17 @@ use crate::{
 ///
 /// # Panics
 /// If the slices differ in length or `lengths` does not add up to N.
-pub fn gspo_loss(
-    logp: &[f32],
-    batch: PolicyBatch,
-    lengths: &[usize],
-    range: RatioRange,
-) -> PolicyLoss {
+pub fn gspo_loss(logp: &[f32], batch: PolicyBatch, lengths: &[usize], range: RatioRange) -> PolicyLoss {
     batch.check_lengths(logp);
-    assert_eq!(
-        lengths.iter().sum::<usize>(),
-        logp.len(),
-        "lengths add up to the number of tokens"
-    );
-    let mut result = PolicyLoss {
-        loss: 0.0,
-        dlogp: vec![0.0; logp.len()],
-        stats: PolicyStats::default(),
-    };
+    assert_eq!(lengths.iter().sum::<usize>(), logp.len(), "lengths add up to the number of tokens");
+    let mut result = PolicyLoss { loss: 0.0, dlogp: vec![0.0; logp.len()], stats: PolicyStats::default() };
     let mut start = 0;
     for &length in lengths {
         let tokens = start..start + length;
         start = tokens.end;
         let response = batch.slice(tokens.clone());
         let log_ratios = logp[tokens.clone()].iter().zip(response.old_logp);
-        let sum: f64 = log_ratios
-            .map(|(&new, &old)| f64::from(new) - f64::from(old))
-            .sum();
+        let sum: f64 = log_ratios.map(|(&new, &old)| f64::from(new) - f64::from(old)).sum();
         let slope = sequence_loss(sum / length as f64, response, range, &mut result);
         result.dlogp[tokens].fill((slope / length as f64) as f32);
     }
@@ -54,12 +39,7 @@ pub fn gspo_loss(
 }
 
 /// Adds one response's loss and statistics; returns the loss's derivative by `mean_log_ratio`.
-fn sequence_loss(
-    mean_log_ratio: f64,
-    response: PolicyBatch,
-    range: RatioRange,
-    result: &mut PolicyLoss,
-) -> f64 {
+fn sequence_loss(mean_log_ratio: f64, response: PolicyBatch, range: RatioRange, result: &mut PolicyLoss) -> f64 {
     let ratio = Ratio::from_log(mean_log_ratio);
     let mut total_slope = 0.0;
     for (&weight, &advantage) in response.weights.iter().zip(response.advantages) {
@@ -67,8 +47,7 @@ fn sequence_loss(
             result.stats.ratio.push(ratio.value);
             result.stats.log_ratio.push(ratio.log);
             let advantage = f64::from(advantage);
-            let (loss, slope) =
-                clipped_token(ratio, advantage, range.bounds(), None, &mut result.stats);
+            let (loss, slope) = clipped_token(ratio, advantage, range.bounds(), None, &mut result.stats);
             result.loss += f64::from(weight) * loss;
             total_slope += f64::from(weight) * slope;
         }

@@ -35,11 +35,7 @@ impl Ratio {
     pub(crate) fn from_log(log_ratio: f64) -> Ratio {
         let log = log_ratio.clamp(-MAX_ABS_LOG_RATIO, MAX_ABS_LOG_RATIO);
         let value = libm::exp(log);
-        Ratio {
-            log,
-            value,
-            slope: if log == log_ratio { value } else { 0.0 },
-        }
+        Ratio { log, value, slope: if log == log_ratio { value } else { 0.0 } }
     }
 
     /// The ratio of one token; exactly 1 for equal log-probs.
@@ -58,15 +54,9 @@ impl Ratio {
 /// # Panics
 /// If the slices differ in length.
 pub fn truncated_importance_weights(old_logp: &[f32], sampler_logp: &[f32], cap: f64) -> Vec<f32> {
-    assert_eq!(
-        sampler_logp.len(),
-        old_logp.len(),
-        "one sampler log-prob per token"
-    );
+    assert_eq!(sampler_logp.len(), old_logp.len(), "one sampler log-prob per token");
     let tokens = old_logp.iter().zip(sampler_logp);
-    tokens
-        .map(|(&old, &sampler)| Ratio::of(old, sampler).value.min(cap) as f32)
-        .collect()
+    tokens.map(|(&old, &sampler)| Ratio::of(old, sampler).value.min(cap) as f32).collect()
 }
 
 #[cfg(test)]
@@ -77,11 +67,7 @@ mod tests {
     fn importance_weight_is_trainer_over_sampler_up_to_the_cap() {
         // probabilities (0.5, 0.2, 0.9) over (0.25, 0.4, 0.1): 2, 0.5, 9 -> 4
         let ln = |p: f64| libm::log(p) as f32;
-        let found = truncated_importance_weights(
-            &[ln(0.5), ln(0.2), ln(0.9)],
-            &[ln(0.25), ln(0.4), ln(0.1)],
-            4.0,
-        );
+        let found = truncated_importance_weights(&[ln(0.5), ln(0.2), ln(0.9)], &[ln(0.25), ln(0.4), ln(0.1)], 4.0);
         for (a, b) in found.iter().zip([2.0, 0.5, 4.0]) {
             assert!((a - b).abs() < 1e-6, "{found:?}");
         }
@@ -90,21 +76,9 @@ mod tests {
 
     #[test]
     fn log_ratio_is_clamped_before_the_exponential() {
-        for (far, log) in [
-            (1e30, 20.0),
-            (-1e30, -20.0),
-            (f64::INFINITY, 20.0),
-            (f64::NEG_INFINITY, -20.0),
-        ] {
+        for (far, log) in [(1e30, 20.0), (-1e30, -20.0), (f64::INFINITY, 20.0), (f64::NEG_INFINITY, -20.0)] {
             let ratio = Ratio::from_log(far);
-            assert_eq!(
-                ratio,
-                Ratio {
-                    log,
-                    value: libm::exp(log),
-                    slope: 0.0
-                }
-            );
+            assert_eq!(ratio, Ratio { log, value: libm::exp(log), slope: 0.0 });
         }
         let inside = Ratio::from_log(0.5);
         assert_eq!(inside.slope, inside.value);

@@ -53,22 +53,10 @@ impl KlEstimator {
 ///
 /// # Panics
 /// If the slices differ in length.
-pub fn kl_loss(
-    logp: &[f32],
-    ref_logp: &[f32],
-    weights: &[f32],
-    estimator: KlEstimator,
-) -> TokenLoss {
-    assert_eq!(
-        ref_logp.len(),
-        logp.len(),
-        "one reference log-prob per token"
-    );
+pub fn kl_loss(logp: &[f32], ref_logp: &[f32], weights: &[f32], estimator: KlEstimator) -> TokenLoss {
+    assert_eq!(ref_logp.len(), logp.len(), "one reference log-prob per token");
     TokenLoss::sum(logp, weights, |t| {
-        (
-            estimator.value(logp[t], ref_logp[t]),
-            estimator.derivative(logp[t], ref_logp[t]),
-        )
+        (estimator.value(logp[t], ref_logp[t]), estimator.derivative(logp[t], ref_logp[t]))
     })
 }
 
@@ -102,16 +90,10 @@ mod tests {
     #[test]
     fn hand_worked_estimates() {
         // d = 0.5 and -0.5; exp(-0.5) = 0.606531, exp(0.5) = 1.648721
-        for (logp, expected) in [
-            (-1.0, [0.5, 0.125, 0.106_531]),
-            (-2.0, [-0.5, 0.125, 0.148_721]),
-        ] {
+        for (logp, expected) in [(-1.0, [0.5, 0.125, 0.106_531]), (-2.0, [-0.5, 0.125, 0.148_721])] {
             for (estimator, value) in ALL.iter().zip(expected) {
                 let found = estimator.value(logp, -1.5);
-                assert!(
-                    (found - value).abs() < 1e-6,
-                    "{estimator}: found {found}, expected {value}"
-                );
+                assert!((found - value).abs() < 1e-6, "{estimator}: found {found}, expected {value}");
             }
         }
     }
@@ -119,21 +101,14 @@ mod tests {
     #[test]
     fn k1_and_k3_are_unbiased_over_a_whole_distribution() {
         let (policy, reference) = ([0.7, 0.2, 0.1], [0.5, 0.25, 0.25]);
-        let exact: f64 = policy
-            .iter()
-            .zip(reference)
-            .map(|(p, q)| p * libm::log(p / q))
-            .sum();
+        let exact: f64 = policy.iter().zip(reference).map(|(p, q)| p * libm::log(p / q)).sum();
         for estimator in [KlEstimator::K1, KlEstimator::K3] {
             let expected: f64 = policy
                 .iter()
                 .zip(reference)
                 .map(|(&p, q)| p * estimator.value(libm::log(p) as f32, libm::log(q) as f32))
                 .sum();
-            assert!(
-                (expected - exact).abs() < 1e-6,
-                "{estimator}: found {expected}, expected {exact}"
-            );
+            assert!((expected - exact).abs() < 1e-6, "{estimator}: found {expected}, expected {exact}");
         }
     }
 
@@ -141,10 +116,7 @@ mod tests {
     fn same_policies_are_at_distance_0_and_far_ones_stay_finite() {
         for estimator in ALL {
             assert_eq!(estimator.value(-3.0, -3.0), 0.0);
-            assert!(
-                estimator.value(-1e4, -0.1).is_finite()
-                    && estimator.derivative(-1e4, -0.1).is_finite()
-            );
+            assert!(estimator.value(-1e4, -0.1).is_finite() && estimator.derivative(-1e4, -0.1).is_finite());
             assert_eq!(estimator.to_string().parse(), Ok(estimator));
         }
         assert_eq!(

@@ -12,21 +12,13 @@ pub struct ParseNameError {
 
 impl ParseNameError {
     pub(crate) fn new(what: &'static str, found: &str, expected: &'static str) -> ParseNameError {
-        ParseNameError {
-            what,
-            found: found.to_owned(),
-            expected,
-        }
+        ParseNameError { what, found: found.to_owned(), expected }
     }
 }
 
 impl fmt::Display for ParseNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "unknown {} `{}`, expected {}",
-            self.what, self.found, self.expected
-        )
+        write!(f, "unknown {} `{}`, expected {}", self.what, self.found, self.expected)
     }
 }
 

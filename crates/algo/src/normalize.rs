@@ -32,27 +32,13 @@ impl Normalization {
     /// # Panics
     /// If `lengths` and `included` differ in length or `lengths` does not add up to N.
     pub fn apply(self, advantages: &mut [f32], lengths: &[usize], included: &[bool]) {
-        assert_eq!(
-            included.len(),
-            lengths.len(),
-            "one inclusion flag per response"
-        );
+        assert_eq!(included.len(), lengths.len(), "one inclusion flag per response");
         let responses = lengths.iter().zip(included);
-        let counts: Vec<bool> = responses
-            .flat_map(|(&length, &included)| repeat_n(included, length))
-            .collect();
-        assert_eq!(
-            counts.len(),
-            advantages.len(),
-            "one advantage per response token"
-        );
+        let counts: Vec<bool> = responses.flat_map(|(&length, &included)| repeat_n(included, length)).collect();
+        assert_eq!(counts.len(), advantages.len(), "one advantage per response token");
 
         let mut batch = Summary::default();
-        for (&advantage, _) in advantages
-            .iter()
-            .zip(&counts)
-            .filter(|&(_, &counts)| counts)
-        {
+        for (&advantage, _) in advantages.iter().zip(&counts).filter(|&(_, &counts)| counts) {
             batch.push(f64::from(advantage));
         }
         let varying = batch.variance().filter(|&variance| variance > 0.0);
@@ -83,14 +69,10 @@ impl FromStr for Normalization {
     type Err = ParseNameError;
 
     fn from_str(name: &str) -> Result<Normalization, ParseNameError> {
-        [
-            Normalization::None,
-            Normalization::Whiten,
-            Normalization::Std,
-        ]
-        .into_iter()
-        .find(|choice| choice.to_string() == name)
-        .ok_or_else(|| ParseNameError::new("advantage normalization", name, "none, whiten or std"))
+        [Normalization::None, Normalization::Whiten, Normalization::Std]
+            .into_iter()
+            .find(|choice| choice.to_string() == name)
+            .ok_or_else(|| ParseNameError::new("advantage normalization", name, "none, whiten or std"))
     }
 }
 
@@ -111,37 +93,25 @@ mod tests {
 
     fn assert_close(found: [f32; 6], expected: [f32; 6]) {
         for (a, b) in found.iter().zip(expected) {
-            assert!(
-                (a - b).abs() < 1e-5,
-                "found {found:?}, expected {expected:?}"
-            );
+            assert!((a - b).abs() < 1e-5, "found {found:?}, expected {expected:?}");
         }
     }
 
     #[test]
     fn whitening_uses_the_included_tokens_of_the_whole_batch() {
         let s = (14.0f32 / 3.0).sqrt();
-        assert_close(
-            normalized(Normalization::Whiten),
-            [-2.0 / s, 0.0, 0.0, 0.0, -1.0 / s, 3.0 / s],
-        );
+        assert_close(normalized(Normalization::Whiten), [-2.0 / s, 0.0, 0.0, 0.0, -1.0 / s, 3.0 / s]);
     }
 
     #[test]
     fn dividing_by_the_deviation_keeps_signs() {
         let s = (14.0f32 / 3.0).sqrt();
-        assert_close(
-            normalized(Normalization::Std),
-            [1.0 / s, 3.0 / s, 0.0, 0.0, 2.0 / s, 6.0 / s],
-        );
+        assert_close(normalized(Normalization::Std), [1.0 / s, 3.0 / s, 0.0, 0.0, 2.0 / s, 6.0 / s]);
     }
 
     #[test]
     fn none_only_clears_excluded_responses() {
-        assert_eq!(
-            normalized(Normalization::None),
-            [1.0, 3.0, 0.0, 0.0, 2.0, 6.0]
-        );
+        assert_eq!(normalized(Normalization::None), [1.0, 3.0, 0.0, 0.0, 2.0, 6.0]);
     }
 
     #[test]
@@ -165,17 +135,10 @@ mod tests {
 
     #[test]
     fn names_round_trip_and_unknown_ones_are_told_the_choices() {
-        for choice in [
-            Normalization::None,
-            Normalization::Whiten,
-            Normalization::Std,
-        ] {
+        for choice in [Normalization::None, Normalization::Whiten, Normalization::Std] {
             assert_eq!(choice.to_string().parse(), Ok(choice));
         }
         let error = "batch".parse::<Normalization>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown advantage normalization `batch`, expected none, whiten or std"
-        );
+        assert_eq!(error.to_string(), "unknown advantage normalization `batch`, expected none, whiten or std");
     }
 }

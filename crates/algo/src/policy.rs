@@ -34,11 +34,7 @@ impl<'a> PolicyBatch<'a> {
     }
 
     pub(crate) fn check_lengths(&self, logp: &[f32]) {
-        assert_eq!(
-            self.old_logp.len(),
-            logp.len(),
-            "one old log-prob per token"
-        );
+        assert_eq!(self.old_logp.len(), logp.len(), "one old log-prob per token");
         assert_eq!(self.advantages.len(), logp.len(), "one advantage per token");
         assert_eq!(self.weights.len(), logp.len(), "one weight per token");
     }
@@ -62,11 +58,7 @@ impl PolicyLoss {
     /// # Panics
     /// If the losses are of different numbers of tokens.
     pub fn add(&mut self, coefficient: f64, term: &TokenLoss) {
-        assert_eq!(
-            term.dlogp.len(),
-            self.dlogp.len(),
-            "losses of the same tokens"
-        );
+        assert_eq!(term.dlogp.len(), self.dlogp.len(), "losses of the same tokens");
         self.loss += coefficient * term.loss;
         for (sum, added) in self.dlogp.iter_mut().zip(&term.dlogp) {
             *sum += coefficient as f32 * added;
@@ -119,24 +111,13 @@ impl Clip {
 /// assert_eq!(loss.dlogp, [-1.0, 0.5]);
 /// assert_eq!(loss.loss, -0.5);
 /// ```
-pub fn clipped_policy_loss(
-    logp: &[f32],
-    batch: PolicyBatch,
-    clip: Clip,
-    dual_clip: Option<f64>,
-) -> PolicyLoss {
+pub fn clipped_policy_loss(logp: &[f32], batch: PolicyBatch, clip: Clip, dual_clip: Option<f64>) -> PolicyLoss {
     token_losses(logp, batch, |t, stats| {
         let ratio = Ratio::of(logp[t], batch.old_logp[t]);
         stats.ratio.push(ratio.value);
         stats.log_ratio.push(ratio.log);
         let bounds = clip.bounds(batch.old_logp[t]);
-        clipped_token(
-            ratio,
-            f64::from(batch.advantages[t]),
-            bounds,
-            dual_clip,
-            stats,
-        )
+        clipped_token(ratio, f64::from(batch.advantages[t]), bounds, dual_clip, stats)
     })
 }
 
@@ -170,11 +151,7 @@ pub(crate) fn token_losses(
     mut token: impl FnMut(usize, &mut PolicyStats) -> (f64, f64),
 ) -> PolicyLoss {
     batch.check_lengths(logp);
-    let mut result = PolicyLoss {
-        loss: 0.0,
-        dlogp: vec![0.0; logp.len()],
-        stats: PolicyStats::default(),
-    };
+    let mut result = PolicyLoss { loss: 0.0, dlogp: vec![0.0; logp.len()], stats: PolicyStats::default() };
     for (t, &weight) in batch.weights.iter().enumerate() {
         if weight != 0.0 {
             let (loss, slope) = token(t, &mut result.stats);

@@ -38,15 +38,8 @@ impl StepCounts {
     /// # Panics
     /// If the slices differ in length.
     pub fn of(lengths: &[usize], included: &[bool]) -> StepCounts {
-        assert_eq!(
-            included.len(),
-            lengths.len(),
-            "one inclusion flag per response"
-        );
-        let counted = lengths
-            .iter()
-            .zip(included)
-            .filter(|&(&length, &included)| included && length > 0);
+        assert_eq!(included.len(), lengths.len(), "one inclusion flag per response");
+        let counted = lengths.iter().zip(included).filter(|&(&length, &included)| included && length > 0);
         counted.fold(StepCounts::default(), |counts, (&length, _)| StepCounts {
             tokens: counts.tokens + length,
             responses: counts.responses + 1,
@@ -63,11 +56,7 @@ impl Reduction {
             Reduction::SequenceMeanTokenSum => step.responses as f64,
             Reduction::SequenceMeanTokenSumNorm { budget } => step.responses as f64 * budget as f64,
         };
-        if denominator > 0.0 {
-            (1.0 / denominator) as f32
-        } else {
-            0.0
-        }
+        if denominator > 0.0 { (1.0 / denominator) as f32 } else { 0.0 }
     }
 
     /// Weights of all tokens `[N]` of an optimizer step whose responses have `lengths` `[R]` tokens; those
@@ -89,18 +78,15 @@ impl Reduction {
         let responses = lengths.iter().zip(included);
         responses
             .flat_map(|(&length, &included)| {
-                let weight = if included {
-                    self.token_weight(step, length)
-                } else {
-                    0.0
-                };
+                let weight = if included { self.token_weight(step, length) } else { 0.0 };
                 std::iter::repeat_n(weight, length)
             })
             .collect()
     }
 }
 
-const NAMES: &str = "token-mean, seq-mean-token-mean, seq-mean-token-sum or seq-mean-token-sum-norm:BUDGET (BUDGET in tokens)";
+const NAMES: &str =
+    "token-mean, seq-mean-token-mean, seq-mean-token-sum or seq-mean-token-sum-norm:BUDGET (BUDGET in tokens)";
 
 impl fmt::Display for Reduction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,10 +106,7 @@ impl FromStr for Reduction {
 
     fn from_str(name: &str) -> Result<Reduction, ParseNameError> {
         let budget = || {
-            let budget = name
-                .strip_prefix("seq-mean-token-sum-norm:")?
-                .parse()
-                .ok()?;
+            let budget = name.strip_prefix("seq-mean-token-sum-norm:")?.parse().ok()?;
             (budget > 0).then_some(budget)
         };
         match name {
@@ -150,8 +133,7 @@ mod tests {
 
     #[test]
     fn weights_follow_the_definitions_and_skip_excluded_responses() {
-        let weights =
-            |reduction: Reduction| reduction.token_weights(&[1, 2, 3], &[true, false, true]);
+        let weights = |reduction: Reduction| reduction.token_weights(&[1, 2, 3], &[true, false, true]);
         let expected = |first: f32, last: f32| vec![first, 0.0, 0.0, last, last, last];
         assert_eq!(weights(ALL[0]), expected(0.25, 0.25));
         assert_eq!(weights(ALL[1]), expected(0.5, 1.0 / 6.0));
@@ -169,10 +151,7 @@ mod tests {
 
     #[test]
     fn empty_responses_do_not_count() {
-        assert_eq!(
-            Reduction::SequenceMeanTokenMean.token_weights(&[0, 2], &[true, true]),
-            [0.5, 0.5]
-        );
+        assert_eq!(Reduction::SequenceMeanTokenMean.token_weights(&[0, 2], &[true, true]), [0.5, 0.5]);
     }
 
     #[test]
@@ -194,20 +173,9 @@ mod tests {
 
     #[test]
     fn unknown_names_and_budgets_are_refused() {
-        for name in [
-            "mean",
-            "",
-            "seq-mean-token-sum-norm",
-            "seq-mean-token-sum-norm:0",
-            "Token-Mean",
-        ] {
+        for name in ["mean", "", "seq-mean-token-sum-norm", "seq-mean-token-sum-norm:0", "Token-Mean"] {
             let message = name.parse::<Reduction>().unwrap_err().to_string();
-            assert!(
-                message.starts_with(&format!(
-                    "unknown reduction `{name}`, expected token-mean, "
-                )),
-                "{message}"
-            );
+            assert!(message.starts_with(&format!("unknown reduction `{name}`, expected token-mean, ")), "{message}");
         }
     }
 }

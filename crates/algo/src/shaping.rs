@@ -18,11 +18,7 @@ use crate::kl::KlEstimator;
 /// assert_eq!(soft_overlong_penalty(16_384, 20_480, 4_096), 0.0);
 /// assert_eq!(soft_overlong_penalty(18_432, 20_480, 4_096), -0.5);
 /// ```
-pub fn soft_overlong_penalty(
-    response_tokens: usize,
-    max_tokens: usize,
-    cache_tokens: usize,
-) -> f32 {
+pub fn soft_overlong_penalty(response_tokens: usize, max_tokens: usize, cache_tokens: usize) -> f32 {
     let ramp_start = max_tokens.saturating_sub(cache_tokens);
     if response_tokens <= ramp_start {
         0.0
@@ -51,16 +47,9 @@ pub fn kl_penalized_rewards(
     beta: f64,
     estimator: KlEstimator,
 ) -> Vec<f32> {
-    assert_eq!(
-        ref_logp.len(),
-        logp.len(),
-        "one reference log-prob per token"
-    );
-    let mut rewards: Vec<f64> = logp
-        .iter()
-        .zip(ref_logp)
-        .map(|(&own, &reference)| -beta * estimator.value(own, reference))
-        .collect();
+    assert_eq!(ref_logp.len(), logp.len(), "one reference log-prob per token");
+    let mut rewards: Vec<f64> =
+        logp.iter().zip(ref_logp).map(|(&own, &reference)| -beta * estimator.value(own, reference)).collect();
     if let Some(last) = rewards.last_mut() {
         *last += f64::from(reward);
     }

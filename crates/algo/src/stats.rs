@@ -15,13 +15,7 @@ pub struct Summary {
 
 impl Default for Summary {
     fn default() -> Summary {
-        Summary {
-            count: 0,
-            mean: 0.0,
-            squared_deviations: 0.0,
-            min: f64::INFINITY,
-            max: f64::NEG_INFINITY,
-        }
+        Summary { count: 0, mean: 0.0, squared_deviations: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
     }
 }
 
@@ -29,9 +23,7 @@ impl Summary {
     /// Summarizes a slice.
     pub fn of(numbers: &[f32]) -> Summary {
         let mut summary = Summary::default();
-        numbers
-            .iter()
-            .for_each(|&number| summary.push(f64::from(number)));
+        numbers.iter().for_each(|&number| summary.push(f64::from(number)));
         summary
     }
 
@@ -54,8 +46,7 @@ impl Summary {
         let difference = other.mean - self.mean;
         self.count += other.count;
         self.mean += difference * added / (own + added);
-        self.squared_deviations +=
-            other.squared_deviations + difference * difference * own * added / (own + added);
+        self.squared_deviations += other.squared_deviations + difference * difference * own * added / (own + added);
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
     }
@@ -232,10 +223,7 @@ mod tests {
     use super::*;
 
     fn assert_close(found: Option<f64>, expected: f64) {
-        assert!(
-            (found.unwrap() - expected).abs() < 1e-12,
-            "found {found:?}, expected {expected}"
-        );
+        assert!((found.unwrap() - expected).abs() < 1e-12, "found {found:?}, expected {expected}");
     }
 
     #[test]
@@ -250,20 +238,10 @@ mod tests {
     #[test]
     fn nothing_has_no_statistics() {
         let none = Summary::default();
-        assert_eq!(
-            (none.mean(), none.std(), none.min(), none.max()),
-            (None, None, None, None)
-        );
+        assert_eq!((none.mean(), none.std(), none.min(), none.max()), (None, None, None, None));
         assert_eq!(Summary::of(&[3.0]).variance(), None);
         let policy = PolicyStats::default();
-        assert_eq!(
-            (
-                policy.clip_low_frac(),
-                policy.approx_kl(),
-                policy.approx_kl_k3()
-            ),
-            (None, None, None)
-        );
+        assert_eq!((policy.clip_low_frac(), policy.approx_kl(), policy.approx_kl_k3()), (None, None, None));
         assert_eq!(ValueStats::default().clip_frac(), None);
     }
 
@@ -300,18 +278,12 @@ mod tests {
         let returns = [1.0, 0.0, 0.0, 1.0];
         assert_close(ExplainedVariance::of(&returns, &returns).value(), 1.0);
         assert_close(ExplainedVariance::of(&[0.7; 4], &returns).value(), 0.0);
-        assert_close(
-            ExplainedVariance::of(&[0.0, 1.0, 1.0, 0.0], &returns).value(),
-            -3.0,
-        );
+        assert_close(ExplainedVariance::of(&[0.0, 1.0, 1.0, 0.0], &returns).value(), -3.0);
     }
 
     #[test]
     fn explained_variance_is_undefined_when_returns_agree() {
-        assert_eq!(
-            ExplainedVariance::of(&[0.1, 0.9, 0.4], &[0.1; 3]).value(),
-            None
-        );
+        assert_eq!(ExplainedVariance::of(&[0.1, 0.9, 0.4], &[0.1; 3]).value(), None);
         assert_eq!(ExplainedVariance::of(&[0.1], &[1.0]).value(), None);
         assert_eq!(ExplainedVariance::default().value(), None);
         let mut merged = ExplainedVariance::of(&[0.5, 0.5], &[0.1, 0.1]);

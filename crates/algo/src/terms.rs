@@ -13,17 +13,9 @@ pub struct TokenLoss {
 
 impl TokenLoss {
     /// Sums weighted token losses; `token` gives the loss of token t and its derivative by `logp[t]`.
-    pub(crate) fn sum(
-        logp: &[f32],
-        weights: &[f32],
-        token: impl Fn(usize) -> (f64, f64),
-    ) -> TokenLoss {
+    pub(crate) fn sum(logp: &[f32], weights: &[f32], token: impl Fn(usize) -> (f64, f64)) -> TokenLoss {
         assert_eq!(weights.len(), logp.len(), "one weight per token");
-        let mut result = TokenLoss {
-            loss: 0.0,
-            dlogp: vec![0.0; logp.len()],
-            tokens: 0,
-        };
+        let mut result = TokenLoss { loss: 0.0, dlogp: vec![0.0; logp.len()], tokens: 0 };
         for (t, &weight) in weights.iter().enumerate() {
             if weight != 0.0 {
                 let (loss, slope) = token(t);
@@ -74,18 +66,10 @@ pub struct EntropyBonus {
 /// If the slices differ in length.
 pub fn entropy_bonus(entropy: &[f32], weights: &[f32], coefficient: f64) -> EntropyBonus {
     assert_eq!(weights.len(), entropy.len(), "one weight per token");
-    let tokens = entropy
-        .iter()
-        .zip(weights)
-        .filter(|&(_, &weight)| weight != 0.0);
-    let sum: f64 = tokens
-        .map(|(&entropy, &weight)| f64::from(weight) * f64::from(entropy))
-        .sum();
+    let tokens = entropy.iter().zip(weights).filter(|&(_, &weight)| weight != 0.0);
+    let sum: f64 = tokens.map(|(&entropy, &weight)| f64::from(weight) * f64::from(entropy)).sum();
     EntropyBonus {
         loss: -coefficient * sum,
-        dentropy: weights
-            .iter()
-            .map(|&weight| (-coefficient * f64::from(weight)) as f32)
-            .collect(),
+        dentropy: weights.iter().map(|&weight| (-coefficient * f64::from(weight)) as f32).collect(),
     }
 }

@@ -62,33 +62,19 @@ pub struct ValueLoss {
 /// ```
 pub fn value_loss(values: &[f32], batch: ValueBatch, clip: Option<f64>) -> ValueLoss {
     assert_eq!(batch.targets.len(), values.len(), "one target per value");
-    assert_eq!(
-        batch.old_values.len(),
-        values.len(),
-        "one old value per value"
-    );
+    assert_eq!(batch.old_values.len(), values.len(), "one old value per value");
     assert_eq!(batch.weights.len(), values.len(), "one weight per value");
-    let mut result = ValueLoss {
-        loss: 0.0,
-        dvalue: vec![0.0; values.len()],
-        stats: ValueStats::default(),
-    };
+    let mut result = ValueLoss { loss: 0.0, dvalue: vec![0.0; values.len()], stats: ValueStats::default() };
     for (t, &weight) in batch.weights.iter().enumerate() {
         if weight == 0.0 {
             continue;
         }
         let (value, target) = (f64::from(values[t]), f64::from(batch.targets[t]));
         let old_value = f64::from(batch.old_values[t]);
-        let held = clip.map_or(value, |clip| {
-            value.max(old_value - clip).min(old_value + clip)
-        });
+        let held = clip.map_or(value, |clip| value.max(old_value - clip).min(old_value + clip));
         let (error, held_error) = (value - target, held - target);
         let clipped = held_error * held_error > error * error;
-        let (worse, slope) = if clipped {
-            (held_error, 0.0)
-        } else {
-            (error, error)
-        };
+        let (worse, slope) = if clipped { (held_error, 0.0) } else { (error, error) };
         result.loss += f64::from(weight) * 0.5 * worse * worse;
         result.dvalue[t] = (f64::from(weight) * slope) as f32;
         result.stats.values.push(value);

@@ -5,10 +5,7 @@ use vapo_algo::{Reward, gae, length_adaptive_lambda, value_targets};
 fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len());
     for (a, b) in found.iter().zip(expected) {
-        assert!(
-            (a - b).abs() <= tolerance,
-            "found {found:?}, expected {expected:?}"
-        );
+        assert!((a - b).abs() <= tolerance, "found {found:?}, expected {expected:?}");
     }
 }
 
@@ -35,48 +32,24 @@ fn gae_by_definition(rewards: &[f32], values: &[f32], gamma: f64, lambda: f64) -
 #[test]
 fn gae_matches_the_published_table_of_rlax() {
     let table: [(f64, [f32; 5], [f32; 4]); 3] = [
-        (
-            1.0,
-            [-1.45118, -4.4557, 2.5396, 0.5249, -0.49],
-            [3.0, 2.0, 1.0, 0.0],
-        ),
-        (
-            0.7,
-            [-0.676979, -5.248167, 2.4846, 0.6704, -0.49],
-            [2.2899, 1.73, 1.0, 0.0],
-        ),
-        (
-            0.4,
-            [0.56731, -6.042, 2.3431, 0.815, -0.49],
-            [1.725, 1.46, 1.0, 0.0],
-        ),
+        (1.0, [-1.45118, -4.4557, 2.5396, 0.5249, -0.49], [3.0, 2.0, 1.0, 0.0]),
+        (0.7, [-0.676979, -5.248167, 2.4846, 0.6704, -0.49], [2.2899, 1.73, 1.0, 0.0]),
+        (0.4, [0.56731, -6.042, 2.3431, 0.815, -0.49], [1.725, 1.46, 1.0, 0.0]),
     ];
     for (lambda, bootstrapped, episode) in table {
         let rewards = Reward::PerToken(&[0.0, 0.0, 1.0, 0.0, -0.5 - 0.99]);
-        assert_close(
-            &gae(rewards, &[1.0, 4.0, -3.0, -2.0, -1.0], 0.99, lambda),
-            &bootstrapped,
-            1e-3,
-        );
+        assert_close(&gae(rewards, &[1.0, 4.0, -3.0, -2.0, -1.0], 0.99, lambda), &bootstrapped, 1e-3);
         let found = gae(Reward::Terminal(0.0), &[-3.0, -2.0, -1.0, 0.0], 0.9, lambda);
         assert_close(&found, &episode, 1e-3);
     }
-    assert_close(
-        &gae(Reward::Terminal(1.0 - 0.9), &[5.0], 0.9, 0.7),
-        &[-4.9],
-        1e-6,
-    );
+    assert_close(&gae(Reward::Terminal(1.0 - 0.9), &[5.0], 0.9, 0.7), &[-4.9], 1e-6);
 }
 
 /// The example of BPCO's tests: A_2 = 0.2, A_1 = 0.3 + 0.2/6, A_0 = 0.3 + A_1/6.
 #[test]
 fn two_passes_over_the_same_values_decouple_policy_and_critic() {
     let (reward, values) = (Reward::Terminal(1.0), [0.2, 0.5, 0.8]);
-    assert_close(
-        &gae(reward, &values, 1.0, 1.0 / 6.0),
-        &[0.355_556, 0.333_333, 0.2],
-        1e-5,
-    );
+    assert_close(&gae(reward, &values, 1.0, 1.0 / 6.0), &[0.355_556, 0.333_333, 0.2], 1e-5);
     assert_close(&value_targets(reward, &values, 1.0, 1.0), &[1.0; 3], 0.0);
 }
 
@@ -87,17 +60,9 @@ fn gae_equals_its_definition() {
     for gamma in [1.0, 0.9, 0.0] {
         for lambda in [0.0, 0.5, 0.95, 1.0] {
             let advantages = gae(Reward::PerToken(&rewards), &values, gamma, lambda);
-            assert_close(
-                &advantages,
-                &gae_by_definition(&rewards, &values, gamma, lambda),
-                1e-6,
-            );
+            assert_close(&advantages, &gae_by_definition(&rewards, &values, gamma, lambda), 1e-6);
             let sums: Vec<f32> = advantages.iter().zip(values).map(|(a, v)| a + v).collect();
-            assert_close(
-                &value_targets(Reward::PerToken(&rewards), &values, gamma, lambda),
-                &sums,
-                1e-6,
-            );
+            assert_close(&value_targets(Reward::PerToken(&rewards), &values, gamma, lambda), &sums, 1e-6);
         }
     }
 }
@@ -111,15 +76,10 @@ fn a_terminal_reward_is_a_per_token_reward_at_the_last_token() {
 
 #[test]
 fn at_lambda_1_targets_are_the_reward_and_advantages_the_rest() {
-    let values: Vec<f32> = (0..20_480)
-        .map(|t| 0.37 + 0.5 * libm::sin(f64::from(t)) as f32)
-        .collect();
+    let values: Vec<f32> = (0..20_480).map(|t| 0.37 + 0.5 * libm::sin(f64::from(t)) as f32).collect();
     for reward in [1.0, 0.0, -1.0, 0.3] {
         let targets = value_targets(Reward::Terminal(reward), &values, 1.0, 1.0);
-        assert!(
-            targets.iter().all(|&target| target == reward),
-            "exact at every one of 20,480 tokens"
-        );
+        assert!(targets.iter().all(|&target| target == reward), "exact at every one of 20,480 tokens");
         let advantages = gae(Reward::Terminal(reward), &values, 1.0, 1.0);
         let expected: Vec<f32> = values.iter().map(|value| reward - value).collect();
         assert_close(&advantages, &expected, 1e-6);
@@ -160,10 +120,7 @@ fn length_adaptive_lambda_follows_the_table_for_the_papers_alpha() {
     ];
     for (tokens, expected) in table {
         let found = length_adaptive_lambda(0.05, tokens);
-        assert!(
-            (found - expected).abs() < 5e-5,
-            "{tokens} tokens: found {found}, expected {expected}"
-        );
+        assert!((found - expected).abs() < 5e-5, "{tokens} tokens: found {found}, expected {expected}");
     }
 }
 
@@ -172,10 +129,7 @@ fn length_adaptive_lambda_stays_between_0_and_1() {
     for alpha in [0.0, 1e-9, 0.05, 1.5, 1e9] {
         for tokens in [0, 1, 2, 20, 1_000_000] {
             let lambda = length_adaptive_lambda(alpha, tokens);
-            assert!(
-                (0.0..=1.0).contains(&lambda),
-                "alpha {alpha}, {tokens} tokens: {lambda}"
-            );
+            assert!((0.0..=1.0).contains(&lambda), "alpha {alpha}, {tokens} tokens: {lambda}");
         }
     }
     assert_eq!(length_adaptive_lambda(0.05, 0), 0.0);
@@ -190,9 +144,6 @@ fn length_adaptive_lambda_gives_the_first_token_a_weight_of_exp_minus_1_over_alp
         let first = gae(Reward::Terminal(1.0), &vec![0.0; num_tokens], 1.0, lambda)[0];
         let expected = libm::exp(-1.0 / alpha);
         let relative = f64::from(first) / expected - 1.0;
-        assert!(
-            relative.abs() < 0.02,
-            "alpha {alpha}: found {first:e}, expected about {expected:e}"
-        );
+        assert!(relative.abs() < 0.02, "alpha {alpha}: found {first:e}, expected about {expected:e}");
     }
 }

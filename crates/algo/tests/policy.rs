@@ -2,36 +2,22 @@
 
 use vapo_algo::*;
 
-const RANGE: RatioRange = RatioRange {
-    low: 0.2,
-    high: 0.28,
-};
+const RANGE: RatioRange = RatioRange { low: 0.2, high: 0.28 };
 
 fn ln(x: f64) -> f32 {
     libm::log(x) as f32
 }
 
 /// Loss, gradient and statistics of one token of weight 1 at this ratio.
-fn one(
-    ratio: f64,
-    advantage: f32,
-    loss: impl Fn(&[f32], PolicyBatch) -> PolicyLoss,
-) -> (f64, f32, PolicyStats) {
+fn one(ratio: f64, advantage: f32, loss: impl Fn(&[f32], PolicyBatch) -> PolicyLoss) -> (f64, f32, PolicyStats) {
     let old_logp = [-1.0];
-    let batch = PolicyBatch {
-        old_logp: &old_logp,
-        advantages: &[advantage],
-        weights: &[1.0],
-    };
+    let batch = PolicyBatch { old_logp: &old_logp, advantages: &[advantage], weights: &[1.0] };
     let found = loss(&[old_logp[0] + ln(ratio)], batch);
     (found.loss, found.dlogp[0], found.stats)
 }
 
 fn assert_close(found: f64, expected: f64) {
-    assert!(
-        (found - expected).abs() < 2e-6,
-        "found {found}, expected {expected}"
-    );
+    assert!((found - expected).abs() < 2e-6, "found {found}, expected {expected}");
 }
 
 #[test]
@@ -47,37 +33,21 @@ fn clipped_loss_in_each_region() {
         (1.5, 0.0, 0.0, 0.0, (0, 0)),
     ];
     for (ratio, advantage, loss, gradient, clipped) in table {
-        let found = one(ratio, advantage, |logp, batch| {
-            clipped_policy_loss(logp, batch, Clip::Ratio(RANGE), None)
-        });
+        let found = one(ratio, advantage, |logp, batch| clipped_policy_loss(logp, batch, Clip::Ratio(RANGE), None));
         assert_close(found.0, loss);
         assert_close(f64::from(found.1), gradient);
-        assert_eq!(
-            (found.2.clipped_low, found.2.clipped_high),
-            clipped,
-            "ratio {ratio}, advantage {advantage}"
-        );
+        assert_eq!((found.2.clipped_low, found.2.clipped_high), clipped, "ratio {ratio}, advantage {advantage}");
     }
 }
 
 #[test]
 fn dual_clip_bounds_only_bad_tokens_that_rose() {
     let dual = |ratio, advantage| {
-        one(ratio, advantage, |logp, batch| {
-            clipped_policy_loss(logp, batch, Clip::Ratio(RANGE), Some(3.0))
-        })
+        one(ratio, advantage, |logp, batch| clipped_policy_loss(logp, batch, Clip::Ratio(RANGE), Some(3.0)))
     };
     let (loss, gradient, stats) = dual(4.0, -2.0);
     assert_close(loss, 6.0);
-    assert_eq!(
-        (
-            gradient,
-            stats.clipped_dual,
-            stats.clipped_low,
-            stats.clipped_high
-        ),
-        (0.0, 1, 0, 0)
-    );
+    assert_eq!((gradient, stats.clipped_dual, stats.clipped_low, stats.clipped_high), (0.0, 1, 0, 0));
     let (loss, gradient, stats) = dual(2.9, -2.0);
     assert_close(loss, 5.8);
     assert_close(f64::from(gradient), 5.8);
@@ -92,11 +62,7 @@ fn probability_shift_lets_rare_tokens_move_further() {
     // pi_old = 0.1, epsilon 0.2: ratio up to 3 (probability 0.3), no lower bound.
     let shift = |ratio: f64, advantage: f32, old: f64| {
         let old_logp = [ln(old)];
-        let batch = PolicyBatch {
-            old_logp: &old_logp,
-            advantages: &[advantage],
-            weights: &[1.0],
-        };
+        let batch = PolicyBatch { old_logp: &old_logp, advantages: &[advantage], weights: &[1.0] };
         clipped_policy_loss(&[ln(old * ratio)], batch, Clip::ProbabilityShift(0.2), None)
     };
     assert_close(shift(2.9, 1.0, 0.1).loss, -2.9);
@@ -115,32 +81,18 @@ fn gspo_spreads_the_gradient_of_the_geometric_mean_ratio() {
     // Two responses with s = sqrt(1.5 * 0.6) = 0.948683 and s = 2, the second held at 1.28.
     let old_logp = [-1.0, -2.0, -0.5];
     let logp = [-1.0 + ln(1.5), -2.0 + ln(0.6), -0.5 + ln(2.0)];
-    let batch = PolicyBatch {
-        old_logp: &old_logp,
-        advantages: &[1.0, 1.0, 3.0],
-        weights: &[0.25, 0.25, 0.5],
-    };
+    let batch = PolicyBatch { old_logp: &old_logp, advantages: &[1.0, 1.0, 3.0], weights: &[0.25, 0.25, 0.5] };
     let found = gspo_loss(&logp, batch, &[2, 1], RANGE);
     assert_close(found.loss, -0.5 * 0.948_683 - 0.5 * 1.28 * 3.0);
-    for (gradient, expected) in found
-        .dlogp
-        .iter()
-        .zip([-0.25 * 0.948_683, -0.25 * 0.948_683, 0.0])
-    {
+    for (gradient, expected) in found.dlogp.iter().zip([-0.25 * 0.948_683, -0.25 * 0.948_683, 0.0]) {
         assert_close(f64::from(*gradient), expected);
     }
-    assert_eq!(
-        (found.stats.clipped_high, found.stats.ratio.count()),
-        (1, 3)
-    );
+    assert_eq!((found.stats.clipped_high, found.stats.ratio.count()), (1, 3));
 }
 
 #[test]
 fn cispo_bounds_the_weight_and_keeps_the_gradient() {
-    let upper_only = RatioRange {
-        low: f64::INFINITY,
-        high: 0.28,
-    };
+    let upper_only = RatioRange { low: f64::INFINITY, high: 0.28 };
     // logp = -1 + ln(ratio), loss = -c A logp
     for (ratio, advantage, range, weight) in [
         (1.5, 2.0, RANGE, 1.28),
@@ -149,9 +101,7 @@ fn cispo_bounds_the_weight_and_keeps_the_gradient() {
         (0.5, 2.0, upper_only, 0.5),
         (1.1, -2.0, RANGE, 1.1),
     ] {
-        let (loss, gradient, _) = one(ratio, advantage, |logp, batch| {
-            cispo_loss(logp, batch, range)
-        });
+        let (loss, gradient, _) = one(ratio, advantage, |logp, batch| cispo_loss(logp, batch, range));
         let expected = -weight * f64::from(advantage);
         assert_close(f64::from(gradient), expected);
         assert_close(loss, expected * (-1.0 + libm::log(ratio)));
@@ -160,10 +110,7 @@ fn cispo_bounds_the_weight_and_keeps_the_gradient() {
 
 #[test]
 fn direct_importance_sampling_drops_tokens_outside() {
-    let maths = RatioRange {
-        low: 0.3,
-        high: 5.0,
-    };
+    let maths = RatioRange { low: 0.3, high: 5.0 };
     for (ratio, advantage, weight, clipped) in [
         (0.71, 1.0, 0.71, (0, 0)),
         (0.69, 1.0, 0.0, (1, 0)),
@@ -171,27 +118,18 @@ fn direct_importance_sampling_drops_tokens_outside() {
         (6.1, -1.0, 0.0, (0, 1)),
         (1.0, -2.0, 1.0, (0, 0)),
     ] {
-        let (loss, gradient, stats) =
-            one(ratio, advantage, |logp, batch| dis_loss(logp, batch, maths));
+        let (loss, gradient, stats) = one(ratio, advantage, |logp, batch| dis_loss(logp, batch, maths));
         let expected = -weight * f64::from(advantage);
         assert_close(f64::from(gradient), expected);
         assert_close(loss, expected * (-1.0 + libm::log(ratio)));
-        assert_eq!(
-            (stats.clipped_low, stats.clipped_high),
-            clipped,
-            "ratio {ratio}"
-        );
+        assert_eq!((stats.clipped_low, stats.clipped_high), clipped, "ratio {ratio}");
     }
 }
 
 #[test]
 fn at_ratio_1_every_loss_has_the_plain_policy_gradient_and_clips_nothing() {
     let logp = [-0.3, -1.7, -2.2];
-    let batch = PolicyBatch {
-        old_logp: &logp,
-        advantages: &[1.0, -0.5, 0.25],
-        weights: &[0.5, 0.25, 0.125],
-    };
+    let batch = PolicyBatch { old_logp: &logp, advantages: &[1.0, -0.5, 0.25], weights: &[0.5, 0.25, 0.125] };
     let plain = [-0.5, 0.125, -0.031_25];
     for found in [
         clipped_policy_loss(&logp, batch, Clip::Ratio(RANGE), Some(3.0)),
@@ -204,21 +142,11 @@ fn at_ratio_1_every_loss_has_the_plain_policy_gradient_and_clips_nothing() {
         let stats = found.stats;
         assert_eq!(stats.max_abs_log_ratio(), Some(0.0));
         assert_eq!(
-            (
-                stats.clip_low_frac(),
-                stats.clip_high_frac(),
-                stats.clip_dual_frac()
-            ),
+            (stats.clip_low_frac(), stats.clip_high_frac(), stats.clip_dual_frac()),
             (Some(0.0), Some(0.0), Some(0.0))
         );
-        assert_eq!(
-            (stats.ratio.mean(), stats.ratio.max()),
-            (Some(1.0), Some(1.0))
-        );
-        assert_eq!(
-            (stats.approx_kl(), stats.approx_kl_k3()),
-            (Some(0.0), Some(0.0))
-        );
+        assert_eq!((stats.ratio.mean(), stats.ratio.max()), (Some(1.0), Some(1.0)));
+        assert_eq!((stats.approx_kl(), stats.approx_kl_k3()), (Some(0.0), Some(0.0)));
     }
 }
 
@@ -227,18 +155,10 @@ fn statistics_of_hand_worked_ratios() {
     // Ratios 2, 0.5, 1, 4: log-ratios add up to ln 4; mean ratio 1.875. Tokens 0 and 1 are clipped, 3 by the dual clip.
     let old_logp = [-1.5; 4];
     let logp = [2.0, 0.5, 1.0, 4.0].map(|ratio| -1.5 + ln(ratio));
-    let batch = PolicyBatch {
-        old_logp: &old_logp,
-        advantages: &[1.0, -1.0, 1.0, -1.0],
-        weights: &[0.25; 4],
-    };
+    let batch = PolicyBatch { old_logp: &old_logp, advantages: &[1.0, -1.0, 1.0, -1.0], weights: &[0.25; 4] };
     let stats = clipped_policy_loss(&logp, batch, Clip::Ratio(RANGE), Some(3.0)).stats;
     assert_eq!(
-        (
-            stats.clip_high_frac(),
-            stats.clip_low_frac(),
-            stats.clip_dual_frac()
-        ),
+        (stats.clip_high_frac(), stats.clip_low_frac(), stats.clip_dual_frac()),
         (Some(0.25), Some(0.25), Some(0.25))
     );
     assert_close(stats.ratio.mean().unwrap(), 1.875);
@@ -262,21 +182,11 @@ fn positive_examples_add_mu_over_their_share_to_the_advantage() {
     let weights = Reduction::TokenMean.token_weights(&lengths, &[true; 3]);
     let positives = Reduction::TokenMean.token_weights(&lengths, &right);
 
-    let with_bonus: Vec<f32> = (0..10)
-        .map(|t| advantages[t] + if (3..5).contains(&t) { 0.1 / 0.2 } else { 0.0 })
-        .collect();
+    let with_bonus: Vec<f32> =
+        (0..10).map(|t| advantages[t] + if (3..5).contains(&t) { 0.1 / 0.2 } else { 0.0 }).collect();
     let clip = Clip::Ratio(RANGE);
     let of = |advantages: &[f32]| {
-        clipped_policy_loss(
-            &logp,
-            PolicyBatch {
-                old_logp: &logp,
-                advantages,
-                weights: &weights,
-            },
-            clip,
-            None,
-        )
+        clipped_policy_loss(&logp, PolicyBatch { old_logp: &logp, advantages, weights: &weights }, clip, None)
     };
     let mut found = of(&advantages);
     let policy_loss = found.loss;
@@ -292,21 +202,13 @@ fn positive_examples_add_mu_over_their_share_to_the_advantage() {
 #[test]
 #[should_panic(expected = "one advantage per token")]
 fn slices_must_be_of_one_length() {
-    let batch = PolicyBatch {
-        old_logp: &[0.0],
-        advantages: &[],
-        weights: &[1.0],
-    };
+    let batch = PolicyBatch { old_logp: &[0.0], advantages: &[], weights: &[1.0] };
     cispo_loss(&[0.0], batch, RANGE);
 }
 
 #[test]
 #[should_panic(expected = "lengths add up")]
 fn gspo_lengths_must_cover_the_tokens() {
-    let batch = PolicyBatch {
-        old_logp: &[0.0],
-        advantages: &[1.0],
-        weights: &[1.0],
-    };
+    let batch = PolicyBatch { old_logp: &[0.0], advantages: &[1.0], weights: &[1.0] };
     gspo_loss(&[0.0], batch, &[2], RANGE);
 }

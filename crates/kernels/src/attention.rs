@@ -1,6 +1,7 @@
 //! Causal grouped-query attention over packed sequences, forward and backward.
 //!
-//! One task is one (sequence, key/value head). Keys are walked in blocks of 16 counted from the sequence's start and
+//! One task is one (tree of sequences, key/value head): sequences that begin with the same tokens share those rows,
+//! which are computed once. Keys are walked in blocks of 16 counted from the sequence's start and
 //! every sum runs over keys in order, so a token's output has the same bits here and in [`crate::decode`]. Scores
 //! exist for a tile of queries at a time, never as a `T x T` matrix; the backward pass makes them again.
 
@@ -69,6 +70,65 @@ impl AttentionShape {
     }
 }
 
+/// Sequences that begin with the same tokens: the common rows once, then each sequence's own, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// First row of `qkv`.
+    pub first_row: usize,
+    /// Rows of the common beginning; a sequence on its own is all trunk.
+    pub trunk: usize,
+    /// Own rows of each sequence.
+    pub branches: Vec<usize>,
+}
+
+/// Rows of a tree that follow each other in their sequences.
+#[derive(Clone, Copy)]
+struct Segment {
+    /// First row, counted from the tree's.
+    row: usize,
+    /// Position of that row in its sequence, and the position after the last.
+    first: usize,
+    end: usize,
+}
+
+impl Tree {
+    fn rows(&self) -> usize {
+        self.trunk + self.branches.iter().sum::<usize>()
+    }
+
+    /// Length of the longest sequence.
+    fn longest(&self) -> usize {
+        self.trunk + self.branches.iter().max().unwrap_or(&0)
+    }
+
+    /// The trunk, then the branches.
+    fn segments(&self) -> impl Iterator<Item = Segment> {
+        let mut row = self.trunk;
+        let branches = self.branches.iter().map(move |&length| {
+            row += length;
+            Segment { row: row - length, first: self.trunk, end: self.trunk + length }
+        });
+        std::iter::once(Segment { row: 0, first: 0, end: self.trunk }).chain(branches)
+    }
+}
+
+impl Segment {
+    /// The segment's rows of an array with rows of `width` values.
+    fn rows(self, all: &[f32], width: usize) -> &[f32] {
+        &all[self.row * width..(self.row + self.end - self.first) * width]
+    }
+
+    /// Row of a position, counted from the tree's first.
+    fn row_of(self, position: usize) -> usize {
+        self.row + position - self.first
+    }
+
+    /// Positions in steps of [`TILE`], each with its segment.
+    fn tiles(self) -> impl Iterator<Item = (Segment, usize, usize)> {
+        (self.first..self.end).step_by(TILE).map(move |first| (self, first, (first + TILE).min(self.end)))
+    }
+}
+
 /// Replaces `valid` scores by `exp(score - max)` and the rest of the row by zeros; returns one over their sum.
 /// Adding the zeros changes nothing, so the result does not depend on how far the row reaches.
 #[inline(always)]
@@ -93,26 +153,29 @@ pub(crate) fn softmax_row<L: Lanes>(row: &mut [f32], valid: usize) -> f32 {
     1.0 / sum.sum()
 }
 
-/// Writes `[T, head_size]` (rows of `stride` values, from `column`) as panels `[T / 16][head_size][16]`.
+/// Writes keys (columns `column..` of rows of `stride` values) as positions `first..` of panels `[T / 16][head_size][16]`.
 #[inline(always)]
-fn pack_keys(rows: &[f32], stride: usize, column: usize, head_size: usize, panels: &mut [f32]) {
-    for (rows, panel) in rows.chunks(LANES * stride).zip(panels.chunks_exact_mut(LANES * head_size)) {
-        let n = rows.len() / stride;
-        if n < LANES {
-            panel.fill(0.0);
-        }
-        for (lane, row) in rows.chunks_exact(stride).enumerate() {
-            for (i, &x) in row[column..column + head_size].iter().enumerate() {
-                panel[i * LANES + lane] = x;
-            }
+fn pack_keys(rows: &[f32], stride: usize, column: usize, head_size: usize, first: usize, panels: &mut [f32]) {
+    for (position, row) in (first..).zip(rows.chunks_exact(stride)) {
+        let lanes = &mut panels[position / LANES * LANES * head_size + position % LANES..];
+        for (to, from) in lanes.iter_mut().step_by(LANES).zip(&row[column..column + head_size]) {
+            *to = *from;
         }
     }
 }
 
-/// Writes `[T, head_size]` (rows of `stride` values, from `column`) as `[T][padded]`.
+/// Writes columns `column..` of rows of `stride` values as positions `first..` of `[T][padded]`.
 #[inline(always)]
-fn pad_rows(rows: &[f32], stride: usize, column: usize, head_size: usize, padded: usize, out: &mut [f32]) {
-    for (row, out) in rows.chunks_exact(stride).zip(out.chunks_exact_mut(padded)) {
+fn pad_rows(
+    rows: &[f32],
+    stride: usize,
+    column: usize,
+    head_size: usize,
+    padded: usize,
+    first: usize,
+    out: &mut [f32],
+) {
+    for (row, out) in rows.chunks_exact(stride).zip(out[first * padded..].chunks_exact_mut(padded)) {
         out[..head_size].copy_from_slice(&row[column..column + head_size]);
         out[head_size..].fill(0.0);
     }
@@ -137,17 +200,15 @@ pub(crate) fn out_rows(ptr: *mut f32, row_stride: usize) -> Out {
 
 /// `out[t] = softmax(q[t] K^T / sqrt(head_size)) V` over the keys of `t`'s sequence up to `t`, for each head.
 ///
-/// Shapes: `qkv` `[m, shape.width()]`; sequence `s` is rows `offsets[s]..offsets[s + 1]`; `out` `[m, heads * head_size]`.
-pub fn attention(device: &Device, shape: AttentionShape, qkv: &[f32], offsets: &[usize], out: &mut [f32]) {
+/// Shapes: `qkv` `[m, shape.width()]`, all rows in `trees`; `out` `[m, heads * head_size]`.
+pub fn attention(device: &Device, shape: AttentionShape, qkv: &[f32], trees: &[Tree], out: &mut [f32]) {
     let width = shape.width();
     let out = Shared::new(out);
-    let sequences = offsets.len() - 1;
-    device.for_each(sequences * shape.kv_heads, &|task| {
-        let (sequence, kv_head) = (task / shape.kv_heads, task % shape.kv_heads);
-        let rows = offsets[sequence]..offsets[sequence + 1];
-        let first_row = rows.start;
-        with_scratch(forward_scratch(shape, rows.len()), |scratch| {
-            forward(device.isa(), shape, kv_head, &qkv[rows.start * width..rows.end * width], out, first_row, scratch);
+    device.for_each(trees.len() * shape.kv_heads, &|task| {
+        let (tree, kv_head) = (&trees[task / shape.kv_heads], task % shape.kv_heads);
+        let rows = &qkv[tree.first_row * width..(tree.first_row + tree.rows()) * width];
+        with_scratch(forward_scratch(shape, tree.longest()), |scratch| {
+            forward(device.isa(), shape, kv_head, tree, rows, out, scratch);
         });
     });
 }
@@ -181,29 +242,31 @@ impl<'a> Cut<'a> {
 fn forward_body<L: Lanes>(
     shape: AttentionShape,
     kv_head: usize,
+    tree: &Tree,
     qkv: &[f32],
     out: Shared<f32>,
-    first_row: usize,
     scratch: &mut [f32],
 ) {
-    let (width, size, padded, group) = (shape.width(), shape.head_size, shape.padded(), shape.group());
-    let tokens = qkv.len() / width;
-    let keys_len = tokens.next_multiple_of(LANES);
+    let (size, padded, group) = (shape.head_size, shape.padded(), shape.group());
+    let keys_len = tree.longest().next_multiple_of(LANES);
     let rows_max = TILE * group;
     let mut cut = Cut(scratch);
     let keys = cut.take(keys_len * size);
-    let values = cut.take(tokens * padded);
+    let values = cut.take(keys_len * padded);
     let queries = cut.take(rows_max * padded);
     let scores = cut.take(rows_max * keys_len);
     let sums = cut.take(rows_max * padded);
     let inverses = cut.take(rows_max);
-    pack_keys(qkv, width, shape.key_column(kv_head), size, keys);
-    pad_rows(qkv, width, shape.value_column(kv_head), size, padded, values);
-    for first in (0..tokens).step_by(TILE) {
-        let last = (first + TILE).min(tokens);
+    keys.fill(0.0);
+    for (segment, first, last) in tree.segments().flat_map(Segment::tiles) {
+        if first == segment.first {
+            let own = segment.rows(qkv, shape.width());
+            pack_keys(own, shape.width(), shape.key_column(kv_head), size, first, keys);
+            pad_rows(own, shape.width(), shape.value_column(kv_head), size, padded, first, values);
+        }
         let rows = (last - first) * group;
         for (t, q) in (first..last).zip(queries.chunks_exact_mut(group * padded)) {
-            shape.copy_queries(&qkv[t * width..(t + 1) * width], kv_head, q);
+            shape.copy_queries(&qkv[segment.row_of(t) * shape.width()..][..shape.width()], kv_head, q);
         }
         let columns = last.next_multiple_of(LANES);
         // SAFETY: all operands lie in scratch of the sizes given; tasks write disjoint heads of `out`.
@@ -233,15 +296,15 @@ fn forward_body<L: Lanes>(
                 Start::Zero,
             );
             for (r, inverse) in inverses[..rows].iter().enumerate() {
-                let (t, head) = (first + r / group, kv_head * group + r % group);
-                let at = ((first_row + t) * shape.heads + head) * size;
+                let row = tree.first_row + segment.row_of(first + r / group);
+                let at = (row * shape.heads + kv_head * group + r % group) * size;
                 let sums = &sums[r * padded..r * padded + size];
                 out.part(at..at + size).iter_mut().zip(sums).for_each(|(o, s)| *o = s * inverse);
             }
         }
     }
 }
-dispatch! { fn forward(shape: AttentionShape, kv_head: usize, qkv: &[f32], out: Shared<'_, f32>, first_row: usize, scratch: &mut [f32]) = crate::attention::forward_body }
+dispatch! { fn forward(shape: AttentionShape, kv_head: usize, tree: &Tree, qkv: &[f32], out: Shared<'_, f32>, scratch: &mut [f32]) = crate::attention::forward_body }
 
 /// The gradient of [`attention`]: `dqkv` becomes the gradient by queries, keys and values.
 ///
@@ -250,22 +313,28 @@ pub fn attention_backward(
     device: &Device,
     shape: AttentionShape,
     qkv: &[f32],
-    offsets: &[usize],
+    trees: &[Tree],
     out: &[f32],
     dout: &[f32],
     dqkv: &mut [f32],
 ) {
     let dqkv = Shared::new(dqkv);
-    let sequences = offsets.len() - 1;
-    device.for_each(sequences * shape.kv_heads, &|task| {
-        let (sequence, kv_head) = (task / shape.kv_heads, task % shape.kv_heads);
-        let (first, last) = (offsets[sequence], offsets[sequence + 1]);
+    device.for_each(trees.len() * shape.kv_heads, &|task| {
+        let (tree, kv_head) = (&trees[task / shape.kv_heads], task % shape.kv_heads);
+        let (first, last) = (tree.first_row, tree.first_row + tree.rows());
         let (width, heads) = (shape.width(), shape.heads * shape.head_size);
-        let (out, dout) = (&out[first * heads..last * heads], &dout[first * heads..last * heads]);
-        with_scratch(backward_scratch(shape, last - first), |scratch| {
-            backward(device.isa(), shape, kv_head, &qkv[first * width..last * width], out, dout, dqkv, first, scratch);
+        let forward = Forward { qkv: &qkv[first * width..last * width], out: &out[first * heads..last * heads] };
+        let dout = &dout[first * heads..last * heads];
+        with_scratch(backward_scratch(shape, tree.longest()), |scratch| {
+            backward(device.isa(), shape, kv_head, tree, &forward, dout, dqkv, scratch);
         });
     });
+}
+
+/// Input and output of the forward pass, a tree's rows.
+struct Forward<'a> {
+    qkv: &'a [f32],
+    out: &'a [f32],
 }
 
 #[inline(always)]
@@ -273,38 +342,52 @@ pub fn attention_backward(
 fn backward_body<L: Lanes>(
     shape: AttentionShape,
     kv_head: usize,
-    qkv: &[f32],
-    out: &[f32],
+    tree: &Tree,
+    forward: &Forward,
     dout: &[f32],
     dqkv: Shared<f32>,
-    first_row: usize,
     scratch: &mut [f32],
 ) {
     let (width, size, padded, group) = (shape.width(), shape.head_size, shape.padded(), shape.group());
-    let tokens = qkv.len() / width;
-    let keys_len = tokens.next_multiple_of(LANES);
+    let Forward { qkv, out } = *forward;
+    let (key_column, value_column) = (shape.key_column(kv_head), shape.value_column(kv_head));
+    let keys_len = tree.longest().next_multiple_of(LANES);
     let rows_max = TILE * group;
     let heads_width = shape.heads * size;
     let first_head = kv_head * group * size;
     let mut cut = Cut(scratch);
     let (keys, values) = (cut.take(keys_len * size), cut.take(keys_len * size));
-    let key_rows = cut.take(tokens * padded);
+    let key_rows = cut.take(keys_len * padded);
     let (dkeys, dvalues) = (cut.take(keys_len * padded), cut.take(keys_len * padded));
     let (queries, douts, dqueries) =
         (cut.take(rows_max * padded), cut.take(rows_max * padded), cut.take(rows_max * padded));
     let (p, dp) = (cut.take(rows_max * keys_len), cut.take(rows_max * keys_len));
-    pack_keys(qkv, width, shape.key_column(kv_head), size, keys);
-    pack_keys(qkv, width, shape.value_column(kv_head), size, values);
-    pad_rows(qkv, width, shape.key_column(kv_head), size, padded, key_rows);
-    dkeys.fill(0.0);
-    dvalues.fill(0.0);
-    for first in (0..tokens).step_by(TILE) {
-        let last = (first + TILE).min(tokens);
+    // Gradients by the trunk's keys and values gather over all branches, those by a branch's own begin anew.
+    let write = |segment: Segment, dkeys: &[f32], dvalues: &[f32]| {
+        for t in segment.first..segment.end {
+            for (column, from) in [(key_column, dkeys), (value_column, dvalues)] {
+                let at = (tree.first_row + segment.row_of(t)) * width + column;
+                // SAFETY: tasks write disjoint heads.
+                unsafe { dqkv.part(at..at + size) }.copy_from_slice(&from[t * padded..t * padded + size]);
+            }
+        }
+    };
+    keys.fill(0.0);
+    values.fill(0.0);
+    for (segment, first, last) in tree.segments().flat_map(Segment::tiles) {
+        if first == segment.first {
+            let own = segment.rows(qkv, width);
+            pack_keys(own, width, key_column, size, first, keys);
+            pack_keys(own, width, value_column, size, first, values);
+            pad_rows(own, width, key_column, size, padded, first, key_rows);
+            dkeys[first * padded..].fill(0.0);
+            dvalues[first * padded..].fill(0.0);
+        }
         let rows = (last - first) * group;
         for (i, t) in (first..last).enumerate() {
-            let here = i * group * padded..(i + 1) * group * padded;
-            shape.copy_queries(&qkv[t * width..(t + 1) * width], kv_head, &mut queries[here.clone()]);
-            shape.copy_heads(&dout[t * heads_width + first_head..][..group * size], 1.0, &mut douts[here]);
+            let (here, row) = (i * group * padded..(i + 1) * group * padded, segment.row_of(t));
+            shape.copy_queries(&qkv[row * width..(row + 1) * width], kv_head, &mut queries[here.clone()]);
+            shape.copy_heads(&dout[row * heads_width + first_head..][..group * size], 1.0, &mut douts[here]);
         }
         let columns = last.next_multiple_of(LANES);
         let left = |m: &[f32], row_stride: usize, k_stride: usize| Left { ptr: m.as_ptr(), row_stride, k_stride };
@@ -330,7 +413,7 @@ fn backward_body<L: Lanes>(
             );
             for r in 0..rows {
                 let (t, head) = (first + r / group, r % group);
-                let at = t * heads_width + first_head + head * size;
+                let at = segment.row_of(t) * heads_width + first_head + head * size;
                 let along = dot::<L>(&out[at..at + size], &dout[at..at + size]);
                 let (p, dp) = (&mut p[r * columns..(r + 1) * columns], &mut dp[r * columns..(r + 1) * columns]);
                 let inverse = softmax_row::<L>(p, t + 1);
@@ -366,21 +449,19 @@ fn backward_body<L: Lanes>(
             );
         }
         for (r, dq) in dqueries.chunks_exact(padded).take(rows).enumerate() {
-            let at = (first_row + first + r / group) * width + first_head + r % group * size;
+            let row = tree.first_row + segment.row_of(first + r / group);
+            let at = row * width + first_head + r % group * size;
             // SAFETY: tasks write disjoint heads.
             let to = unsafe { dqkv.part(at..at + size) };
             to.iter_mut().zip(dq).for_each(|(t, d)| *t = d * shape.scale());
         }
-    }
-    for t in 0..tokens {
-        for (column, from) in [(shape.key_column(kv_head), &*dkeys), (shape.value_column(kv_head), &*dvalues)] {
-            let at = (first_row + t) * width + column;
-            // SAFETY: tasks write disjoint heads.
-            unsafe { dqkv.part(at..at + size) }.copy_from_slice(&from[t * padded..t * padded + size]);
+        if last == segment.end && segment.row > 0 {
+            write(segment, dkeys, dvalues);
         }
     }
+    write(Segment { row: 0, first: 0, end: tree.trunk }, dkeys, dvalues);
 }
-dispatch! { fn backward(shape: AttentionShape, kv_head: usize, qkv: &[f32], out: &[f32], dout: &[f32], dqkv: Shared<'_, f32>, first_row: usize, scratch: &mut [f32]) = crate::attention::backward_body }
+dispatch! { fn backward(shape: AttentionShape, kv_head: usize, tree: &Tree, forward: &Forward<'_>, dout: &[f32], dqkv: Shared<'_, f32>, scratch: &mut [f32]) = crate::attention::backward_body }
 
 /// Normalises `p` by `inverse` and turns `dp` into the gradient by the scores: `p * (dp - along)`.
 #[inline(always)]

@@ -31,7 +31,7 @@ mod peak;
 mod shared;
 mod tile;
 
-pub use attention::{AttentionShape, attention, attention_backward};
+pub use attention::{AttentionShape, Tree, attention, attention_backward};
 pub use buffer::Buffer;
 pub use decode::{KvCache, SampleCache, append, decode_attention};
 pub use device::Device;

@@ -308,6 +308,11 @@ const ATTENTION_SHAPES: [AttentionShape; 3] = [
     AttentionShape { heads: 2, kv_heads: 2, head_size: 32 },
 ];
 
+/// Sequences of these lengths, none sharing a beginning.
+fn alone(offsets: &[usize]) -> Vec<Tree> {
+    offsets.windows(2).map(|w| Tree { first_row: w[0], trunk: w[1] - w[0], branches: vec![] }).collect()
+}
+
 #[test]
 fn attention_and_its_gradient() {
     let offsets = [0, 1, 18, 55];
@@ -317,13 +322,13 @@ fn attention_and_its_gradient() {
         let f64s: Vec<f64> = qkv.iter().map(|&x| f64::from(x)).collect();
         let out: Vec<f32> = on_all_devices(|d| {
             let mut out = vec![0.0; dout.len()];
-            attention(d, shape, &qkv, &offsets, &mut out);
+            attention(d, shape, &qkv, &alone(&offsets), &mut out);
             out
         });
         assert_close(&out, &naive_attention(shape, &f64s, &offsets), 1e-5);
         let grad = on_all_devices(|d| {
             let mut g = vec![f32::NAN; qkv.len()];
-            attention_backward(d, shape, &qkv, &offsets, &out, &dout, &mut g);
+            attention_backward(d, shape, &qkv, &alone(&offsets), &out, &dout, &mut g);
             g
         });
         let loss = |x: &[f64]| {
@@ -337,6 +342,55 @@ fn attention_and_its_gradient() {
             let want = (up - loss(&x)) / 2e-5;
             assert!((f64::from(grad[i]) - want).abs() < 2e-4, "{shape:?} at {i}: {} {want}", grad[i]);
         }
+    }
+}
+
+/// Sequences that share a trunk: the same bits as when each is computed whole, and gradients that add up.
+#[test]
+fn shared_beginnings() {
+    for shape in ATTENTION_SHAPES {
+        let (w, heads) = (shape.width(), shape.heads * shape.head_size);
+        let (trunk, branches) = (21, vec![5, 1, 40, 16]);
+        let rows = 3 + trunk + 62;
+        let qkv = noise(rows * w, 4);
+        let dout = noise(rows * heads, 5);
+        let trees = [
+            Tree { first_row: 0, trunk: 3, branches: vec![] },
+            Tree { first_row: 3, trunk, branches: branches.clone() },
+        ];
+        let out = on_all_devices(|d| {
+            let mut out = vec![0.0; rows * heads];
+            attention(d, shape, &qkv, &trees, &mut out);
+            out
+        });
+        let grad = on_all_devices(|d| {
+            let mut g = vec![f32::NAN; qkv.len()];
+            attention_backward(d, shape, &qkv, &trees, &out, &dout, &mut g);
+            g
+        });
+        let device = Device::new(1);
+        let mut trunk_grad = vec![0.0f64; trunk * w];
+        let mut start = 3 + trunk;
+        for (b, length) in branches.into_iter().enumerate() {
+            let whole = |x: &[f32], width: usize| {
+                [&x[3 * width..(3 + trunk) * width], &x[start * width..(start + length) * width]].concat()
+            };
+            let tokens = trunk + length;
+            let (qkv, mut dout) = (whole(&qkv, w), whole(&dout, heads));
+            let mut alone_out = vec![0.0; tokens * heads];
+            attention(&device, shape, &qkv, &alone(&[0, tokens]), &mut alone_out);
+            assert_eq!(alone_out, whole(&out, heads), "{shape:?} branch {b}");
+            if b > 0 {
+                dout[..trunk * heads].fill(0.0); // the trunk's own rows count once
+            }
+            let mut g = vec![0.0; tokens * w];
+            attention_backward(&device, shape, &qkv, &alone(&[0, tokens]), &alone_out, &dout, &mut g);
+            trunk_grad.iter_mut().zip(&g).for_each(|(sum, g)| *sum += f64::from(*g));
+            let own: Vec<f64> = g[trunk * w..].iter().map(|&g| f64::from(g)).collect();
+            assert_close(&grad[start * w..(start + length) * w], &own, 1e-5);
+            start += length;
+        }
+        assert_close(&grad[3 * w..(3 + trunk) * w], &trunk_grad, 1e-5);
     }
 }
 
@@ -370,7 +424,7 @@ fn decoding_has_the_bits_of_the_packed_pass() {
                 .iter()
                 .map(|s| {
                     let mut out = vec![0.0; tokens * heads];
-                    attention(&Device::new(1), shape, s, &[0, tokens], &mut out);
+                    attention(&Device::new(1), shape, s, &alone(&[0, tokens]), &mut out);
                     out
                 })
                 .collect();

@@ -65,28 +65,48 @@ pub(crate) struct HeadBuffers {
     doutput: Buffer,
 }
 
-/// Sequences laid end to end, shifted by one once and for all: row `scored[i]` predicts `targets[i]`.
+/// Sequences laid end to end, a prompt that several share once; shifted by one once and for all: row `scored[i]`
+/// predicts `targets[i]`.
+#[derive(Default)]
 struct Packed {
     ids: Vec<u32>,
     positions: Vec<u32>,
-    offsets: Vec<usize>,
+    trees: Vec<Tree>,
     scored: Vec<usize>,
     targets: Vec<u32>,
 }
 
 impl Packed {
     fn new(sequences: &[Sequence]) -> Packed {
-        let mut packed = Packed { ids: vec![], positions: vec![], offsets: vec![0], scored: vec![], targets: vec![] };
-        for s in sequences {
-            assert!(!s.prompt.is_empty() && !s.response.is_empty(), "prompt and response hold at least one token");
-            let (start, inputs) = (packed.ids.len(), s.num_inputs());
-            packed.ids.extend(s.prompt.iter().chain(&s.response[..s.response.len() - 1]));
-            packed.positions.extend(0..inputs as u32);
-            packed.offsets.push(start + inputs);
-            packed.scored.extend((0..s.response.len()).map(|t| start + s.prompt.len() - 1 + t));
-            packed.targets.extend(s.response);
+        let mut packed = Packed::default();
+        for group in sequences.chunk_by(|a, b| a.prompt == b.prompt) {
+            packed.push_group(group);
         }
         packed
+    }
+
+    /// Adds sequences of one prompt.
+    fn push_group(&mut self, group: &[Sequence]) {
+        let (prompt, first_row) = (group[0].prompt, self.ids.len());
+        assert!(!prompt.is_empty(), "a prompt holds at least one token");
+        self.ids.extend(prompt);
+        self.positions.extend(0..prompt.len() as u32);
+        let mut branches = Vec::with_capacity(group.len());
+        for s in group {
+            assert!(!s.response.is_empty(), "a response holds at least one token");
+            let inputs = &s.response[..s.response.len() - 1];
+            // The prompt's last row predicts the first token, the response's rows the others.
+            self.scored.push(first_row + prompt.len() - 1);
+            self.scored.extend(self.ids.len()..self.ids.len() + inputs.len());
+            self.targets.extend(s.response);
+            self.positions.extend((prompt.len()..prompt.len() + inputs.len()).map(|p| p as u32));
+            self.ids.extend(inputs);
+            branches.push(inputs.len());
+        }
+        self.trees.push(match branches[..] {
+            [own] => Tree { first_row, trunk: prompt.len() + own, branches: Vec::new() },
+            _ => Tree { first_row, trunk: prompt.len(), branches },
+        });
     }
 
     fn tokens(&self) -> Tokens<'_> {
@@ -124,16 +144,20 @@ impl Engine {
     /// Consecutive sequences that pass together: up to the token budget, and up to what one chunk of logits holds.
     fn micro_batches(&self, sequences: &[Sequence], vocab: usize) -> Vec<Range<usize>> {
         let mut batches: Vec<Range<usize>> = Vec::new();
-        let (mut tokens, mut scored) = (usize::MAX / 2, 0);
+        let (mut tokens, mut scored) = (0, 0);
         for (i, s) in sequences.iter().enumerate() {
-            tokens += s.num_inputs();
-            scored += s.response.len();
-            if tokens > self.micro_batch_tokens || scored * vocab > MAX_LOGITS {
-                batches.push(i..i);
-                (tokens, scored) = (s.num_inputs(), s.response.len());
-            }
-            if let Some(last) = batches.last_mut() {
-                last.end = i + 1;
+            let shares_prompt = i > 0 && sequences[i - 1].prompt == s.prompt;
+            let more = s.response.len() - 1 + if shares_prompt { 0 } else { s.prompt.len() };
+            let fits = tokens + more <= self.micro_batch_tokens && (scored + s.response.len()) * vocab <= MAX_LOGITS;
+            match batches.last_mut() {
+                Some(batch) if fits => {
+                    batch.end = i + 1;
+                    (tokens, scored) = (tokens + more, scored + s.response.len());
+                }
+                _ => {
+                    batches.push(i..i + 1);
+                    (tokens, scored) = (s.num_inputs(), s.response.len());
+                }
             }
         }
         batches
@@ -228,7 +252,7 @@ impl Engine {
         assert!(packed.positions.iter().all(|&p| (p as usize) < config.max_position_embeddings), "sequence too long");
         let device = &self.device;
         trunk::forward(device, model, &packed.tokens(), keep, &mut self.work, &mut |_, qkv, out| {
-            attention(device, config.attention, qkv, &packed.offsets, out);
+            attention(device, config.attention, qkv, &packed.trees, out);
         });
         self.gather_and_norm(model, &packed.scored);
     }
@@ -319,9 +343,10 @@ impl Engine {
         let doutput = doutput.reserve(packed.ids.len() * hidden);
         doutput.fill(0.0);
         for (from, &row) in drows.chunks_exact(hidden).zip(&packed.scored) {
-            doutput[row * hidden..(row + 1) * hidden].copy_from_slice(from);
+            // A prompt's last row is scored once for each of its responses.
+            doutput[row * hidden..(row + 1) * hidden].iter_mut().zip(from).for_each(|(to, from)| *to += from);
         }
-        trunk::backward(&self.device, model, &packed.tokens(), &packed.offsets, &mut self.work, doutput, grads);
+        trunk::backward(&self.device, model, &packed.tokens(), &packed.trees, &mut self.work, doutput, grads);
     }
 }
 

@@ -249,10 +249,12 @@ fn prefill(engine: &mut Engine, policy: &Model, requests: &[Request]) -> Vec<Pre
         offsets.push(offsets[offsets.len() - 1] + r.prompt.len());
     }
     let mut caches: Vec<KvCache> = requests.iter().map(|r| KvCache::new(shape, num_layers, r.prompt.len())).collect();
+    let trees: Vec<Tree> =
+        ranges(&offsets).map(|r| Tree { first_row: r.start, trunk: r.len(), branches: Vec::new() }).collect();
     let device = &engine.device;
     let tokens = Tokens { ids: &ids, positions: &positions };
     trunk::forward(device, policy, &tokens, false, &mut engine.work, &mut |layer, qkv, out| {
-        attention(device, shape, qkv, &offsets, out);
+        attention(device, shape, qkv, &trees, out);
         for (cache, rows) in caches.iter_mut().zip(ranges(&offsets)) {
             for (index, row) in
                 qkv[rows.start * shape.width()..rows.end * shape.width()].chunks_exact(shape.width()).enumerate()

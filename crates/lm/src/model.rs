@@ -155,7 +155,7 @@ impl Model {
         Ok(model)
     }
 
-    /// Writes `config.json` and `model.safetensors` (f32) into `dir`, which exists.
+    /// Writes `config.json` and `model.safetensors` (f32) into `dir`, which exists; both with the same permissions.
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
         let config = dir.join("config.json");
         let json = serde_json::to_string_pretty(&self.config.to_json(self.head == Head::Value)).expect("JSON of JSON");
@@ -163,7 +163,11 @@ impl Model {
         let path = dir.join("model.safetensors");
         let tensors = self.layout.tensors.iter().map(|t| (&t.name, TensorView::new(t, &self.parameters)));
         let metadata = [("format".to_string(), "pt".to_string())].into();
-        safetensors::serialize_to_file(tensors, Some(metadata), &path).map_err(|e| Error::content(&path, e.to_string()))
+        safetensors::serialize_to_file(tensors, Some(metadata), &path)
+            .map_err(|e| Error::content(&path, e.to_string()))?;
+        // safetensors writes files that nobody but their owner can read.
+        let permissions = std::fs::metadata(&config).map_err(Error::io(&config))?.permissions();
+        std::fs::set_permissions(&path, permissions).map_err(Error::io(&path))
     }
 }
 

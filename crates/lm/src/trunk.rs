@@ -148,13 +148,13 @@ fn query_key_columns(shape: AttentionShape) -> [Columns; 2] {
     [Columns { first: 0, len: queries }, Columns { first: queries, len: shape.kv_heads * shape.head_size }]
 }
 
-/// The gradient of [`forward`] over packed sequences (rows `offsets[s]..offsets[s + 1]`), run just before with `keep`.
+/// The gradient of [`forward`] over packed sequences, run just before with `keep`.
 /// `doutput` `[m, hidden]` is the gradient by the trunk's output (overwritten); weight gradients are added to `grads`.
 pub(crate) fn backward(
     device: &Device,
     model: &Model,
     tokens: &Tokens,
-    offsets: &[usize],
+    trees: &[Tree],
     work: &mut Workspace,
     doutput: &mut [f32],
     grads: &mut [f32],
@@ -165,7 +165,7 @@ pub(crate) fn backward(
             model,
             layer,
             tokens,
-            offsets,
+            trees,
             &mut work.layers[i],
             &mut work.normed,
             &mut work.gradient,
@@ -183,7 +183,7 @@ fn layer_backward(
     model: &Model,
     layer: &Layer,
     tokens: &Tokens,
-    offsets: &[usize],
+    trees: &[Tree],
     kept: &mut LayerBuffers,
     normed: &mut Buffer,
     gradient: &mut GradientBuffers,
@@ -224,7 +224,7 @@ fn layer_backward(
     let dqkv = gradient.qkv.reserve(rows * shape.width());
     linear_dx(device, dx, &[layer.output.of(p)], dattended, Write::Replace);
     linear_dw(device, attended, dx, hidden, 0, hidden, &mut grads[layer.output.range()]);
-    attention_backward(device, shape, qkv, offsets, attended, dattended, dqkv);
+    attention_backward(device, shape, qkv, trees, attended, dattended, dqkv);
     rotate(device, &model.rotary, tokens.positions, dqkv, shape.heads + shape.kv_heads, Turn::Back);
     if let Some(norms) = &layer.qk_norm {
         for ((weight, part), raw) in norms.iter().zip(query_key_columns(shape)).zip(&kept.raw) {

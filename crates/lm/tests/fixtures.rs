@@ -202,3 +202,14 @@ fn files_there_and_back() {
         assert!(error.contains("no tensor `score.weight`"), "{error}");
     }
 }
+
+/// Who may read `config.json` may read the weights beside it.
+#[cfg(unix)]
+#[test]
+fn saved_weights_have_the_permissions_of_the_other_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    Fixture::new("llama").policy().save(dir.path()).unwrap();
+    let mode = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+    assert_eq!(format!("{:o}", mode("model.safetensors")), format!("{:o}", mode("config.json")));
+}
