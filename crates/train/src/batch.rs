@@ -138,7 +138,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Shuffles the responses and deals them into `parts` minibatches of equal size, give or take one.
+    /// Shuffles the responses and deals them into `parts` minibatches of equal size, give or take one. Within one they
+    /// are in order, so that responses to one prompt are neighbours and the engine computes the prompt once.
     pub fn minibatches(&self, parts: usize, mut random: Random) -> Vec<Minibatch<'_>> {
         let mut order: Vec<usize> = (0..self.responses.len()).collect();
         random.shuffle(&mut order);
@@ -146,7 +147,11 @@ impl<'a> Batch<'a> {
         (0..parts)
             .map(|part| &order[bound(part)..bound(part + 1)])
             .filter(|part| !part.is_empty())
-            .map(|part| self.select(part))
+            .map(|part| {
+                let mut part = part.to_vec();
+                part.sort_unstable();
+                self.select(&part)
+            })
             .collect()
     }
 }
