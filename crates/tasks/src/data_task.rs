@@ -1,8 +1,8 @@
 //! A user's problems as a task.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
-use crate::{Dataset, Error, Problem, Sampler, Task, Verdict, Verifier};
+use crate::{DataOptions, Dataset, Error, Problem, Sampler, Task, Verdict, Verifier};
 
 /// Data sets and a verifier.
 #[derive(Clone, Debug)]
@@ -12,6 +12,7 @@ pub struct DataTask {
     verifier: Verifier,
     sampler: Sampler,
     leaked: usize,
+    warnings: Vec<String>,
 }
 
 impl DataTask {
@@ -22,6 +23,8 @@ impl DataTask {
     /// [`Error::Setting`] for a verifier with bad settings, or if no training problems are left.
     pub fn new(train: Dataset, held_out: Option<Dataset>, verifier: Verifier, seed: u64) -> Result<DataTask, Error> {
         verifier.validate()?;
+        let mut warnings: Vec<String> = duplicates("training", &train).into_iter().collect();
+        warnings.extend(held_out.as_ref().and_then(|set| duplicates("held-out", set)));
         let held_out = held_out.map_or_else(Vec::new, |set| set.problems);
         let kept: BTreeSet<&str> = held_out.iter().map(|problem| problem.prompt.as_str()).collect();
         let read = train.problems.len();
@@ -34,8 +37,13 @@ impl DataTask {
                 found: format!("0 of {read}"),
             });
         }
+        let leaked = read - train.len();
+        if leaked > 0 {
+            warnings
+                .push(format!("{leaked} of {read} training problems are left out: they are held out for evaluation"));
+        }
         let sampler = Sampler::new(seed, train.len());
-        Ok(DataTask { leaked: read - train.len(), train, held_out, verifier, sampler })
+        Ok(DataTask { train, held_out, verifier, sampler, leaked, warnings })
     }
 
     /// Training problems, in the order of the file; the order of training is [`Task::train_problems`].
@@ -59,6 +67,10 @@ impl Task for DataTask {
         rows.into_iter().map(|row| self.train[row].clone()).collect()
     }
 
+    fn listed_train_problems(&self) -> &[Problem] {
+        &self.train
+    }
+
     fn held_out(&self) -> &[Problem] {
         &self.held_out
     }
@@ -66,6 +78,65 @@ impl Task for DataTask {
     fn grade(&self, problem: &Problem, response: &str) -> Verdict {
         self.verifier.grade(problem, response)
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+}
+
+/// A user's problems that are evaluated and never trained on.
+#[derive(Clone, Debug)]
+pub struct HeldOutTask {
+    name: String,
+    problems: Vec<Problem>,
+    verifier: Verifier,
+    warnings: Vec<String>,
+}
+
+impl HeldOutTask {
+    /// Reads them from a JSONL file.
+    ///
+    /// # Errors
+    /// As for [`Dataset::load_jsonl`], and [`Error::Setting`] for a verifier with bad settings.
+    pub fn load_jsonl(path: &Path, options: &DataOptions, verifier: Verifier) -> Result<HeldOutTask, Error> {
+        verifier.validate()?;
+        let set = Dataset::load_jsonl(path, options, &verifier)?;
+        let warnings = duplicates("held-out", &set).into_iter().collect();
+        Ok(HeldOutTask { name: path.display().to_string(), problems: set.problems, verifier, warnings })
+    }
+}
+
+impl Task for HeldOutTask {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn train_problems(&self, _start: u64, _count: usize) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    fn held_out(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    fn grade(&self, problem: &Problem, response: &str) -> Verdict {
+        self.verifier.grade(problem, response)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+}
+
+/// Says how many rows repeat a prompt, if any do.
+fn duplicates(kind: &str, set: &Dataset) -> Option<String> {
+    let (duplicates, rows, conflicting) = (set.duplicates, set.rows, set.conflicting_duplicates);
+    let conflict = match conflicting {
+        0 => String::new(),
+        _ => format!(", {conflicting} of them with another answer (the first one counts)"),
+    };
+    (duplicates > 0)
+        .then(|| format!("{duplicates} of {rows} {kind} rows are left out: they repeat an earlier prompt{conflict}"))
 }
 
 #[cfg(test)]
@@ -94,11 +165,30 @@ mod tests {
         drawn.sort();
         assert_eq!(drawn, ["a", "b", "d"]);
         assert_eq!(task.held_out().len(), 2);
+        let left_out = "1 of 4 training problems are left out: they are held out for evaluation";
+        assert_eq!(task.warnings(), [left_out]);
         let error = DataTask::new(set(&["a"]), Some(set(&["a"])), EXACT, 1).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the number of training problems that are not kept for evaluation is 0 of 1, expected at least 1"
         );
+    }
+
+    #[test]
+    fn repeated_rows_are_told() {
+        let repeated =
+            |conflicting_duplicates| Dataset { rows: 5, duplicates: 3, conflicting_duplicates, ..set(&["a", "b"]) };
+        let held_out = Dataset { duplicates: 3, rows: 9, ..set(&["x"]) };
+        let task = DataTask::new(repeated(2), Some(held_out), EXACT, 1).unwrap();
+        assert_eq!(
+            task.warnings(),
+            [
+                "3 of 5 training rows are left out: they repeat an earlier prompt, \
+                 2 of them with another answer (the first one counts)",
+                "3 of 9 held-out rows are left out: they repeat an earlier prompt"
+            ]
+        );
+        assert_eq!(DataTask::new(set(&["a"]), None, EXACT, 1).unwrap().warnings(), [""; 0]);
     }
 
     #[test]

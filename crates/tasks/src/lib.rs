@@ -20,7 +20,7 @@ mod template;
 mod verifier;
 
 pub use builtin::{BuiltinTask, World};
-pub use data_task::DataTask;
+pub use data_task::{DataTask, HeldOutTask};
 pub use dataset::{DataOptions, Dataset};
 pub use error::{Error, RowError};
 pub use problem::{Problem, Task, Verdict};

@@ -83,9 +83,19 @@ pub trait Task: Send + Sync {
     /// prompts it has drawn.
     fn train_problems(&self, start: u64, count: usize) -> Vec<Problem>;
 
+    /// All training problems where they are a list, so that each can be checked before a run; empty if they are generated.
+    fn listed_train_problems(&self) -> &[Problem] {
+        &[]
+    }
+
     /// The problems kept for evaluation, none of which is ever a training problem; the same for every seed.
     fn held_out(&self) -> &[Problem];
 
     /// Grades a response (text without special tokens) to one of this task's problems.
     fn grade(&self, problem: &Problem, response: &str) -> Verdict;
+
+    /// What was left out of the user's problems and why; a run goes on without it.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -120,6 +120,9 @@ pub(crate) fn load_moments(checkpoint: &Path, name: &str, steps: u64, optimizer:
         let values =
             tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
         moment.iter_mut().zip(values).for_each(|(to, from)| *to = from);
+        if let Some(at) = moment.iter().position(|value| !value.is_finite()) {
+            return Err(Error::file(&path, format!("{name} holds {} at element {at}", moment[at])));
+        }
     }
     optimizer.steps = steps;
     Ok(())

@@ -169,7 +169,7 @@ pub(crate) fn run_evaluation(evaluator: Evaluator<'_>, monitor: &mut Monitor<'_>
     let Evaluator { engine, policy, text, task, config } = evaluator;
     let sampling = eval_sampling(config, policy, &text.tokenizer);
     let prompts = chosen(task.held_out(), config.eval.problems)
-        .map(|problem| Prompt::new(problem.clone(), problem.index, text, policy, sampling.max_new_tokens))
+        .map(|problem| Prompt::new(problem.clone(), problem.index, text, policy.config(), sampling.max_new_tokens))
         .collect::<Result<Vec<_>>>()?;
     if prompts.is_empty() {
         return Err(Error::Run(format!("{} has no held-out problems to evaluate on", task.name())));
@@ -204,14 +204,15 @@ fn chosen(problems: &[Problem], count: usize) -> impl Iterator<Item = &Problem> 
     (0..count).map(move |number| &problems[number * problems.len() / count])
 }
 
-fn eval_sampling(config: &Config, policy: &Model, tokenizer: &Tokenizer) -> Sampling {
+/// How an evaluation samples: `[eval]`, with the run's stop tokens, stop strings and slots.
+pub fn eval_sampling(config: &Config, policy: &Model, tokenizer: &Tokenizer) -> Sampling {
     let eval = &config.eval;
     Sampling {
         temperature: eval.temperature as f32,
         top_k: eval.top_k,
         top_p: eval.top_p as f32,
         min_p: eval.min_p as f32,
-        max_new_tokens: eval.max_new_tokens.unwrap_or(config.rollout.max_new_tokens),
+        max_new_tokens: config.longest_eval_response(),
         stop_tokens: stop_tokens(config, policy),
         stop_strings: StopStrings::new(tokenizer, &config.rollout.stop_strings),
         slots: config.rollout.slots,

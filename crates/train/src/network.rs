@@ -1,6 +1,6 @@
 //! A network in training: weights, gradients, AdamW and its schedule.
 
-use vapo_lm::{AdamW, AdamWConfig, Buffer, Decay, Engine, Model, Schedule};
+use vapo_lm::{AdamW, AdamWConfig, Buffer, Decay, Engine, Head, Model, Schedule};
 
 use crate::{
     config::{OptimizerConfig, ScheduleKind},
@@ -15,13 +15,15 @@ pub(crate) struct Network {
     pub(crate) optimizer: AdamW,
     schedule: Schedule,
     gradients: Buffer,
+    /// Updates since the last one whose gradient was finite.
+    skipped: u64,
 }
 
 /// What an optimizer update did.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Update {
-    /// Global norm before clipping.
-    pub(crate) grad_norm: f32,
+    /// Global norm before clipping; none if it was not finite, which changes nothing.
+    pub(crate) grad_norm: Option<f32>,
     /// Learning rate.
     pub(crate) learning_rate: f32,
 }
@@ -40,14 +42,15 @@ impl Network {
             gradients: model.zero_gradients(),
             optimizer: AdamW::new(settings, model.flat_len()),
             schedule: schedule(config, total_updates),
+            skipped: 0,
             model,
         }
     }
 
-    /// Lets `backward` add gradients of the whole update, then takes one optimizer step.
+    /// Lets `backward` add gradients of the whole update, then takes one optimizer step, unless the gradient is not finite.
     ///
     /// # Errors
-    /// The gradient is not finite: the weights are untouched, but training has diverged.
+    /// That happened twice in a row: training has diverged.
     pub(crate) fn update(
         &mut self,
         engine: &mut Engine,
@@ -56,13 +59,25 @@ impl Network {
         backward(engine, &self.model, &mut self.gradients);
         let learning_rate = self.schedule.at(self.optimizer.steps);
         let grad_norm = self.optimizer.update(engine, &mut self.model, &mut self.gradients, learning_rate);
-        if !grad_norm.is_finite() {
-            let (head, updates) = (self.model.head(), self.optimizer.steps);
+        let is_finite = grad_norm.is_finite();
+        self.skipped = if is_finite { 0 } else { self.skipped + 1 };
+        if self.skipped > 1 {
             return Err(Error::Run(format!(
-                "the gradient of the network with the {head:?} head is not finite after {updates} updates, try a lower learning rate ({learning_rate})"
+                "the {}'s gradient norm is {grad_norm} in {} updates in a row after {} updates, expected a finite one: training has diverged, try a learning rate below {learning_rate}",
+                self.name(),
+                self.skipped,
+                self.optimizer.steps
             )));
         }
-        Ok(Update { grad_norm, learning_rate })
+        Ok(Update { grad_norm: is_finite.then_some(grad_norm), learning_rate })
+    }
+
+    /// What to call it in messages.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.model.head() {
+            Head::Language => "policy",
+            Head::Value => "critic",
+        }
     }
 }
 
@@ -76,5 +91,48 @@ fn schedule(config: &OptimizerConfig, total: u64) -> Schedule {
             ScheduleKind::Cosine => Decay::Cosine { total, min_ratio },
             ScheduleKind::Linear => Decay::Linear { total, min_ratio },
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vapo_lm::{ModelConfig, Sizes};
+
+    use super::*;
+
+    fn network() -> Network {
+        let shape = ModelConfig::new(Sizes {
+            vocab_size: 8,
+            hidden_size: 16,
+            intermediate_size: 16,
+            num_layers: 1,
+            num_heads: 1,
+            num_kv_heads: 1,
+            max_positions: 8,
+        });
+        let config = OptimizerConfig { learning_rate: 0.1, warmup_updates: 0, ..OptimizerConfig::default() };
+        Network::new(Model::random(shape, Head::Language, 1), &config, 10)
+    }
+
+    #[test]
+    fn one_gradient_that_is_not_finite_is_skipped_and_two_in_a_row_end_the_run() {
+        let (mut network, mut engine) = (network(), Engine::new(1, 64));
+        let mut update =
+            |network: &mut Network, gradient| network.update(&mut engine, |_, _, gradients| gradients[0] = gradient);
+        let before = network.model.parameters().to_vec();
+        let skipped = update(&mut network, f32::NAN).unwrap();
+        assert_eq!((skipped.grad_norm, network.optimizer.steps), (None, 0));
+        assert!(network.model.parameters() == before);
+
+        assert_eq!(update(&mut network, 3.0).unwrap().grad_norm, Some(3.0));
+        assert!(network.model.parameters()[0] < before[0] && network.optimizer.steps == 1);
+
+        assert_eq!(update(&mut network, f32::INFINITY).unwrap().grad_norm, None, "the one between was finite");
+        let error = update(&mut network, f32::NAN).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the policy's gradient norm is NaN in 2 updates in a row after 1 updates, expected a finite one: \
+             training has diverged, try a learning rate below 0.1"
+        );
     }
 }

@@ -6,7 +6,8 @@ use crate::{
     batch::Batch,
     credit::Credit,
     error::Result,
-    observer::{Monitor, Progress, Stage},
+    network::{Network, Update},
+    observer::{Event, Monitor, Progress, Stage},
     trainer::{Stream, Trainer},
     update::{CriticReport, PolicyReport, StepColumns, update_critic, update_policy, value_bound},
 };
@@ -28,7 +29,8 @@ pub(crate) fn train_critic(
     for pass in 0..passes {
         let random = shuffle(trainer.config.run.seed, Stream::CriticShuffle, trainer.counters.global_step, pass);
         for minibatch in batch.minibatches(algorithm.updates_per_rollout, random) {
-            update_critic(critic, &mut trainer.engine, &minibatch, values, settings, &mut report)?;
+            let update = update_critic(critic, &mut trainer.engine, &minibatch, values, settings, &mut report)?;
+            warn_if_skipped(update, critic, monitor);
             progress.advance(minibatch.num_tokens(), monitor);
         }
     }
@@ -49,7 +51,9 @@ pub(crate) fn train_policy(
     for pass in 0..algorithm.epochs {
         let random = shuffle(trainer.config.run.seed, Stream::PolicyShuffle, trainer.counters.global_step, pass);
         for minibatch in batch.minibatches(algorithm.updates_per_rollout, random) {
-            update_policy(&mut trainer.policy, &mut trainer.engine, &minibatch, columns, settings, &mut report)?;
+            let (policy, engine) = (&mut trainer.policy, &mut trainer.engine);
+            let update = update_policy(policy, engine, &minibatch, columns, settings, &mut report)?;
+            warn_if_skipped(update, policy, monitor);
             progress.advance(minibatch.num_tokens(), monitor);
         }
     }
@@ -60,6 +64,15 @@ pub(crate) fn train_policy(
 fn shuffle(seed: u64, stream: Stream, step: u64, pass: usize) -> Random {
     let index = Random::keyed(step, pass as u64, 0).next_u64();
     stream.random(seed, index)
+}
+
+fn warn_if_skipped(update: Update, network: &Network, monitor: &mut Monitor<'_>) {
+    if update.grad_norm.is_none() {
+        let (name, updates) = (network.name(), network.optimizer.steps);
+        monitor.tell(Event::Warning(&format!(
+            "the {name}'s gradient is not finite after {updates} updates: this one is skipped, a second in a row ends the run"
+        )));
+    }
 }
 
 /// Counts finished updates for the observer.

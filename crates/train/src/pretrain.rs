@@ -119,7 +119,13 @@ fn train_base(
             .map(|demonstration| example(demonstration, &text, special(EOS)))
             .collect::<Result<Vec<_>>>()?;
         let loss = backward(engine, &model, &mut gradients, &examples);
-        optimizer.update(engine, &mut model, &mut gradients, schedule.at(update));
+        let grad_norm = optimizer.update(engine, &mut model, &mut gradients, schedule.at(update));
+        if !grad_norm.is_finite() {
+            return Err(Error::Run(format!(
+                "the gradient norm is {grad_norm} after {update} updates, expected a finite one: try a learning rate below {}",
+                settings.learning_rate
+            )));
+        }
         if update >= settings.updates - (settings.updates / 10).max(1) {
             late_loss += loss;
             late_updates += 1;

@@ -176,6 +176,7 @@ impl CriticReport {
         row.number("critic/vpred_mean", self.stats.values.mean());
         row.number("critic/grad_norm", self.grad_norm.mean());
         row.number("critic/lr", f64::from(self.learning_rate));
+        row.count("critic/skipped_updates", self.skipped);
     }
 }
 
@@ -190,6 +191,7 @@ impl PolicyReport {
         row.number("actor/kl_loss", self.kl_loss.mean());
         row.number("actor/grad_norm", self.grad_norm.mean());
         row.number("actor/lr", f64::from(self.learning_rate));
+        row.count("actor/skipped_updates", self.skipped);
         row.number("vapo/positive_lm_loss", self.positive_lm_loss.mean());
         row.number("vapo/clip_low_frac", self.stats.clip_low_frac());
         row.number("vapo/clip_high_frac", self.stats.clip_high_frac());

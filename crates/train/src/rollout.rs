@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use vapo_lm::{Engine, Model, Request, Sample, Sampling, StopReason};
+use vapo_lm::{Engine, Model, ModelConfig, Request, Sample, Sampling, StopReason};
 use vapo_tasks::{Problem, Task, Verdict};
 
 use crate::{
@@ -26,14 +26,27 @@ impl Prompt {
     /// Tokenizes a problem's prompt.
     ///
     /// # Errors
-    /// The tokenizer fails, the prompt is empty, or prompt and response together are longer than the model's positions.
-    pub fn new(problem: Problem, key: u64, text: &TextFiles, policy: &Model, max_new_tokens: usize) -> Result<Self> {
+    /// The tokenizer fails, the prompt is empty or holds a token that the model does not have, or prompt and response
+    /// together are longer than the model's positions.
+    pub fn new(
+        problem: Problem,
+        key: u64,
+        text: &TextFiles,
+        shape: &ModelConfig,
+        max_new_tokens: usize,
+    ) -> Result<Self> {
         let tokens = text.encode_prompt(&problem.prompt)?;
-        let (longest, name) = (policy.config().max_position_embeddings, &problem.data_source);
+        let (longest, name) = (shape.max_position_embeddings, &problem.data_source);
         if tokens.is_empty() {
             return Err(Error::Run(format!("problem {} of {name} has an empty prompt", problem.index)));
         }
-        if tokens.len() + max_new_tokens > longest {
+        if let Some(token) = tokens.iter().find(|token| **token as usize >= shape.vocab_size) {
+            return Err(Error::Run(format!(
+                "problem {} of {name}: its prompt holds token {token}, the model's vocab_size is {}: tokenizer and model do not belong together",
+                problem.index, shape.vocab_size
+            )));
+        }
+        if tokens.len().saturating_add(max_new_tokens) > longest {
             return Err(Error::Run(format!(
                 "problem {} of {name}: its prompt ({} tokens) and max_new_tokens ({max_new_tokens}) exceed the model's max_position_embeddings ({longest})",
                 problem.index,

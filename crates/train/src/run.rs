@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use vapo_lm::Head;
+use vapo_lm::{Head, Model};
 use vapo_tasks::Task;
 
 use crate::{
@@ -17,19 +17,26 @@ use crate::{
     error::{Error, Result},
     eval::{Evaluation, Evaluator, run_evaluation},
     files::{create_directory_atomically, write_atomically},
+    memory::MemoryPlan,
     metrics::Row,
     observer::{Event, Monitor, Observer},
     resources::{Usage, available_memory},
     rundir::RunDir,
     setup::{Models, base_directory, load_task, memory_plan},
     step::train_step,
-    trainer::{Phase, Trainer},
+    trainer::{Counters, Phase, Trainer},
 };
+
+/// Seconds of the evaluation in a step's row, which says too that it was done.
+const EVALUATION_SECS: &str = "timing_s/testing";
+/// Seconds of the checkpoint in the row of its step.
+const CHECKPOINT_SECS: &str = "timing_s/save_checkpoint";
 
 /// A run that can be trained.
 pub struct Run {
     directory: RunDir,
     trainer: Trainer,
+    memory: MemoryPlan,
     state: RunState,
     begun: Instant,
     usage_before: Usage,
@@ -56,10 +63,9 @@ impl Run {
                 path.display()
             )));
         }
-        let trainer = fresh_trainer(config)?;
+        let (trainer, memory) = fresh_trainer(config)?;
         let directory = RunDir::create(&trainer.config)?;
-        let state = RunState { pending: Some(Row::new(0)), ..RunState::default() };
-        Ok(Self::new(directory, trainer, state))
+        Ok(Self::new(directory, trainer, memory, first_state()))
     }
 
     /// Continues a run from its newest checkpoint (from the start if it has none), with `key=value` overrides of its config.
@@ -73,8 +79,8 @@ impl Run {
         let run = match directory.checkpoints()?.last() {
             Some((_, checkpoint)) => Self::from_checkpoint(directory, config, checkpoint)?,
             None => {
-                let state = RunState { pending: Some(Row::new(0)), ..RunState::default() };
-                Self::new(directory, fresh_trainer(config)?, state)
+                let (trainer, memory) = fresh_trainer(config)?;
+                Self::new(directory, trainer, memory, first_state())
             }
         };
         let last_is_recorded = u64::from(run.state.pending.is_none());
@@ -85,24 +91,24 @@ impl Run {
 
     fn from_checkpoint(directory: RunDir, config: Config, checkpoint: &Path) -> Result<Self> {
         let state = load_state(checkpoint)?;
-        let task = checked_task(&config)?;
+        let (task, memory) = checked_task(&config)?;
         let reference = match config.algorithm.kl_weight > 0.0 {
             true => Some(LanguageModel::load(base_directory(&config)?.path())?.model),
             false => None,
         };
         let critic = if config.has_critic() { Some(load_model(checkpoint, "critic", Head::Value)?) } else { None };
         let policy = LanguageModel::load(&checkpoint.join("policy"))?;
-        let mut trainer = Trainer::new(config, task, Models { policy, critic, reference });
+        let mut trainer = Trainer::new(config, task, Models { policy, critic, reference }.checked()?);
         load_moments(checkpoint, "policy", state.policy_optimizer_steps, &mut trainer.policy.optimizer)?;
         if let Some(critic) = &mut trainer.critic {
             load_moments(checkpoint, "critic", state.critic_optimizer_steps, &mut critic.optimizer)?;
         }
         trainer.counters = state.counters.clone();
-        Ok(Self::new(directory, trainer, state))
+        Ok(Self::new(directory, trainer, memory, state))
     }
 
-    fn new(directory: RunDir, trainer: Trainer, state: RunState) -> Self {
-        Self { directory, trainer, state, begun: Instant::now(), usage_before: Usage::now() }
+    fn new(directory: RunDir, trainer: Trainer, memory: MemoryPlan, state: RunState) -> Self {
+        Self { directory, trainer, memory, state, begun: Instant::now(), usage_before: Usage::now() }
     }
 
     /// Where the run is recorded.
@@ -115,18 +121,38 @@ impl Run {
         &self.trainer.config
     }
 
+    /// The policy as it is now.
+    pub fn policy(&self) -> &Model {
+        &self.trainer.policy.model
+    }
+
+    /// Its problems.
+    pub fn task(&self) -> &dyn Task {
+        self.trainer.task.as_ref()
+    }
+
+    /// How far it is.
+    pub fn counters(&self) -> &Counters {
+        &self.trainer.counters
+    }
+
+    /// What it needs of the machine's memory.
+    pub fn memory_plan(&self) -> &MemoryPlan {
+        &self.memory
+    }
+
     /// Trains until all steps are done or `stop` is set; then a checkpoint is written and the run can be resumed.
     ///
     /// # Errors
     /// A file cannot be written, a prompt is too long, or the verifier failed on a whole step.
     pub fn train(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
         let monitor = &mut Monitor::new(observer, stop);
+        self.trainer.task.warnings().iter().for_each(|warning| monitor.tell(Event::Warning(warning)));
         loop {
             if !self.finish_step(monitor)? {
                 break;
             }
             let Some(phase) = self.trainer.next_phase() else {
-                self.save_checkpoint(monitor)?;
                 let summary = self.summary();
                 self.directory.write_summary(&summary)?;
                 return Ok(Outcome::Finished(summary));
@@ -137,28 +163,39 @@ impl Run {
             self.state.pending = Some(report.to_row(&self.trainer.counters));
             self.save_pretrained_critic(phase)?;
         }
-        self.save_checkpoint(monitor).map(Outcome::Stopped)
+        let path = self.save_checkpoint()?;
+        monitor.tell(Event::Saved { path: &path });
+        Ok(Outcome::Stopped(path))
     }
 
-    /// Evaluates if it is due, records the row and saves what is due; false if the run shall stop.
-    /// A step whose evaluation was stopped stays pending, and is finished by the resumed run.
+    /// Evaluates and saves what is due and records the row, which says how long both took; false if the run shall stop.
+    /// A step whose evaluation was stopped, or whose row was not recorded, stays pending: the resumed run finishes it.
     fn finish_step(&mut self, monitor: &mut Monitor<'_>) -> Result<bool> {
         let step = self.trainer.counters.global_step;
         if let Some(mut row) = self.state.pending.take() {
-            if self.evaluation_is_due() {
+            if self.evaluation_is_due() && row.get(EVALUATION_SECS).is_none() {
+                let begun = Instant::now();
                 let Some(evaluation) = self.evaluate(monitor)? else {
                     self.state.pending = Some(row);
                     return Ok(false);
                 };
                 self.record_evaluation(&evaluation, step)?;
                 row.extend(evaluation.to_row());
+                row.number(EVALUATION_SECS, begun.elapsed().as_secs_f64());
                 monitor.tell(Event::Evaluated { step, evaluation: &evaluation });
+            }
+            let mut saved = None;
+            if self.checkpoint_is_due() {
+                let begun = Instant::now();
+                self.state.pending = Some(row.clone());
+                saved = Some(self.save_checkpoint()?);
+                self.state.pending = None;
+                row.number(CHECKPOINT_SECS, begun.elapsed().as_secs_f64());
             }
             self.directory.append_metrics(&row)?;
             monitor.tell(Event::Step { row: &row, total: self.planned_steps() });
-            let every = self.trainer.config.checkpoint.every;
-            if step > 0 && every > 0 && step.is_multiple_of(every) {
-                self.save_checkpoint(monitor)?;
+            if let Some(path) = &saved {
+                monitor.tell(Event::Saved { path });
             }
         }
         Ok(!monitor.stopped())
@@ -169,6 +206,12 @@ impl Run {
         let first = self.trainer.counters.global_step == 0;
         let last = self.trainer.next_phase().is_none();
         first || last || (steps > 0 && every > 0 && steps.is_multiple_of(every))
+    }
+
+    fn checkpoint_is_due(&self) -> bool {
+        let (step, every) = (self.trainer.counters.global_step, self.trainer.config.checkpoint.every);
+        let last = self.trainer.next_phase().is_none();
+        last || (step > 0 && every > 0 && step.is_multiple_of(every))
     }
 
     fn evaluate(&mut self, monitor: &mut Monitor<'_>) -> Result<Option<Evaluation>> {
@@ -202,7 +245,7 @@ impl Run {
     }
 
     /// Saves the state after the last finished step, unless that is done already.
-    fn save_checkpoint(&mut self, monitor: &mut Monitor<'_>) -> Result<PathBuf> {
+    fn save_checkpoint(&mut self) -> Result<PathBuf> {
         let trainer = &self.trainer;
         let path = self.directory.checkpoint_path(trainer.counters.global_step);
         if path.exists() {
@@ -226,7 +269,6 @@ impl Run {
         };
         snapshot.save(&path)?;
         self.directory.remove_old_checkpoints(trainer.config.checkpoint.keep)?;
-        monitor.tell(Event::Saved { path: &path });
         Ok(path)
     }
 
@@ -262,17 +304,23 @@ impl Run {
     }
 }
 
-/// The problems of a run that fits the machine's memory.
-fn checked_task(config: &Config) -> Result<Box<dyn Task>> {
+/// The problems of a run, and its memory, which the machine has.
+fn checked_task(config: &Config) -> Result<(Box<dyn Task>, MemoryPlan)> {
     let task = load_task(config)?;
+    let memory = memory_plan(config, task.as_ref())?;
     if let Some(available) = available_memory() {
-        memory_plan(config, task.as_ref())?.check(available)?;
+        memory.check(available)?;
     }
-    Ok(task)
+    Ok((task, memory))
 }
 
-fn fresh_trainer(config: Config) -> Result<Trainer> {
-    let task = checked_task(&config)?;
+fn fresh_trainer(config: Config) -> Result<(Trainer, MemoryPlan)> {
+    let (task, memory) = checked_task(&config)?;
     let models = Models::initial(&config)?;
-    Ok(Trainer::new(config, task, models))
+    Ok((Trainer::new(config, task, models), memory))
+}
+
+/// Before the first step: its row, with the first evaluation, is due.
+fn first_state() -> RunState {
+    RunState { pending: Some(Row::new(0)), ..RunState::default() }
 }

@@ -118,17 +118,15 @@ impl RunDir {
     /// # Errors
     /// The directory cannot be read.
     pub fn checkpoints(&self) -> Result<Vec<(u64, PathBuf)>> {
-        let directory = self.path.join("checkpoints");
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&directory).map_err(Error::io("read", &directory))? {
-            let path = entry.map_err(Error::io("read", &directory))?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if let Some(step) = name.strip_prefix("step-").and_then(|digits| digits.parse().ok()) {
-                found.push((step, path));
-            }
-        }
-        found.sort();
-        Ok(found)
+        numbered(&self.path.join("checkpoints"), "")
+    }
+
+    /// Records of evaluations, `eval/step-*.jsonl`, oldest first.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn evaluations(&self) -> Result<Vec<(u64, PathBuf)>> {
+        numbered(&self.path.join("eval"), ".jsonl")
     }
 
     /// Where the checkpoint of a step is or will be.
@@ -164,6 +162,21 @@ impl RunDir {
 
 fn step_name(step: u64) -> String {
     format!("step-{step:06}")
+}
+
+/// Entries `step-<number><suffix>` of a directory by their numbers.
+fn numbered(directory: &Path, suffix: &str) -> Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).map_err(Error::io("read", directory))? {
+        let path = entry.map_err(Error::io("read", directory))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let digits = name.strip_prefix("step-").and_then(|rest| rest.strip_suffix(suffix));
+        if let Some(step) = digits.and_then(|digits| digits.parse().ok()) {
+            found.push((step, path));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn next_free(preset: &str) -> PathBuf {
@@ -235,6 +248,10 @@ mod tests {
         fs::create_dir(run.checkpoint_path(200).with_extension("partial")).unwrap();
         let steps = |run: &RunDir| run.checkpoints().unwrap().into_iter().map(|(step, _)| step).collect::<Vec<_>>();
         assert_eq!(steps(&run), [5, 20, 100]);
+        for name in ["step-000020.jsonl", "step-000003.jsonl", "step-000004.partial"] {
+            fs::write(run.path().join("eval").join(name), "").unwrap();
+        }
+        assert_eq!(run.evaluations().unwrap().iter().map(|(step, _)| *step).collect::<Vec<_>>(), [3, 20]);
         run.remove_old_checkpoints(0).unwrap();
         assert_eq!(steps(&run).len(), 3);
         run.remove_old_checkpoints(2).unwrap();

@@ -2,7 +2,8 @@
 
 use vapo_lm::{Engine, Head, Model, ModelConfig};
 use vapo_tasks::{
-    BuiltinTask, DataOptions, DataTask, Dataset, PromptTemplate, Task, Verifier, World, builtin::DEFAULT_HELD_OUT,
+    BuiltinTask, DataOptions, DataTask, Dataset, HeldOutTask, PromptTemplate, Task, Verifier, World,
+    builtin::DEFAULT_HELD_OUT,
 };
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     error::{Error, Result},
     memory::MemoryPlan,
     network::Network,
+    rollout::Prompt,
     trainer::{Counters, Trainer},
 };
 
@@ -23,11 +25,22 @@ pub fn load_task(config: &Config) -> Result<Box<dyn Task>> {
     let (Some(train), Some(eval)) = (&data.train, &data.eval) else {
         return Ok(Box::new(built_in_task(config)?));
     };
-    let verifier = verifier(data);
-    let options = DataOptions { template: PromptTemplate::new(data.prompt_template.as_str())?, limit: data.limit };
+    let (verifier, options) = (verifier(data), data_options(data)?);
     let train = Dataset::load_jsonl(train, &options, &verifier)?;
     let held_out = Dataset::load_jsonl(eval, &options, &verifier)?;
     Ok(Box::new(DataTask::new(train, Some(held_out), verifier, config.run.seed)?))
+}
+
+/// The problems that a config is evaluated on; training problems are not read.
+///
+/// # Errors
+/// As for [`load_task`].
+pub fn load_held_out_task(config: &Config) -> Result<Box<dyn Task>> {
+    let data = &config.data;
+    let Some(eval) = &data.eval else {
+        return Ok(Box::new(built_in_task(config)?));
+    };
+    Ok(Box::new(HeldOutTask::load_jsonl(eval, &data_options(data)?, verifier(data))?))
 }
 
 /// The built-in task that a config names.
@@ -44,6 +57,10 @@ pub fn built_in_task(config: &Config) -> Result<BuiltinTask> {
     }
     let held_out = config.eval.problems.max(DEFAULT_HELD_OUT);
     Ok(BuiltinTask::new(world, config.run.seed, held_out)?)
+}
+
+fn data_options(data: &DataConfig) -> Result<DataOptions> {
+    Ok(DataOptions { template: PromptTemplate::new(data.prompt_template.as_str())?, limit: data.limit })
 }
 
 fn verifier(data: &DataConfig) -> Verifier {
@@ -84,17 +101,30 @@ impl Models {
                 Some(critic)
             }
         };
-        if let Some(critic) = &critic
-            && critic.config().vocab_size != policy.model.config().vocab_size
-        {
-            return Err(Error::Run(format!(
-                "the critic's vocabulary ({}) must be the policy's ({}): both read the same tokens",
-                critic.config().vocab_size,
-                policy.model.config().vocab_size
-            )));
-        }
         let reference = (config.algorithm.kl_weight > 0.0).then(|| policy.model.clone());
-        Ok(Self { policy, critic, reference })
+        Self { policy, critic, reference }.checked()
+    }
+
+    /// # Errors
+    /// A model cannot read what the policy reads.
+    pub(crate) fn checked(self) -> Result<Self> {
+        let policy = self.policy.model.config();
+        for (name, model) in [("critic", &self.critic), ("reference policy", &self.reference)] {
+            let Some(shape) = model.as_ref().map(Model::config) else { continue };
+            if shape.vocab_size != policy.vocab_size {
+                return Err(Error::Run(format!(
+                    "the {name}'s vocab_size ({}) must be the policy's ({}): both read the same tokens",
+                    shape.vocab_size, policy.vocab_size
+                )));
+            }
+            if shape.max_position_embeddings < policy.max_position_embeddings {
+                return Err(Error::Run(format!(
+                    "the {name}'s max_position_embeddings ({}) must be at least the policy's ({})",
+                    shape.max_position_embeddings, policy.max_position_embeddings
+                )));
+            }
+        }
+        Ok(self)
     }
 }
 
@@ -109,22 +139,28 @@ pub fn base_directory(config: &Config) -> Result<ModelDirectory> {
     }
 }
 
-/// Counts the memory of a run before its weights are loaded: by the base model's shape and the longest held-out prompt.
+/// Counts the memory of a run before its weights are loaded: by the base model's shape and the longest prompt.
 ///
 /// # Errors
-/// The model directory or a tokenizer is missing or wrong, or a prompt with its response is longer than the model's positions.
+/// The model directory or a tokenizer is missing or wrong, or the model cannot take a prompt or a stop token.
 pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
     let directory = base_directory(config)?;
     let shape = ModelConfig::load(directory.path())?;
     let text = TextFiles::load(directory.path())?;
     let mut longest = 0;
-    for problem in task.held_out() {
-        longest = longest.max(text.encode_prompt(&problem.prompt)?.len());
+    for (problems, response) in [
+        (task.held_out(), config.longest_eval_response()),
+        (task.listed_train_problems(), config.rollout.max_new_tokens),
+    ] {
+        for problem in problems {
+            let prompt = Prompt::new(problem.clone(), problem.index, &text, &shape, response)?;
+            longest = longest.max(prompt.tokens.len());
+        }
     }
-    let (response, positions) = (config.longest_response(), shape.max_position_embeddings);
-    if longest + response > positions {
+    if let Some(token) = config.rollout.stop_tokens.iter().find(|token| **token as usize >= shape.vocab_size) {
         return Err(Error::Run(format!(
-            "the longest held-out prompt ({longest} tokens) and max_new_tokens ({response}) exceed the model's max_position_embeddings ({positions})"
+            "rollout.stop_tokens holds {token}, expected tokens below the model's vocab_size ({})",
+            shape.vocab_size
         )));
     }
     Ok(MemoryPlan::new(config, &shape, longest))
@@ -135,10 +171,9 @@ impl Trainer {
     pub(crate) fn new(config: Config, task: Box<dyn Task>, models: Models) -> Self {
         let algorithm = &config.algorithm;
         let updates = (algorithm.updates_per_rollout * algorithm.epochs) as u64;
-        let policy_updates = config.run.steps * updates;
+        let policy_updates = config.run.steps.saturating_mul(updates);
         let critic_updates = (config.run.steps + config.value_pretraining.steps)
-            * updates
-            * algorithm.critic_updates_per_policy_update as u64;
+            .saturating_mul(updates * algorithm.critic_updates_per_policy_update as u64);
         Self {
             engine: Engine::new(threads(&config), config.run.micro_batch_tokens),
             task,

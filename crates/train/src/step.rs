@@ -67,7 +67,9 @@ fn draw_prompts(trainer: &Trainer, shape: Shape) -> Result<Vec<Prompt>> {
     let longest = trainer.config.rollout.max_new_tokens;
     (start..)
         .zip(problems)
-        .map(|(position, problem)| Prompt::new(problem, position, &trainer.text, &trainer.policy.model, longest))
+        .map(|(position, problem)| {
+            Prompt::new(problem, position, &trainer.text, trainer.policy.model.config(), longest)
+        })
         .collect()
 }
 

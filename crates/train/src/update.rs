@@ -28,6 +28,8 @@ pub struct CriticReport {
     pub learning_rate: f32,
     /// Values and clips over all updates.
     pub stats: ValueStats,
+    /// Updates left out, here too, because their gradient was not finite.
+    pub skipped: u64,
 }
 
 /// What the policy's updates of a step saw.
@@ -49,6 +51,8 @@ pub struct PolicyReport {
     pub stats: PolicyStats,
     /// Largest |log ratio| in the first update, where the policy is still the one that sampled: 0.
     pub first_log_ratio_max: Option<f64>,
+    /// Updates left out, here too, because their gradient was not finite.
+    pub skipped: u64,
 }
 
 /// How a critic's raw outputs become values, by the settings.
@@ -69,25 +73,31 @@ pub(crate) fn update_critic(
     credit: &ValueCredit,
     settings: (ValueBound, Option<f64>),
     report: &mut CriticReport,
-) -> Result<()> {
+) -> Result<Update> {
     let (bound, clip) = settings;
     let (old_values, targets) = (minibatch.gather(&credit.old_values), minibatch.gather(&credit.targets));
     let weights = Reduction::TokenMean.token_weights(&minibatch.lengths, &vec![true; minibatch.lengths.len()]);
     let batch = ValueBatch { targets: &targets, old_values: &old_values, weights: &weights };
-    let mut loss_sum = 0.0;
+    let (mut loss_sum, mut stats) = (0.0, ValueStats::default());
     let update = critic.update(engine, |engine, model, gradients| {
         engine.critic_backward(model, gradients, &minibatch.sequences, |tokens, raw| {
             let values: Vec<f32> = raw.iter().map(|&raw| bound.value(raw)).collect();
             let loss = value_loss(&values, batch.slice(tokens), clip);
             loss_sum += loss.loss;
-            report.stats.merge(&loss.stats);
+            stats.merge(&loss.stats);
             loss.dvalue.iter().zip(raw).map(|(&dvalue, &raw)| dvalue * bound.derivative(raw)).collect()
         });
     })?;
-    report.loss.push(loss_sum);
-    report.grad_norm.push(f64::from(update.grad_norm));
     report.learning_rate = update.learning_rate;
-    Ok(())
+    match update.grad_norm {
+        Some(grad_norm) => {
+            report.grad_norm.push(f64::from(grad_norm));
+            report.loss.push(loss_sum);
+            report.stats.merge(&stats);
+        }
+        None => report.skipped += 1,
+    }
+    Ok(update)
 }
 
 /// Per-token columns of a policy update.
@@ -138,7 +148,7 @@ pub(crate) fn update_policy(
     columns: &StepColumns<'_>,
     (algorithm, temperature): (&AlgorithmConfig, f32),
     report: &mut PolicyReport,
-) -> Result<()> {
+) -> Result<Update> {
     let columns = PolicyColumns::new(minibatch, columns, algorithm.loss_reduction);
     let mut sums = PolicySums::default();
     let update = policy.update(engine, |engine, model, gradients| {
@@ -147,7 +157,7 @@ pub(crate) fn update_policy(
         });
     })?;
     report.add(sums, update, minibatch.correct.contains(&true), columns.reference_logp.is_some());
-    Ok(())
+    Ok(update)
 }
 
 /// The loss of a micro-batch: clipped policy loss + mu * positive-example LM loss (+ KL, - entropy bonus), VAPO eq. 8 to 10.
@@ -181,6 +191,12 @@ fn token_grad(
 
 impl PolicyReport {
     fn add(&mut self, sums: PolicySums, update: Update, any_correct: bool, has_reference: bool) {
+        self.learning_rate = update.learning_rate;
+        let Some(grad_norm) = update.grad_norm else {
+            self.skipped += 1;
+            return;
+        };
+        self.grad_norm.push(f64::from(grad_norm));
         self.loss.push(sums.loss);
         if any_correct {
             self.positive_lm_loss.push(sums.positive_lm_loss);
@@ -193,7 +209,5 @@ impl PolicyReport {
         }
         self.stats.merge(&sums.stats);
         self.entropy.merge(&sums.entropy);
-        self.grad_norm.push(f64::from(update.grad_norm));
-        self.learning_rate = update.learning_rate;
     }
 }

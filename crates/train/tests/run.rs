@@ -106,6 +106,10 @@ fn a_run_records_its_steps_evaluations_and_checkpoints() {
     assert_eq!(column("training/critic_updates")[1..], [2.0, 4.0, 6.0, 8.0, 10.0].map(Some));
     let evaluated: Vec<bool> = column("val-core/chain/acc/mean@2").iter().map(Option::is_some).collect();
     assert_eq!(evaluated, [true, false, false, false, true, true]);
+    let timed = |key: &str| column(key).iter().map(|secs| secs.is_some_and(|secs| secs > 0.0)).collect::<Vec<_>>();
+    assert_eq!(timed("timing_s/testing"), evaluated);
+    assert_eq!(timed("timing_s/save_checkpoint"), [false, true, true, true, true, true]);
+    assert_eq!(column("critic/skipped_updates")[1..], [Some(0.0); 5]);
     let sum: f64 = [1, 2, 3, 4, 5]
         .iter()
         .filter_map(|&step| rows[step].get("response_length/mean"))
@@ -258,8 +262,63 @@ fn what_is_missing_is_an_error_before_anything_is_written() {
     assert!(error(&["data.train=/no/such.jsonl", "data.eval=/no/such.jsonl"]).contains("cannot read /no/such.jsonl"));
     assert!(error(&["data.task=chess"]).contains("there is no built-in task `chess`"));
     assert!(error(&["rollout.max_new_tokens=4000"]).contains("max_position_embeddings"));
-    assert!(error(&["rollout.slots=100000000"]).contains("are available"));
+    assert!(error(&["rollout.slots=10000000"]).contains("are available"));
+    assert!(error(&["rollout.stop_tokens=[1, 43]"]).contains("rollout.stop_tokens holds 43"));
     assert!(!directory.exists());
+}
+
+/// The second training problem is one that no step of a short run would have reached.
+#[test]
+fn every_prompt_is_checked_before_a_run() {
+    let root = tempfile::tempdir().unwrap();
+    let row = |problem: &str| format!("{{\"prompt\": \"{problem}\", \"answer\": 7}}\n");
+    let write = |name: &str, text: String| {
+        let path = root.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let train = write("long.jsonl", row("7a:") + &row(&"7a+".repeat(200)));
+    let eval = write("short.jsonl", row("8a:"));
+    let (train, eval) = (format!("data.train={train}"), format!("data.eval={eval}"));
+    let error =
+        |overrides: &[&str]| Run::create(config(&root.path().join("run"), overrides)).err().unwrap().to_string();
+    assert_eq!(
+        error(&[&train, &eval]),
+        "problem 1 of long: its prompt (601 tokens) and max_new_tokens (64) exceed the model's max_position_embeddings (512)"
+    );
+
+    // A tokenizer that knows more tokens than the model.
+    let model = root.path().join("model");
+    copy_tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("base/chain"), &model);
+    let tokenizer = model.join("tokenizer.json");
+    let mut json: Value = serde_json::from_str(&fs::read_to_string(&tokenizer).unwrap()).unwrap();
+    json["model"]["vocab"]["8"] = 5000.into();
+    fs::write(&tokenizer, json.to_string()).unwrap();
+    let model = format!("model.path={}", model.display());
+    let train = format!("data.train={}", write("other.jsonl", row("9a:")));
+    assert_eq!(
+        error(&[&eval, &train, &model]).split(": tokenizer").next(),
+        Some("problem 0 of short: its prompt holds token 5000, the model's vocab_size is 43")
+    );
+    assert!(!root.path().join("run").exists());
+}
+
+#[test]
+fn a_policy_that_diverges_ends_its_run_in_words() {
+    let root = tempfile::tempdir().unwrap();
+    let huge =
+        ["policy_optimizer.learning_rate=1e20", "policy_optimizer.warmup_updates=0", "value_pretraining.steps=0"];
+    let mut run = Run::create(config(&root.path().join("run"), &huge)).unwrap();
+    let mut warnings = Vec::new();
+    let mut observer = |event: Event<'_>| {
+        if let Event::Warning(text) = event {
+            warnings.push(text.to_string());
+        }
+    };
+    let error = run.train(&mut observer, &AtomicBool::new(false)).unwrap_err().to_string();
+    assert!(error.starts_with("the policy's gradient norm is NaN in 2 updates in a row after 1 updates"), "{error}");
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].starts_with("the policy's gradient is not finite after 1 updates"), "{warnings:?}");
 }
 
 #[test]

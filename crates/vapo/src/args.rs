@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
 
 use crate::bench::BenchArgs;
 
@@ -37,6 +37,14 @@ pub(crate) enum Command {
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
 }
+
+/// A number up to what fits an ordinary machine; configs check theirs themselves.
+pub(crate) fn at_most(most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(..=most)
+}
+
+/// Most threads of a command without a config.
+pub(crate) const MOST_THREADS: u64 = 1024;
 
 /// Where settings come from.
 #[derive(Args)]
@@ -297,15 +305,15 @@ pub(crate) struct PretrainArgs {
     pub(crate) updates: Option<u64>,
 
     /// Demonstrations per update, each seen once
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = at_most(100_000))]
     pub(crate) demonstrations: Option<usize>,
 
     /// Width of the model
-    #[arg(long, value_name = "WIDTH")]
+    #[arg(long, value_name = "WIDTH", value_parser = at_most(1024))]
     pub(crate) hidden_size: Option<usize>,
 
     /// Decoder layers
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = at_most(64))]
     pub(crate) layers: Option<usize>,
 
     /// Peak learning rate
@@ -317,6 +325,6 @@ pub(crate) struct PretrainArgs {
     pub(crate) seed: Option<u64>,
 
     /// Threads; 0: one per core. The bytes do not depend on it
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = at_most(MOST_THREADS))]
     pub(crate) threads: usize,
 }

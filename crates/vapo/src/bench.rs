@@ -9,6 +9,8 @@ use std::time::Instant;
 use vapo_lm::*;
 use vapo_train::Usage;
 
+use crate::args::{MOST_THREADS, at_most};
+
 /// Measure training, decoding and prefill speed on this machine.
 ///
 /// Every rate is the median of several rounds. Fractions are of one core's peak of fused multiply-adds, measured
@@ -22,7 +24,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Threads; 0 for all cores.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_most(MOST_THREADS))]
     threads: usize,
     /// Rounds of each measurement.
     #[arg(long, default_value_t = 3)]

@@ -1,16 +1,11 @@
 //! `vapo eval`: held-out accuracy of a model.
 
-use std::{fs::File, io::Write, path::Path, sync::atomic::AtomicBool};
+use std::{fs::File, io::Write, sync::atomic::AtomicBool};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use vapo_lm::Engine;
-use vapo_tasks::{DataOptions, Dataset, Problem, PromptTemplate, Task, Verdict, Verifier};
-use vapo_train::{
-    Evaluation, Evaluator, Event,
-    config::{DataConfig, VerifierKind},
-    evaluate, load_task, threads,
-};
+use vapo_train::{Evaluation, Evaluator, Event, evaluate, load_held_out_task, threads};
 
 use crate::{
     args::EvalArgs,
@@ -28,12 +23,10 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
         .as_deref()
         .map(|path| File::create_new(path).with_context(|| format!("cannot write {}", path.display())));
     let out = out.transpose()?;
-    let task: Box<dyn Task> = match &args.data {
-        Some(file) => Box::new(HeldOut::load(file, &config.data)?),
-        None => load_task(config)?,
-    };
+    let task = load_held_out_task(config)?;
     let model = chosen.load()?;
     let screen = Screen::for_result();
+    task.warnings().iter().for_each(|warning| screen.warn(warning));
     let mut bar = StageBar::new(&screen);
     let mut observer = |event: Event<'_>| {
         if let Event::Progress(progress) = event {
@@ -63,51 +56,13 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
 fn overrides(args: &EvalArgs) -> Vec<String> {
     let mut overrides = Vec::new();
     if let Some(file) = &args.data {
-        // A JSON string is a TOML string too.
+        // A JSON string is a TOML string too. A config wants both; only the held-out problems are read.
         let path = Value::from(file.display().to_string());
         overrides.extend([format!("data.train={path}"), format!("data.eval={path}")]);
     }
     overrides.extend(args.problems.map(|problems| format!("eval.problems={problems}")));
     overrides.extend(args.samples.map(|samples| format!("eval.samples={samples}")));
     overrides
-}
-
-/// A file of problems that are evaluated and never trained on.
-struct HeldOut {
-    name: String,
-    problems: Vec<Problem>,
-    verifier: Verifier,
-}
-
-impl HeldOut {
-    fn load(file: &Path, data: &DataConfig) -> Result<Self> {
-        let marker = data.marker.clone();
-        let verifier = match data.verifier {
-            VerifierKind::Exact => Verifier::Exact { marker },
-            VerifierKind::Numeric => Verifier::Numeric { marker, tolerance: data.tolerance },
-        };
-        let options = DataOptions { template: PromptTemplate::new(data.prompt_template.as_str())?, limit: data.limit };
-        let problems = Dataset::load_jsonl(file, &options, &verifier)?.problems;
-        Ok(Self { name: file.display().to_string(), problems, verifier })
-    }
-}
-
-impl Task for HeldOut {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn train_problems(&self, _start: u64, _count: usize) -> Vec<Problem> {
-        Vec::new()
-    }
-
-    fn held_out(&self) -> &[Problem] {
-        &self.problems
-    }
-
-    fn grade(&self, problem: &Problem, response: &str) -> Verdict {
-        self.verifier.grade(problem, response)
-    }
 }
 
 /// Standard error of the mean accuracy over problems; none for fewer than two.

@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use vapo_lm::{Engine, Request, Sample, Sampling, StopReason, StopStrings};
+use vapo_lm::{Engine, Request, Sample, Sampling, StopReason};
 use vapo_tasks::{Problem, PromptTemplate};
-use vapo_train::{Config, LanguageModel, Progress, Stage, rollout::Prompt, threads};
+use vapo_train::{LanguageModel, Progress, Stage, eval_sampling, rollout::Prompt, threads};
 
 use crate::{
     args::GenerateArgs,
@@ -19,10 +19,13 @@ use crate::{
     screen::{Screen, StageBar},
 };
 
+/// Most responses to a prompt at once.
+const MOST_SAMPLES: usize = 100_000;
+
 /// Samples responses and prints them.
 pub(crate) fn run(args: GenerateArgs) -> Result<()> {
-    if args.samples == 0 {
-        bail!("--samples (0) must be at least 1");
+    if !(1..=MOST_SAMPLES).contains(&args.samples) {
+        bail!("--samples ({}) must be between 1 and {MOST_SAMPLES}", args.samples);
     }
     let chosen = Chosen::new(&args.model, &args.sampling, &[])?;
     let prompts = prompts(&args)?;
@@ -31,7 +34,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let template =
         if args.raw { PromptTemplate::default() } else { PromptTemplate::new(config.data.prompt_template.as_str())? };
     let mut generator = Generator {
-        sampling: sampling(config, &model),
+        sampling: eval_sampling(config, &model.model, &model.text.tokenizer),
         engine: Engine::new(threads(config), config.run.micro_batch_tokens),
         samples: args.samples,
         seed: config.run.seed,
@@ -87,23 +90,6 @@ fn json_prompts(path: &Path, text: &str) -> Result<Vec<String>> {
     .collect()
 }
 
-/// Samples as an evaluation with this config does.
-fn sampling(config: &Config, model: &LanguageModel) -> Sampling {
-    let (eval, rollout) = (&config.eval, &config.rollout);
-    let mut stop_tokens = model.model.config().eos_token_ids.clone();
-    stop_tokens.extend(&rollout.stop_tokens);
-    Sampling {
-        temperature: eval.temperature as f32,
-        top_k: eval.top_k,
-        top_p: eval.top_p as f32,
-        min_p: eval.min_p as f32,
-        max_new_tokens: eval.max_new_tokens.unwrap_or(rollout.max_new_tokens),
-        stop_tokens,
-        stop_strings: StopStrings::new(&model.text.tokenizer, &rollout.stop_strings),
-        slots: rollout.slots,
-    }
-}
-
 /// A response as text.
 struct Response {
     text: String,
@@ -150,7 +136,7 @@ impl Generator {
             data_source: "the prompts".into(),
             extra: serde_json::Map::new(),
         };
-        Ok(Prompt::new(problem, index, &self.model.text, &self.model.model, self.sampling.max_new_tokens)?)
+        Ok(Prompt::new(problem, index, &self.model.text, self.model.model.config(), self.sampling.max_new_tokens)?)
     }
 }
 

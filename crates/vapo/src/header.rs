@@ -1,15 +1,14 @@
 //! What a run will do, before it does it.
 
 use anyhow::Result;
-use vapo_lm::ModelConfig;
 use vapo_train::{
-    Config, Run, available_memory, base_directory,
+    Config, MemoryPlan, Run, available_memory,
     config::{PretrainingRule, VerifierKind},
-    load_task, memory_plan, threads,
+    threads,
 };
 
 use crate::{
-    format::{bytes, count},
+    format::{bytes, count, short},
     model::base_name,
     screen::Screen,
 };
@@ -17,18 +16,19 @@ use crate::{
 /// Prints the header of a new or resumed run.
 ///
 /// # Errors
-/// The model's directory cannot be read.
+/// The run directory cannot be read.
 pub(crate) fn show(screen: &Screen, run: &Run) -> Result<()> {
     let config = run.config();
-    let mut rows = vec![("model", model(config)?), ("task", task(config)), ("method", method(config))];
+    let mut rows = vec![("model", model(run)), ("task", task(run)), ("method", method(config))];
     let parts = vapo_parts(config);
     if parts.len() > 1 {
         rows.push(("", parts.join(", ")));
     }
-    rows.extend([("steps", steps(config)), ("memory", memory(config)?), ("threads", threads(config).to_string())]);
+    let threads = threads(config).to_string();
+    rows.extend([("steps", steps(config)), ("memory", memory(run.memory_plan())), ("threads", threads)]);
     rows.push(("run", run.directory().path().display().to_string()));
-    if let Some((step, _)) = run.directory().checkpoints()?.last() {
-        rows.push(("", format!("goes on after step {step}")));
+    if !run.directory().checkpoints()?.is_empty() {
+        rows.push(("", format!("goes on after step {}", run.counters().global_step)));
     }
     screen.line(&screen.bold(&format!("vapo {}", env!("CARGO_PKG_VERSION"))));
     for (name, text) in rows {
@@ -40,21 +40,24 @@ pub(crate) fn show(screen: &Screen, run: &Run) -> Result<()> {
     Ok(())
 }
 
-fn model(config: &Config) -> Result<String> {
-    let shape = ModelConfig::load(base_directory(config)?.path())?;
-    Ok(format!(
-        "{}: {}, width {}, vocabulary {}{}",
+fn model(run: &Run) -> String {
+    let (config, shape) = (run.config(), run.policy().config());
+    format!(
+        "{}: {} parameters ({}, width {}, vocabulary {}){}",
         base_name(config),
+        short(run.policy().num_params() as f64),
         count(shape.num_layers as u64, "layer", "layers"),
         shape.hidden_size,
         shape.vocab_size,
         if config.has_critic() { ", and a critic of the same shape" } else { "" }
-    ))
+    )
 }
 
-fn task(config: &Config) -> String {
-    let (data, eval) = (&config.data, &config.eval);
-    let held_out = format!("{} held-out problems x {}", eval.problems, count(eval.samples as u64, "sample", "samples"));
+fn task(run: &Run) -> String {
+    let (data, eval) = (&run.config().data, &run.config().eval);
+    let problems = eval.problems.min(run.task().held_out().len());
+    let problems = count(problems as u64, "held-out problem", "held-out problems");
+    let held_out = format!("{problems} x {}", count(eval.samples as u64, "sample", "samples"));
     let (Some(train), Some(file)) = (&data.train, &data.eval) else {
         let size = match data.task.as_str() {
             "walk" => format!("at most {} moves", data.walk_moves),
@@ -66,11 +69,7 @@ fn task(config: &Config) -> String {
         VerifierKind::Exact => "exact",
         VerifierKind::Numeric => "numeric",
     };
-    format!(
-        "{}, answers checked by `{verifier}`, measured on at most {held_out} of {}",
-        train.display(),
-        file.display()
-    )
+    format!("{}, answers checked by `{verifier}`, measured on {held_out} of {}", train.display(), file.display())
 }
 
 fn method(config: &Config) -> String {
@@ -113,11 +112,10 @@ fn steps(config: &Config) -> String {
     format!("{most}{} of value pretraining ({responses} responses each), then {training}", pretraining.steps)
 }
 
-fn memory(config: &Config) -> Result<String> {
-    let plan = memory_plan(config, load_task(config)?.as_ref())?;
+fn memory(plan: &MemoryPlan) -> String {
     let parts: Vec<String> = plan.parts.iter().map(|(name, size)| format!("{name} {}", bytes(*size))).collect();
     let available = available_memory().map_or(String::new(), |available| format!(" of {} available", bytes(available)));
-    Ok(format!("{}{available}: {}", bytes(plan.total()), parts.join(", ")))
+    format!("{}{available}: {}", bytes(plan.total()), parts.join(", "))
 }
 
 /// Lines of at most `width` characters, broken at spaces.

@@ -120,15 +120,11 @@ impl RunProgress {
     /// Says what should not be, right where it happened.
     fn complain(&self, row: &Row) {
         if let Some(share) = row.get("vapo/failed_frac").filter(|&share| share > 0.0) {
-            self.warn(&format!("{} of the responses could not be graded: left out of the loss", percent(share)));
+            self.screen.warn(&format!("{} of the responses could not be graded: left out of the loss", percent(share)));
         }
         if let Some(difference) = row.get("training/rollout_logp_diff_max").filter(|&difference| difference > 0.0) {
-            self.warn(&format!("sampled and recomputed log-probs differ by up to {difference:.1e}, expected 0"));
+            self.screen.warn(&format!("sampled and recomputed log-probs differ by up to {difference:.1e}, expected 0"));
         }
-    }
-
-    fn warn(&self, text: &str) {
-        self.screen.line(&self.screen.warning(&format!("  warning: {text}")));
     }
 
     /// How long the rest will take.
@@ -151,7 +147,7 @@ impl Observer for RunProgress {
             Event::Evaluated { evaluation, .. } => self.accuracy = evaluation.accuracy(),
             Event::Step { row, total } => self.print_step(row, total),
             Event::Saved { path } => self.screen.line(&self.screen.dim(&format!("  saved {}", path.display()))),
-            Event::Warning(text) => self.warn(text),
+            Event::Warning(text) => self.screen.warn(text),
         }
     }
 }

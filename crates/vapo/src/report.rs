@@ -2,7 +2,7 @@
 //!
 //! Everything is read from the run directory, so a resumed run tells of all its sessions.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -29,7 +29,7 @@ const SMALL_SHARE: f64 = 0.005;
 /// A file of the run cannot be read.
 pub(crate) fn show(screen: &Screen, directory: &RunDir, summary: &Value) -> Result<()> {
     accuracy(screen, summary);
-    let samples = samples(directory.path())?;
+    let samples = samples(directory)?;
     show_samples(screen, &samples);
     where_time_went(screen, &directory.metrics()?, summary);
     next(screen, directory.path(), &samples);
@@ -60,18 +60,14 @@ fn accuracy(screen: &Screen, summary: &Value) {
 }
 
 /// Compares the first and the last evaluation.
-fn samples(run: &Path) -> Result<Vec<Comparison>> {
-    let directory = run.join("eval");
-    let entries = fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-    files.sort();
-    let [first, .., last] = files.as_slice() else { return Ok(Vec::new()) };
+fn samples(directory: &RunDir) -> Result<Vec<Comparison>> {
+    let evaluations = directory.evaluations()?;
+    let [(_, first), .., (_, last)] = evaluations.as_slice() else { return Ok(Vec::new()) };
     Ok(choose(&read_lines(first)?, &read_lines(last)?))
 }
 
 fn read_lines(path: &Path) -> Result<Vec<Value>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = text.lines().map(serde_json::from_str);
     lines.collect::<serde_json::Result<_>>().with_context(|| format!("cannot read {}", path.display()))
 }

@@ -93,6 +93,11 @@ impl Screen {
         self.styled_as(Style::new().red(), text)
     }
 
+    /// Prints a line about something to heed.
+    pub(crate) fn warn(&self, text: &str) {
+        self.line(&self.warning(&format!("  warning: {text}")));
+    }
+
     /// Something to heed.
     pub(crate) fn warning(&self, text: &str) -> String {
         self.styled_as(Style::new().yellow(), text)

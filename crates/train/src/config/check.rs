@@ -3,6 +3,14 @@
 use super::{Config, OptimizerConfig};
 use crate::error::{Error, Result};
 
+/// Most responses of a step or an evaluation, which are in memory together.
+const MOST_RESPONSES: usize = 10_000_000;
+/// Most tokens of a training pass.
+const MOST_TOKENS: usize = 100_000_000;
+/// Most passes over the responses of a step.
+const MOST_PASSES: usize = 1_000_000;
+const MOST_THREADS: usize = 1_024;
+
 /// Collects what is wrong, so that one attempt shows all of it.
 #[derive(Default)]
 struct Failures(Vec<String>);
@@ -16,6 +24,22 @@ impl Failures {
 
     fn at_least(&mut self, key: &str, value: usize, least: usize) {
         self.unless(value >= least, || format!("{key} ({value}) must be at least {least}"));
+    }
+
+    /// A number of things that are there at once.
+    fn count(&mut self, key: &str, value: usize, most: usize) {
+        self.at_least(key, value, 1);
+        self.unless(value <= most, || format!("{key} ({value}) must be at most {most}"));
+    }
+
+    /// Responses that are there at once: their product has a limit of its own.
+    fn responses(&mut self, keys: [&str; 2], values: [usize; 2]) {
+        keys.iter().zip(values).for_each(|(key, value)| self.count(key, value, MOST_RESPONSES));
+        let product = values[0].saturating_mul(values[1]);
+        let in_range = values.iter().all(|value| *value <= MOST_RESPONSES);
+        self.unless(!in_range || product <= MOST_RESPONSES, || {
+            format!("{} x {} ({} x {}) must be at most {MOST_RESPONSES}", keys[0], keys[1], values[0], values[1])
+        });
     }
 
     fn within(&mut self, key: &str, value: f64, low: f64, high: f64) {
@@ -49,11 +73,16 @@ impl Config {
 
     fn check_sampling(&self, failures: &mut Failures) {
         let rollout = &self.rollout;
-        failures.at_least("run.micro_batch_tokens", self.run.micro_batch_tokens, 1);
-        failures.at_least("rollout.prompts_per_step", rollout.prompts_per_step, 1);
-        failures.at_least("rollout.group_size", rollout.group_size, 1);
+        failures.count("run.micro_batch_tokens", self.run.micro_batch_tokens, MOST_TOKENS);
+        failures.unless(self.run.threads <= MOST_THREADS, || {
+            format!("run.threads ({}) must be at most {MOST_THREADS}", self.run.threads)
+        });
+        failures.responses(
+            ["rollout.prompts_per_step", "rollout.group_size"],
+            [rollout.prompts_per_step, rollout.group_size],
+        );
         failures.at_least("rollout.max_new_tokens", rollout.max_new_tokens, 1);
-        failures.at_least("rollout.slots", rollout.slots, 1);
+        failures.count("rollout.slots", rollout.slots, MOST_RESPONSES);
         failures.positive("rollout.temperature", rollout.temperature);
         failures.within("rollout.min_p", rollout.min_p, 0.0, 1.0);
         failures.within("eval.min_p", self.eval.min_p, 0.0, 1.0);
@@ -65,8 +94,7 @@ impl Config {
         for (key, top_k) in [("rollout.top_k", rollout.top_k), ("eval.top_k", self.eval.top_k)] {
             failures.at_least(key, top_k.unwrap_or(1), 1);
         }
-        failures.at_least("eval.problems", self.eval.problems, 1);
-        failures.at_least("eval.samples", self.eval.samples, 1);
+        failures.responses(["eval.problems", "eval.samples"], [self.eval.problems, self.eval.samples]);
         failures.at_least("eval.max_new_tokens", self.eval.max_new_tokens.unwrap_or(1), 1);
         failures.not_negative("eval.temperature", self.eval.temperature);
     }
@@ -113,8 +141,9 @@ impl Config {
     fn check_updates(&self, failures: &mut Failures) {
         let (algorithm, pretraining) = (&self.algorithm, &self.value_pretraining);
         failures.at_least("algorithm.updates_per_rollout", algorithm.updates_per_rollout, 1);
-        failures.at_least("algorithm.epochs", algorithm.epochs, 1);
-        failures.at_least("algorithm.critic_updates_per_policy_update", algorithm.critic_updates_per_policy_update, 1);
+        failures.count("algorithm.epochs", algorithm.epochs, MOST_PASSES);
+        let critic_updates = algorithm.critic_updates_per_policy_update;
+        failures.count("algorithm.critic_updates_per_policy_update", critic_updates, MOST_PASSES);
         let shapes = [
             ("rollout", self.rollout.prompts_per_step, self.rollout.group_size),
             ("value_pretraining", pretraining.prompts_per_step, pretraining.group_size),
@@ -132,9 +161,11 @@ impl Config {
 
     fn check_critic(&self, failures: &mut Failures) {
         let pretraining = &self.value_pretraining;
-        failures.at_least("value_pretraining.prompts_per_step", pretraining.prompts_per_step, 1);
-        failures.at_least("value_pretraining.group_size", pretraining.group_size, 1);
-        failures.at_least("value_pretraining.window", pretraining.window, 1);
+        failures.responses(
+            ["value_pretraining.prompts_per_step", "value_pretraining.group_size"],
+            [pretraining.prompts_per_step, pretraining.group_size],
+        );
+        failures.count("value_pretraining.window", pretraining.window, MOST_RESPONSES);
         failures.not_negative("value_pretraining.min_progress", pretraining.min_progress);
         failures.not_negative("critic.head_std", self.critic.head_std);
         failures.positive("critic.value_clip", self.critic.value_clip.unwrap_or(1.0));

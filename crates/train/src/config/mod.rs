@@ -118,7 +118,12 @@ impl Config {
 
     /// Most tokens of a response, in training or evaluation.
     pub fn longest_response(&self) -> usize {
-        self.rollout.max_new_tokens.max(self.eval.max_new_tokens.unwrap_or(0))
+        self.rollout.max_new_tokens.max(self.longest_eval_response())
+    }
+
+    /// Most tokens of a response in an evaluation.
+    pub fn longest_eval_response(&self) -> usize {
+        self.eval.max_new_tokens.unwrap_or(self.rollout.max_new_tokens)
     }
 
     /// Whether the method has a critic.

@@ -36,6 +36,8 @@ fn wrong_usage_has_its_own_exit_code() {
     assert!(place.vapo(&["trian"]).failed(2).contains("train"));
     assert!(place.vapo(&["eval", "--samples", "many"]).failed(2).contains("invalid value 'many'"));
     assert!(place.vapo(&["pretrain"]).failed(2).contains("--out"));
+    assert!(place.vapo(&["pretrain", "--out", "base", "--layers", "65"]).failed(2).contains("65 is not in 0..=64"));
+    assert!(place.vapo(&["bench", "--threads", "99999"]).failed(2).contains("99999 is not in"));
     assert!(place.vapo(&[]).failed(2).contains("Usage:"));
 }
 
@@ -49,6 +51,14 @@ fn settings_are_refused_with_place_key_and_reason_before_anything_is_written() {
 
     let range = place.vapo(&["train", "--set", "rollout.temperature=0", "--set", "eval.samples=0"]).failed(1);
     assert_eq!(range, "error: rollout.temperature (0) must be greater than 0\n  eval.samples (0) must be at least 1\n");
+    let most = ["--set", "eval.problems=9223372036854775807", "--set", "run.threads=2000", "--set", "eval.samples=8"];
+    assert_eq!(
+        place.vapo(&[&["train"][..], &most].concat()).failed(1),
+        "error: run.threads (2000) must be at most 1024\n  eval.problems (9223372036854775807) must be at most 10000000\n"
+    );
+    let product = place.vapo(&["eval", "--problems", "10000", "-n", "10000"]).failed(1);
+    assert_eq!(product, "error: eval.problems x eval.samples (10000 x 10000) must be at most 10000000\n");
+    assert!(place.vapo(&["generate", "-n", "0", "7a:"]).failed(1).contains("--samples (0) must be between 1 and"));
     let flag = place.vapo(&["eval", "--temperature", "-1"]).failed(1);
     assert_eq!(flag, "error: eval.temperature (-1) must not be negative\n");
     assert!(!place.path("runs").exists());
