@@ -102,7 +102,7 @@ pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) source: ConfigSource,
 
-    /// Directory of the run, not there yet [default: the next free runs/<preset>-001]
+    /// Directory of the run, not there yet [default: the next free runs/PRESET-001]
     #[arg(long, value_name = "DIR")]
     pub(crate) run_dir: Option<PathBuf>,
 }
