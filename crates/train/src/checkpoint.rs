@@ -8,9 +8,9 @@
 //!   config.toml
 //! ```
 
-use std::{fs, path::Path};
+use std::{borrow::Cow, fs, path::Path};
 
-use safetensors::{Dtype, SafeTensors, serialize_to_file, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, View, serialize_to_file};
 use serde::{Deserialize, Serialize};
 use vapo_lm::{AdamW, Head, Model};
 
@@ -129,12 +129,31 @@ pub(crate) fn load_moments(checkpoint: &Path, name: &str, steps: u64, optimizer:
 }
 
 fn save_moments(optimizer: &AdamW, path: &Path) -> Result<()> {
-    let little_endian = |moment: &[f32]| moment.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-    let bytes = [little_endian(&optimizer.first_moment), little_endian(&optimizer.second_moment)];
-    let views = MOMENTS
-        .into_iter()
-        .zip(&bytes)
-        .map(|(name, bytes)| TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map(|view| (name, view)));
-    let write = || serialize_to_file(views.collect::<std::result::Result<Vec<_>, _>>()?, None, path);
-    write().map_err(|error| Error::file(path, error.to_string()))
+    let moments = [&optimizer.first_moment, &optimizer.second_moment];
+    let views = MOMENTS.into_iter().zip(moments).map(|(name, values)| (name, Moment { values, shape: [values.len()] }));
+    serialize_to_file(views, None, path).map_err(|error| Error::file(path, error.to_string()))
+}
+
+/// A moment on its way to a file: converted when its turn comes, so that only one exists twice.
+struct Moment<'a> {
+    values: &'a [f32],
+    shape: [usize; 1],
+}
+
+impl View for Moment<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.values.len()
+    }
 }

@@ -34,6 +34,8 @@ impl MemoryPlan {
             ("activations", rows * activations_per_token(shape)),
             ("logits", logits(config, shape, rows)),
             ("key/value caches", caches(config, shape, prompt_tokens)),
+            // A checkpoint is written one tensor at a time, the largest of which is a moment.
+            ("checkpoint", policy.max(critic)),
         ];
         Self { parts: parts.map(|(name, values)| (name, values as u64 * BYTES_PER_VALUE)).to_vec() }
     }
