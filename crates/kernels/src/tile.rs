@@ -34,8 +34,25 @@ pub(crate) struct Right {
     pub(crate) ptr: *const f32,
     pub(crate) panel_stride: usize,
     pub(crate) k_stride: usize,
-    /// Offset of what the next tiles will need, asked for while this one runs; 0 for nothing.
+    /// Offset of what will be needed after these panels, a region of the same size; 0 for nothing.
     pub(crate) prefetch: isize,
+}
+
+/// What one tile of several, one below the other, asks for while it runs: its share of [`Right::prefetch`], evenly
+/// spread, so that memory and arithmetic overlap all the time.
+#[derive(Clone, Copy)]
+struct Ahead {
+    ptr: *const u8,
+    /// Bytes per step of k.
+    step: usize,
+}
+
+impl Ahead {
+    #[inline(always)]
+    fn share(b: Right, k: usize, tile: usize, tiles: usize) -> Ahead {
+        let step = b.k_stride * size_of::<f32>() / tiles;
+        Ahead { ptr: b.ptr.wrapping_offset(b.prefetch).cast::<u8>().wrapping_add(tile * k * step), step }
+    }
 }
 
 /// The output: `(row, lane)` of panel `p` at `ptr + p * panel_stride + row * row_stride + lane`.
@@ -50,7 +67,14 @@ pub(crate) struct Out {
 /// the result of a row does not depend on the rows and columns it is computed with.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // plain counters unroll into registers
-unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(k: usize, a: Left, b: Right, c: Out, start: Start) {
+unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(
+    k: usize,
+    a: Left,
+    b: Right,
+    ahead: Ahead,
+    c: Out,
+    start: Start,
+) {
     unsafe {
         let mut acc = [[L::zero(); PANELS]; ROWS];
         if start == Start::Chain {
@@ -66,11 +90,12 @@ unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(k: usize, a: Le
             bases[g] = a.ptr.add(3 * g * a.row_stride);
         }
         let mut bp = b.ptr;
+        let mut ahead_ptr = ahead.ptr;
         for _ in 0..k {
             let mut bv = [L::zero(); PANELS];
             for p in 0..PANELS {
                 bv[p] = L::load(bp.add(p * b.panel_stride));
-                L::prefetch(bp.wrapping_add(p * b.panel_stride).wrapping_offset(b.prefetch));
+                L::prefetch(ahead_ptr.cast::<f32>().wrapping_add(p * b.panel_stride));
             }
             for r in 0..ROWS {
                 let av = L::splat(*bases[r / 3].add((r % 3) * a.row_stride));
@@ -82,6 +107,7 @@ unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(k: usize, a: Le
                 bases[g] = bases[g].wrapping_add(a.k_stride);
             }
             bp = bp.wrapping_add(b.k_stride);
+            ahead_ptr = ahead_ptr.wrapping_add(ahead.step);
         }
         for r in 0..ROWS {
             for p in 0..PANELS {
@@ -95,11 +121,20 @@ unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(k: usize, a: Le
 
 /// [`tile`] for a number of rows known at run time (at most `L::TILE_ROWS`).
 #[inline(always)]
-unsafe fn tile_of<L: Lanes, const PANELS: usize>(rows: usize, k: usize, a: Left, b: Right, c: Out, start: Start) {
+#[allow(clippy::too_many_arguments)]
+unsafe fn tile_of<L: Lanes, const PANELS: usize>(
+    rows: usize,
+    k: usize,
+    a: Left,
+    b: Right,
+    ahead: Ahead,
+    c: Out,
+    start: Start,
+) {
     macro_rules! arms {
         ($($n:literal)*) => {
             match rows {
-                $($n if $n * PANELS <= L::TILE_ROWS * L::TILE_PANELS => unsafe { tile::<L, $n, PANELS>(k, a, b, c, start) },)*
+                $($n if $n * PANELS <= L::TILE_ROWS * L::TILE_PANELS => unsafe { tile::<L, $n, PANELS>(k, a, b, ahead, c, start) },)*
                 _ => unreachable!("a tile of {rows} rows"),
             }
         };
@@ -124,9 +159,9 @@ fn product_body<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Rig
     // SAFETY: the contract of `product`, its only caller.
     unsafe {
         let tiles = rows.div_ceil(L::TILE_ROWS).max(1);
-        let height = rows.div_ceil(tiles); // even heights: 64 rows as 6 tiles of 11 and less, not 5 of 12 and one of 4
+        let tile_rows = rows.div_ceil(tiles); // even heights: 64 rows as 6 tiles of 11 and less, not 5 of 12 and one of 4
         // Few rows leave registers for more panels.
-        let most = L::TILE_ROWS * L::TILE_PANELS / height.max(1);
+        let most = L::TILE_ROWS * L::TILE_PANELS / tile_rows.max(1);
         let mut column = 0;
         while column < columns {
             let panel = column / LANES;
@@ -136,20 +171,20 @@ fn product_body<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Rig
                 2 | 3 => 2,
                 _ => 4,
             };
-            let mut b_here = Right { ptr: b.ptr.add(panel * b.panel_stride), ..b };
+            let b_here = Right { ptr: b.ptr.add(panel * b.panel_stride), ..b };
             let c_here = Out { ptr: c.ptr.add(panel * c.panel_stride), ..c };
             let mut row = 0;
             while row < rows {
-                let height = height.min(rows - row);
+                let height = tile_rows.min(rows - row);
                 let a_here = a.down(row);
+                let ahead = Ahead::share(b_here, k, row / tile_rows, tiles);
                 let c_tile = Out { ptr: c_here.ptr.add(row * c.row_stride), ..c };
                 match panels {
-                    4 => tile_of::<L, 4>(height, k, a_here, b_here, c_tile, start),
-                    2 => tile_of::<L, 2>(height, k, a_here, b_here, c_tile, start),
-                    _ if left >= LANES => tile_of::<L, 1>(height, k, a_here, b_here, c_tile, start),
-                    _ => narrow::<L>(height, left, k, a_here, b_here, c_tile, start),
+                    4 => tile_of::<L, 4>(height, k, a_here, b_here, ahead, c_tile, start),
+                    2 => tile_of::<L, 2>(height, k, a_here, b_here, ahead, c_tile, start),
+                    _ if left >= LANES => tile_of::<L, 1>(height, k, a_here, b_here, ahead, c_tile, start),
+                    _ => narrow::<L>(height, left, k, a_here, b_here, ahead, c_tile, start),
                 }
-                b_here.prefetch = 0;
                 row += height;
             }
             column += panels * LANES;
@@ -159,14 +194,24 @@ fn product_body<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Rig
 
 /// A tile whose panel has fewer than 16 valid columns: computed aside, the valid part copied.
 #[inline(always)]
-unsafe fn narrow<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Right, c: Out, start: Start) {
+#[allow(clippy::too_many_arguments)]
+unsafe fn narrow<L: Lanes>(
+    rows: usize,
+    columns: usize,
+    k: usize,
+    a: Left,
+    b: Right,
+    ahead: Ahead,
+    c: Out,
+    start: Start,
+) {
     unsafe {
         let mut aside = [[0.0f32; LANES]; 12];
         for (r, row) in aside.iter_mut().enumerate().take(rows) {
             std::ptr::copy_nonoverlapping(c.ptr.add(r * c.row_stride), row.as_mut_ptr(), columns);
         }
         let out = Out { ptr: aside.as_mut_ptr().cast(), panel_stride: 0, row_stride: LANES };
-        tile_of::<L, 1>(rows, k, a, b, out, start);
+        tile_of::<L, 1>(rows, k, a, b, ahead, out, start);
         for (r, row) in aside.iter().enumerate().take(rows) {
             std::ptr::copy_nonoverlapping(row.as_ptr(), c.ptr.add(r * c.row_stride), columns);
         }
