@@ -6,6 +6,7 @@ use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
+use vapo_kernels::{Weight, Write, linear, linear_dw, linear_dx, panels_len};
 use vapo_lm::*;
 use vapo_train::Usage;
 
@@ -120,7 +121,10 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         (0..args.rounds).map(|_| Round::measure(isa, &mut *f)).collect()
     };
 
-    let gemm = rounds(&mut || gemm_pass(engine.device(), model.config(), work));
+    let gemm = {
+        let mut products = products(model.config(), work);
+        rounds(&mut || gemm_pass(engine.device(), &mut products))
+    };
     let prefill = rounds(&mut || prefill_pass(&mut engine, &model, work));
     let decode = rounds(&mut || decode_pass(&mut engine, &model, work));
     let mut optimizer = AdamW::new(AdamWConfig::default(), model.flat_len());
@@ -250,9 +254,20 @@ fn prefill_flops(c: &ModelConfig, work: Work) -> (usize, f64) {
     (tokens, forward_flops(c, tokens as f64, prompt as f64, count as f64))
 }
 
-/// The products of one layer and the head in training: forward, by the input, by the weight.
-fn gemm_pass(device: &Device, c: &ModelConfig, work: Work) -> (usize, f64) {
-    use vapo_kernels::{Buffer, Weight, Write, linear, linear_dw, linear_dx, panels_len};
+/// A product of training: its operands and how often it stands in the network.
+struct Product {
+    outputs: usize,
+    inputs: usize,
+    times: usize,
+    weight: Buffer,
+    x: Buffer,
+    y: Buffer,
+    dx: Buffer,
+    dw: Buffer,
+}
+
+/// The products of a layer and of the head, with operands of as many rows as one micro-batch has.
+fn products(c: &ModelConfig, work: Work) -> Vec<Product> {
     let rows = (work.train.0 * work.train.1).min(512);
     let a = c.attention;
     let (queries, keys) = (a.heads * a.head_size, a.kv_heads * a.head_size);
@@ -262,25 +277,37 @@ fn gemm_pass(device: &Device, c: &ModelConfig, work: Work) -> (usize, f64) {
         (2 * c.intermediate_size, c.hidden_size),
         (c.hidden_size, c.intermediate_size),
     ];
-    // In the proportion they have in the network.
-    let products = layer.iter().map(|&shape| (shape, c.num_layers)).chain([((c.vocab_size, c.hidden_size), 1)]);
+    let filled = |len: usize| {
+        let mut buffer = Buffer::zeros(len);
+        buffer.iter_mut().enumerate().for_each(|(i, x)| *x = (i % 13) as f32 * 0.1);
+        buffer
+    };
+    let shapes = layer.iter().map(|&shape| (shape, c.num_layers)).chain([((c.vocab_size, c.hidden_size), 1)]);
+    shapes
+        .map(|((outputs, inputs), times)| Product {
+            outputs,
+            inputs,
+            times,
+            weight: filled(panels_len(outputs, inputs)),
+            x: filled(rows * inputs),
+            y: filled(rows * outputs),
+            dx: filled(rows * inputs),
+            dw: filled(panels_len(outputs, inputs)),
+        })
+        .collect()
+}
+
+/// Every product forward, by the input and by the weight, as often as training does it.
+fn gemm_pass(device: &Device, products: &mut [Product]) -> (usize, f64) {
     let mut flops = 0.0;
-    for ((outputs, inputs), times) in products {
-        let filled = |n: usize| {
-            let mut b = Buffer::zeros(n);
-            b.iter_mut().enumerate().for_each(|(i, x)| *x = (i % 13) as f32 * 0.1);
-            b
-        };
-        let panels = filled(panels_len(outputs, inputs));
-        let weight = Weight { panels: &panels, outputs, inputs };
-        let (x, mut y) = (filled(rows * inputs), filled(rows * outputs));
-        let (mut dx, mut dw) = (filled(rows * inputs), filled(panels.len()));
-        for _ in 0..times {
-            linear(device, &x, &[weight], &mut y, Write::Replace);
-            linear_dx(device, &y, &[weight], &mut dx, Write::Replace);
-            linear_dw(device, &x, &y, outputs, 0, outputs, &mut dw);
+    for Product { outputs, inputs, times, weight, x, y, dx, dw } in products {
+        let w = Weight { panels: weight, outputs: *outputs, inputs: *inputs };
+        for _ in 0..*times {
+            linear(device, x, &[w], y, Write::Replace);
+            linear_dx(device, y, &[w], dx, Write::Replace);
+            linear_dw(device, x, y, *outputs, 0, *outputs, dw);
         }
-        flops += 6.0 * (rows * outputs * inputs * times) as f64;
+        flops += 6.0 * (x.len() * *outputs * *times) as f64;
     }
     (0, flops)
 }
