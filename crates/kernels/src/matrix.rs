@@ -215,7 +215,7 @@ fn by_input_body<L: Lanes>(
     for w in weights {
         for first in (0..w.outputs).step_by(DX_BLOCK) {
             let outputs = DX_BLOCK.min(w.outputs - first);
-            copy_strip(dy, width, offset + first..offset + first + outputs, DX_BLOCK, gathered);
+            copy_strip::<L>(dy, width, offset + first..offset + first + outputs, DX_BLOCK, gathered);
             for column in columns.clone().step_by(2 * LANES) {
                 let n = (columns.end - column).min(2 * LANES);
                 for p in 0..n.div_ceil(LANES) {
@@ -247,9 +247,13 @@ dispatch! {
 /// Copies some columns of every row of `from` (rows of `width` values) to rows of `stride` values. Rows that lie a
 /// multiple of the page size apart would fight for the same few lines of a cache.
 #[inline(always)]
-fn copy_strip(from: &[f32], width: usize, columns: Range<usize>, stride: usize, to: &mut [f32]) {
+fn copy_strip<L: Lanes>(from: &[f32], width: usize, columns: Range<usize>, stride: usize, to: &mut [f32]) {
     for (row, to) in from.chunks_exact(width).zip(to.chunks_exact_mut(stride)) {
-        to[..columns.len()].copy_from_slice(&row[columns.clone()]);
+        let row = &row[columns.clone()];
+        // Not `copy_from_slice`: a call of memcpy costs more than a strip.
+        for (to, from) in to[..row.len()].chunks_mut(LANES).zip(row.chunks(LANES)) {
+            L::load_part(from, 0.0).store_part(to);
+        }
     }
 }
 
@@ -332,7 +336,7 @@ fn by_weight_body<L: Lanes>(x: &[f32], dy: &[f32], part: &DwPart, dw: Shared<f32
     let (strips, gathered) = scratch.split_at_mut(2 * DW_BLOCK * LANES);
     for (x, dy) in x.chunks(DW_BLOCK * inputs).zip(dy.chunks(DW_BLOCK * width)) {
         let rows = dy.len() / width;
-        copy_strip(x, inputs, part.here.clone(), part.stride(), gathered);
+        copy_strip::<L>(x, inputs, part.here.clone(), part.stride(), gathered);
         for (pair, first) in part.columns.clone().step_by(2 * LANES).enumerate() {
             let count = (part.columns.end - first).min(2 * LANES);
             for (p, strip) in strips.chunks_exact_mut(DW_BLOCK * LANES).enumerate().take(count.div_ceil(LANES)) {
@@ -341,7 +345,7 @@ fn by_weight_body<L: Lanes>(x: &[f32], dy: &[f32], part: &DwPart, dw: Shared<f32
                 if end - start < LANES {
                     strip.fill(0.0);
                 }
-                copy_strip(dy, width, start..end, LANES, strip);
+                copy_strip::<L>(dy, width, start..end, LANES, strip);
             }
             // SAFETY: scratch holds `rows` rows of both; the panels of `dw` are whole, and tasks write disjoint ones.
             unsafe {
