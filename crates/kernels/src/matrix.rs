@@ -279,6 +279,8 @@ fn transpose_panel<L: Lanes>(w: Weight, outputs: Range<usize>, column: usize, pa
 
 /// Rows summed in registers before they are added to a gradient: long sums then lose little to rounding.
 const DW_BLOCK: usize = 128;
+/// Panels copied at a time: half a kilobyte of every row, worth its cache misses.
+const DW_PANELS: usize = 8;
 
 /// `dw += dy^T * x`: the gradient of [`linear`] by one weight, in panels.
 ///
@@ -305,7 +307,7 @@ pub fn linear_dw(device: &Device, x: &[f32], dy: &[f32], width: usize, offset: u
             inputs,
             here: task % slices * slice..inputs.min((task % slices + 1) * slice),
         };
-        with_scratch(DW_BLOCK * (2 * LANES + part.stride()), |scratch| {
+        with_scratch(DW_BLOCK * (DW_PANELS * LANES + part.stride()), |scratch| {
             by_weight(device.isa(), x, dy, &part, dw, scratch);
         });
     });
@@ -333,12 +335,12 @@ impl DwPart {
 #[inline(always)]
 fn by_weight_body<L: Lanes>(x: &[f32], dy: &[f32], part: &DwPart, dw: Shared<f32>, scratch: &mut [f32]) {
     let DwPart { width, inputs, .. } = *part;
-    let (strips, gathered) = scratch.split_at_mut(2 * DW_BLOCK * LANES);
+    let (strips, gathered) = scratch.split_at_mut(DW_PANELS * DW_BLOCK * LANES);
     for (x, dy) in x.chunks(DW_BLOCK * inputs).zip(dy.chunks(DW_BLOCK * width)) {
         let rows = dy.len() / width;
         copy_strip::<L>(x, inputs, part.here.clone(), part.stride(), gathered);
-        for (pair, first) in part.columns.clone().step_by(2 * LANES).enumerate() {
-            let count = (part.columns.end - first).min(2 * LANES);
+        for (group, first) in part.columns.clone().step_by(DW_PANELS * LANES).enumerate() {
+            let count = (part.columns.end - first).min(DW_PANELS * LANES);
             for (p, strip) in strips.chunks_exact_mut(DW_BLOCK * LANES).enumerate().take(count.div_ceil(LANES)) {
                 let start = first + p * LANES;
                 let end = (start + LANES).min(part.columns.end);
@@ -352,7 +354,7 @@ fn by_weight_body<L: Lanes>(x: &[f32], dy: &[f32], part: &DwPart, dw: Shared<f32
                 let a = Left { ptr: gathered.as_ptr(), row_stride: 1, k_stride: part.stride() };
                 let b = Right { ptr: strips.as_ptr(), panel_stride: DW_BLOCK * LANES, k_stride: LANES, prefetch: 0 };
                 let c = Out {
-                    ptr: dw.ptr().add(((part.panel + 2 * pair) * inputs + part.here.start) * LANES),
+                    ptr: dw.ptr().add(((part.panel + DW_PANELS * group) * inputs + part.here.start) * LANES),
                     panel_stride: LANES * inputs,
                     row_stride: LANES,
                 };
