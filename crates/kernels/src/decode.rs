@@ -148,6 +148,24 @@ impl SampleCache {
     }
 }
 
+/// Stores the keys and values of whole prompts for one layer: cache `i` gets rows `offsets[i]..offsets[i + 1]`.
+///
+/// Shapes: `qkv` `[m, shape.width()]`.
+pub fn fill(device: &Device, layer: usize, qkv: &[f32], offsets: &[usize], caches: &mut [KvCache]) {
+    let count = caches.len();
+    let caches = Shared::new(caches);
+    in_ranges(device, count, qkv.len(), |range| {
+        // SAFETY: ranges are disjoint.
+        let part = unsafe { caches.part(range.clone()) };
+        for (cache, rows) in part.iter_mut().zip(offsets[range.start..].windows(2)) {
+            let width = cache.shape.width();
+            for (index, row) in qkv[rows[0] * width..rows[1] * width].chunks_exact(width).enumerate() {
+                cache.put(layer, index, row);
+            }
+        }
+    });
+}
+
 /// Stores the keys and values of each sample's next token for one layer; after the last layer the token is counted
 /// by [`SampleCache::advance`].
 ///

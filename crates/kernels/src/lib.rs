@@ -33,7 +33,7 @@ mod tile;
 
 pub use attention::{AttentionShape, Tree, attention, attention_backward};
 pub use buffer::Buffer;
-pub use decode::{KvCache, SampleCache, append, decode_attention};
+pub use decode::{KvCache, SampleCache, append, decode_attention, fill};
 pub use device::Device;
 pub use elementwise::{Rotary, Turn, copy_columns, embed, embed_backward, rotate, swiglu, swiglu_backward};
 pub use head::{RowGradient, RowStats, logit_gradients, row_stats, scalar_head, scalar_head_backward, score_rows};

@@ -351,7 +351,7 @@ impl Engine {
 }
 
 /// Rows whose logits fit together.
-fn chunks(rows: usize, vocab: usize) -> Vec<Range<usize>> {
+pub(crate) fn chunks(rows: usize, vocab: usize) -> Vec<Range<usize>> {
     let size = (MAX_LOGITS / vocab).max(1);
     (0..rows).step_by(size).map(|first| first..(first + size).min(rows)).collect()
 }

@@ -1,6 +1,7 @@
 //! Sampling with continuous batching: a finished sequence's slot is refilled at once, and the samples of one prompt
 //! share its cache.
 
+use crate::engine::chunks;
 use crate::sampling::{Sampling, choose};
 use crate::trunk::{self, Tokens};
 use crate::{Engine, Model, StopStrings};
@@ -255,20 +256,17 @@ fn prefill(engine: &mut Engine, policy: &Model, requests: &[Request]) -> Vec<Pre
     let tokens = Tokens { ids: &ids, positions: &positions };
     trunk::forward(device, policy, &tokens, false, &mut engine.work, &mut |layer, qkv, out| {
         attention(device, shape, qkv, &trees, out);
-        for (cache, rows) in caches.iter_mut().zip(ranges(&offsets)) {
-            for (index, row) in
-                qkv[rows.start * shape.width()..rows.end * shape.width()].chunks_exact(shape.width()).enumerate()
-            {
-                cache.put(layer, index, row);
-            }
-        }
+        fill(device, layer, qkv, &offsets, &mut caches);
     });
     let last: Vec<usize> = offsets[1..].iter().map(|end| end - 1).collect();
     engine.gather_and_norm(policy, &last);
+    let vocab = policy.config.vocab_size;
     let mut prefilled = Vec::with_capacity(requests.len());
-    for (i, cache) in caches.into_iter().enumerate() {
-        let logits = engine.logits(policy, i..i + 1).to_vec();
-        prefilled.push(Prefilled { cache: Arc::new(cache), logits });
+    let mut caches = caches.into_iter();
+    for rows in chunks(requests.len(), vocab) {
+        let logits = engine.logits(policy, rows.clone());
+        let pairs = logits.chunks_exact(vocab).zip(caches.by_ref().take(rows.len()));
+        prefilled.extend(pairs.map(|(logits, cache)| Prefilled { cache: Arc::new(cache), logits: logits.to_vec() }));
     }
     prefilled
 }
