@@ -13,6 +13,7 @@ pub mod builtin;
 mod data_task;
 mod dataset;
 mod error;
+pub mod math;
 mod problem;
 mod random;
 mod sampler;
