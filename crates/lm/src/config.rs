@@ -1,6 +1,6 @@
 //! The shape of a network: Hugging Face's `config.json` of the Llama, Qwen2 and Qwen3 families.
 
-use crate::Error;
+use crate::{Error, FileDtype};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use vapo_kernels::AttentionShape;
@@ -136,7 +136,7 @@ impl ModelConfig {
     }
 
     /// The content of `config.json` for a model with a vocabulary head or (a critic) a scalar head.
-    pub(crate) fn to_json(&self, critic: bool) -> Value {
+    pub(crate) fn to_json(&self, critic: bool, dtype: FileDtype) -> Value {
         let mut map = self.other.clone();
         let class = if critic { "ForTokenClassification" } else { "ForCausalLM" };
         let rope = match self.rope_scaling {
@@ -170,7 +170,9 @@ impl ModelConfig {
         put("tie_word_embeddings", json!(self.tied && !critic));
         put("max_position_embeddings", json!(self.max_position_embeddings));
         put("attention_bias", json!(false));
-        put("torch_dtype", json!("float32"));
+        // Both spellings again: transformers 5 reads `dtype`.
+        put("torch_dtype", json!(dtype.name()));
+        put("dtype", json!(dtype.name()));
         if let Some(bos) = self.bos_token_id {
             put("bos_token_id", json!(bos));
         }

@@ -124,6 +124,11 @@ impl Layout {
         };
         Layout { tensors: b.tensors, len: b.len, embedding, layers, final_norm, head }
     }
+
+    /// Names and shapes as in files.
+    pub(crate) fn named_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        self.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.place.shape())).collect()
+    }
 }
 
 struct Builder {

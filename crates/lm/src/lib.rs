@@ -19,8 +19,10 @@ mod model;
 mod optimizer;
 mod random;
 mod sampling;
+mod save;
 mod tokenizer;
 mod trunk;
+mod weights;
 
 pub use config::{Family, Llama3Scaling, ModelConfig, Sizes};
 pub use engine::{Engine, Scored, Sequence, TokenGrad};
@@ -29,5 +31,6 @@ pub use generate::{Request, Sample, StopReason};
 pub use model::{Head, Model};
 pub use optimizer::{AdamW, AdamWConfig, Decay, Schedule};
 pub use sampling::Sampling;
+pub use save::FileDtype;
 pub use tokenizer::{StopStrings, Tokenizer};
 pub use vapo_kernels::{Buffer, Device, Isa, KvCache, SampleCache, fma_peak_gflops};

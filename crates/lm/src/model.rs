@@ -1,15 +1,11 @@
 //! A network's weights, and their files.
 
-use crate::layout::{HeadPlace, Layout, Place, Tensor};
+use crate::layout::{HeadPlace, Layout, Place};
 use crate::random::Random;
+use crate::save::{FileDtype, save_directory};
+use crate::weights::SafetensorsFiles;
 use crate::{Error, ModelConfig};
-use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo, View};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use vapo_kernels::{Buffer, Rotary, panel_index};
 
@@ -140,34 +136,30 @@ impl Model {
     }
 
     /// Reads a Hugging Face directory: `config.json` and `model.safetensors`, or the shards of its index.
+    ///
+    /// # Errors
+    /// A file is missing, damaged or not of a supported network; all names, shapes and types are checked before memory
+    /// for weights is taken. A weight is not finite.
     pub fn load(dir: &Path, head: Head) -> Result<Model, Error> {
-        let mut model = Model::zeros(ModelConfig::load(dir)?, head);
-        let files = Weights::open(dir)?;
+        let config = ModelConfig::load(dir)?;
+        let files = SafetensorsFiles::open(dir)?;
+        files.check(&config, &Layout::new(&config, head))?;
+        let mut model = Model::zeros(config, head);
         let layout = Arc::clone(&model.layout);
         for tensor in &layout.tensors {
-            let values = match files.read(&tensor.name, &tensor.place.shape())? {
-                Some(values) => values,
-                None if tensor.name == "score.bias" => vec![0.0],
-                None => return Err(files.missing(&tensor.name)),
-            };
-            write_tensor(&mut model.parameters, &tensor.place, &values);
+            write_tensor(&mut model.parameters, &tensor.place, &files.read(&tensor.name)?);
         }
         Ok(model)
     }
 
-    /// Writes `config.json` and `model.safetensors` (f32) into `dir`, which exists; both with the same permissions.
-    pub fn save(&self, dir: &Path) -> Result<(), Error> {
-        let config = dir.join("config.json");
-        let json = serde_json::to_string_pretty(&self.config.to_json(self.head == Head::Value)).expect("JSON of JSON");
-        std::fs::write(&config, json + "\n").map_err(Error::io(&config))?;
-        let path = dir.join("model.safetensors");
-        let tensors = self.layout.tensors.iter().map(|t| (&t.name, TensorView::new(t, &self.parameters)));
-        let metadata = [("format".to_string(), "pt".to_string())].into();
-        safetensors::serialize_to_file(tensors, Some(metadata), &path)
-            .map_err(|e| Error::content(&path, e.to_string()))?;
-        // safetensors writes files that nobody but their owner can read.
-        let permissions = std::fs::metadata(&config).map_err(Error::io(&config))?.permissions();
-        std::fs::set_permissions(&path, permissions).map_err(Error::io(&path))
+    /// Writes `config.json` and `model.safetensors` into `dir`, which exists.
+    ///
+    /// # Errors
+    /// A file cannot be written, or a weight is too large for the type.
+    pub fn save(&self, dir: &Path, dtype: FileDtype) -> Result<(), Error> {
+        let config = self.config.to_json(self.head == Head::Value, dtype);
+        let read = |name: &str| Ok(self.tensor(name).expect("a tensor of this layout"));
+        save_directory(dir, &config, dtype, self.layout.named_shapes(), read)
     }
 }
 
@@ -187,138 +179,4 @@ fn read_tensor(flat: &[f32], place: &Place) -> Vec<f32> {
         }
         Place::Vector(range) | Place::Row(range) => flat[range.clone()].to_vec(),
     }
-}
-
-/// One tensor on its way to a file: converted when its turn comes, so that only one exists twice.
-struct TensorView<'a> {
-    place: &'a Place,
-    shape: Vec<usize>,
-    flat: &'a [f32],
-}
-
-impl<'a> TensorView<'a> {
-    fn new(tensor: &'a Tensor, flat: &'a [f32]) -> TensorView<'a> {
-        TensorView { place: &tensor.place, shape: tensor.place.shape(), flat }
-    }
-}
-
-impl View for TensorView<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        read_tensor(self.flat, self.place).iter().flat_map(|x| x.to_le_bytes()).collect()
-    }
-    fn data_len(&self) -> usize {
-        4 * self.shape.iter().product::<usize>()
-    }
-}
-
-/// The safetensors files of a directory; tensors are read one at a time.
-struct Weights {
-    dir: PathBuf,
-    files: Vec<(PathBuf, u64, Metadata)>,
-}
-
-impl Weights {
-    fn open(dir: &Path) -> Result<Weights, Error> {
-        let single = dir.join("model.safetensors");
-        let index = dir.join("model.safetensors.index.json");
-        let paths = if !single.exists() && index.exists() { shards(&index)? } else { vec![single] };
-        let files =
-            paths.into_iter().map(|path| read_header(path.clone()).map(|(start, header)| (path, start, header)));
-        Ok(Weights { dir: dir.to_path_buf(), files: files.collect::<Result<_, _>>()? })
-    }
-
-    fn find(&self, name: &str) -> Option<(&PathBuf, u64, &TensorInfo)> {
-        self.files.iter().find_map(|(path, start, header)| header.info(name).map(|info| (path, *start, info)))
-    }
-
-    /// The values of a tensor, or nothing where no file has it; a checkpoint's trunk may lack the prefix `model.`.
-    fn read(&self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>, Error> {
-        let bare = name.strip_prefix("model.").unwrap_or(name);
-        let Some((path, start, info)) = self.find(name).or_else(|| self.find(bare)) else { return Ok(None) };
-        let found: &[usize] = &info.shape;
-        if found != shape {
-            return Err(Error::content(
-                path,
-                format!("tensor `{name}` has shape {found:?}, config.json says {shape:?}"),
-            ));
-        }
-        let (from, to) = info.data_offsets;
-        let mut bytes = vec![0; to - from];
-        let mut file = File::open(path).map_err(Error::io(path))?;
-        file.seek(SeekFrom::Start(start + from as u64))
-            .and_then(|_| file.read_exact(&mut bytes))
-            .map_err(Error::io(path))?;
-        let values = decode(&bytes, info.dtype).ok_or_else(|| {
-            Error::content(path, format!("tensor `{name}` is {:?}, expected F32, BF16 or F16", info.dtype))
-        })?;
-        match values.iter().position(|x| !x.is_finite()) {
-            Some(at) => Err(Error::content(path, format!("tensor `{name}` holds {} at element {at}", values[at]))),
-            None => Ok(Some(values)),
-        }
-    }
-
-    fn missing(&self, name: &str) -> Error {
-        let names: Vec<String> = self.files.iter().flat_map(|f| f.2.offset_keys()).take(3).collect();
-        Error::content(
-            &self.dir,
-            format!("no tensor `{name}` in its safetensors files (they begin with {})", names.join(", ")),
-        )
-    }
-}
-
-fn decode(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
-    let pair = |b: &[u8]| [b[0], b[1]];
-    Some(match dtype {
-        Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::BF16 => bytes.chunks_exact(2).map(|b| half::bf16::from_le_bytes(pair(b)).to_f32()).collect(),
-        Dtype::F16 => bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes(pair(b)).to_f32()).collect(),
-        _ => return None,
-    })
-}
-
-fn shards(index: &Path) -> Result<Vec<PathBuf>, Error> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let text = std::fs::read_to_string(index).map_err(Error::io(index))?;
-    let parsed: Index = serde_json::from_str(&text).map_err(|e| Error::content(index, e.to_string()))?;
-    let mut names: Vec<String> = parsed.weight_map.into_values().collect();
-    names.sort();
-    names.dedup();
-    let dir = index.parent().unwrap_or(Path::new("."));
-    // A name from a file must not lead out of the directory.
-    match names.iter().find(|n| Path::new(n).components().count() != 1 || n.starts_with("..")) {
-        Some(name) => Err(Error::content(index, format!("`{name}` is not a file name"))),
-        None => Ok(names.iter().map(|n| dir.join(n)).collect()),
-    }
-}
-
-/// Where the data starts, and the header of a safetensors file, checked against the file's length.
-fn read_header(path: PathBuf) -> Result<(u64, Metadata), Error> {
-    let mut file = File::open(&path).map_err(Error::io(&path))?;
-    let length = file.metadata().map_err(Error::io(&path))?.len();
-    let mut prefix = [0u8; 8];
-    file.read_exact(&mut prefix)
-        .map_err(|_| Error::content(&path, format!("{length} bytes are too few for safetensors")))?;
-    let header = u64::from_le_bytes(prefix);
-    const LARGEST_HEADER: u64 = 100_000_000;
-    if header > LARGEST_HEADER.min(length.saturating_sub(8)) {
-        return Err(Error::content(&path, format!("not safetensors: header of {header} bytes in a file of {length}")));
-    }
-    let mut bytes = vec![0; header as usize];
-    file.read_exact(&mut bytes).map_err(Error::io(&path))?;
-    let metadata: Metadata =
-        serde_json::from_slice(&bytes).map_err(|e| Error::content(&path, format!("not safetensors: {e}")))?;
-    let end = metadata.data_len() as u64 + 8 + header;
-    if end != length {
-        return Err(Error::content(&path, format!("truncated or oversized: {length} bytes, its header says {end}")));
-    }
-    Ok((8 + header, metadata))
 }

@@ -4,19 +4,19 @@
 //! checkpoints/step-000123/
 //!   policy/   config.json, model.safetensors, tokenizer.json ...
 //!   critic/   the same with a value head
-//!   state/    policy.safetensors and critic.safetensors (AdamW's moments), state.json
+//!   state/    policy.safetensors and critic.safetensors (AdamW's moments; weights too, if the directories round them), state.json
 //!   config.toml
 //! ```
 
 use std::{borrow::Cow, fs, path::Path};
 
-use safetensors::{Dtype, SafeTensors, View, serialize_to_file};
+use safetensors::{Dtype, SafeTensors, View, serialize_to_file, tensor::TensorView};
 use serde::{Deserialize, Serialize};
-use vapo_lm::{AdamW, Head, Model};
+use vapo_lm::{FileDtype, Head, Model};
 
 use crate::{
     base::TextFiles,
-    config::Config,
+    config::{CheckpointDtype, Config},
     error::{Error, Result},
     files::{create_directory_atomically, write_atomically},
     metrics::Row,
@@ -25,6 +25,8 @@ use crate::{
 };
 
 const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
+/// The exact weights, in checkpoints whose directories hold rounded ones.
+const PARAMETERS: &str = "parameters";
 
 /// What a run knows besides weights and moments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -65,11 +67,11 @@ impl Snapshot<'_> {
         create_directory_atomically(path, |directory| {
             let state = directory.join("state");
             fs::create_dir(&state).map_err(Error::io("create", &state))?;
-            save_model(&self.policy.model, self.text, &directory.join("policy"))?;
-            save_moments(&self.policy.optimizer, &state.join("policy.safetensors"))?;
-            if let Some(critic) = self.critic {
-                save_model(&critic.model, self.text, &directory.join("critic"))?;
-                save_moments(&critic.optimizer, &state.join("critic.safetensors"))?;
+            let dtype = FileDtype::from(self.config.checkpoint.dtype);
+            for (name, network) in [("policy", Some(self.policy)), ("critic", self.critic)] {
+                let Some(network) = network else { continue };
+                save_model(&network.model, self.text, &directory.join(name), dtype)?;
+                save_network(network, &state.join(format!("{name}.safetensors")), dtype)?;
             }
             let json = serde_json::to_vec_pretty(self.state).map_err(|error| Error::file(&state, error.to_string()))?;
             write_atomically(&state.join("state.json"), &json)?;
@@ -78,10 +80,19 @@ impl Snapshot<'_> {
     }
 }
 
+impl From<CheckpointDtype> for FileDtype {
+    fn from(dtype: CheckpointDtype) -> Self {
+        match dtype {
+            CheckpointDtype::Float32 => Self::Float32,
+            CheckpointDtype::Bfloat16 => Self::Bfloat16,
+        }
+    }
+}
+
 /// Writes a model directory with its tokenizer.
-pub(crate) fn save_model(model: &Model, text: &TextFiles, directory: &Path) -> Result<()> {
+pub(crate) fn save_model(model: &Model, text: &TextFiles, directory: &Path, dtype: FileDtype) -> Result<()> {
     fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
-    model.save(directory)?;
+    model.save(directory, dtype)?;
     text.save(directory)
 }
 
@@ -97,50 +108,61 @@ pub(crate) fn load_model(checkpoint: &Path, name: &str, head: Head) -> Result<Mo
     Ok(Model::load(&checkpoint.join(name), head)?)
 }
 
-/// A network's moments from a checkpoint.
-pub(crate) fn load_moments(checkpoint: &Path, name: &str, steps: u64, optimizer: &mut AdamW) -> Result<()> {
+/// A network's moments from a checkpoint, and its exact weights where the model directory beside them holds rounded ones.
+pub(crate) fn load_network(checkpoint: &Path, name: &str, steps: u64, network: &mut Network) -> Result<()> {
     let path = checkpoint.join("state").join(format!("{name}.safetensors"));
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
     let wrong = |error: safetensors::SafeTensorError| Error::file(&path, error.to_string());
     let tensors = SafeTensors::deserialize(&bytes).map_err(wrong)?;
+    let optimizer = &mut network.optimizer;
     let moments = [&mut optimizer.first_moment, &mut optimizer.second_moment];
     for (name, moment) in MOMENTS.into_iter().zip(moments) {
-        let tensor = tensors.tensor(name).map_err(wrong)?;
-        if tensor.dtype() != Dtype::F32 || tensor.shape() != [moment.len()] {
-            return Err(Error::file(
-                &path,
-                format!(
-                    "{name} is {:?} {:?}, expected F32 [{}] as the model beside it has parameters",
-                    tensor.dtype(),
-                    tensor.shape(),
-                    moment.len()
-                ),
-            ));
-        }
-        let values =
-            tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-        moment.iter_mut().zip(values).for_each(|(to, from)| *to = from);
-        if let Some(at) = moment.iter().position(|value| !value.is_finite()) {
-            return Err(Error::file(&path, format!("{name} holds {} at element {at}", moment[at])));
-        }
+        copy_tensor(&tensors.tensor(name).map_err(wrong)?, name, moment, &path)?;
+    }
+    if let Ok(parameters) = tensors.tensor(PARAMETERS) {
+        copy_tensor(&parameters, PARAMETERS, network.model.parameters_mut(), &path)?;
     }
     optimizer.steps = steps;
     Ok(())
 }
 
-fn save_moments(optimizer: &AdamW, path: &Path) -> Result<()> {
-    let moments = [&optimizer.first_moment, &optimizer.second_moment];
-    let views = MOMENTS.into_iter().zip(moments).map(|(name, values)| (name, Moment { values, shape: [values.len()] }));
+fn copy_tensor(tensor: &TensorView<'_>, name: &str, to: &mut [f32], path: &Path) -> Result<()> {
+    if tensor.dtype() != Dtype::F32 || tensor.shape() != [to.len()] {
+        return Err(Error::file(
+            path,
+            format!(
+                "{name} is {:?} {:?}, expected F32 [{}] as the model beside it has parameters",
+                tensor.dtype(),
+                tensor.shape(),
+                to.len()
+            ),
+        ));
+    }
+    let values =
+        tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    to.iter_mut().zip(values).for_each(|(to, from)| *to = from);
+    match to.iter().position(|value| !value.is_finite()) {
+        Some(at) => Err(Error::file(path, format!("{name} holds {} at element {at}", to[at]))),
+        None => Ok(()),
+    }
+}
+
+fn save_network(network: &Network, path: &Path, dtype: FileDtype) -> Result<()> {
+    let optimizer = &network.optimizer;
+    let moments = [&optimizer.first_moment[..], &optimizer.second_moment[..]];
+    let exact = (dtype != FileDtype::Float32).then(|| (PARAMETERS, network.model.parameters()));
+    let tensors = MOMENTS.into_iter().zip(moments).chain(exact);
+    let views = tensors.map(|(name, values)| (name, Flat { values, shape: [values.len()] }));
     serialize_to_file(views, None, path).map_err(|error| Error::file(path, error.to_string()))
 }
 
-/// A moment on its way to a file: converted when its turn comes, so that only one exists twice.
-struct Moment<'a> {
+/// A flat buffer on its way to a file: converted when its turn comes, so that only one exists twice.
+struct Flat<'a> {
     values: &'a [f32],
     shape: [usize; 1],
 }
 
-impl View for Moment<'_> {
+impl View for Flat<'_> {
     fn dtype(&self) -> Dtype {
         Dtype::F32
     }

@@ -4,7 +4,9 @@
 
 use std::{path::Path, sync::atomic::AtomicBool};
 
-use vapo_lm::{AdamW, AdamWConfig, Decay, Engine, Head, Model, ModelConfig, Schedule, Sequence, Sizes, TokenGrad};
+use vapo_lm::{
+    AdamW, AdamWConfig, Decay, Engine, FileDtype, Head, Model, ModelConfig, Schedule, Sequence, Sizes, TokenGrad,
+};
 use vapo_tasks::{
     BuiltinTask, World,
     builtin::{BOS, Demonstration, EOS},
@@ -89,7 +91,9 @@ pub fn pretrain(
     let Some((base, loss)) = train_base(settings, engine, &mut Monitor::new(observer, stop))? else {
         return Ok(None);
     };
-    create_directory_atomically(directory, |directory| save_model(&base.model, &base.text, directory))?;
+    create_directory_atomically(directory, |directory| {
+        save_model(&base.model, &base.text, directory, FileDtype::Float32)
+    })?;
     Ok(Some(loss))
 }
 

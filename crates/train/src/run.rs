@@ -12,7 +12,7 @@ use vapo_tasks::Task;
 
 use crate::{
     base::LanguageModel,
-    checkpoint::{RunState, Snapshot, load_model, load_moments, load_state, save_model},
+    checkpoint::{RunState, Snapshot, load_model, load_network, load_state, save_model},
     config::Config,
     error::{Error, Result},
     eval::{Evaluation, Evaluator, run_evaluation},
@@ -99,9 +99,9 @@ impl Run {
         let critic = if config.has_critic() { Some(load_model(checkpoint, "critic", Head::Value)?) } else { None };
         let policy = LanguageModel::load(&checkpoint.join("policy"))?;
         let mut trainer = Trainer::new(config, task, Models { policy, critic, reference }.checked()?);
-        load_moments(checkpoint, "policy", state.policy_optimizer_steps, &mut trainer.policy.optimizer)?;
+        load_network(checkpoint, "policy", state.policy_optimizer_steps, &mut trainer.policy)?;
         if let Some(critic) = &mut trainer.critic {
-            load_moments(checkpoint, "critic", state.critic_optimizer_steps, &mut critic.optimizer)?;
+            load_network(checkpoint, "critic", state.critic_optimizer_steps, critic)?;
         }
         trainer.counters = state.counters.clone();
         Ok(Self::new(directory, trainer, memory, state))
@@ -281,7 +281,9 @@ impl Run {
         if phase != Phase::ValuePretraining || self.trainer.next_phase() == Some(Phase::ValuePretraining) {
             return Ok(());
         }
-        create_directory_atomically(path, |directory| save_model(&critic.model, &self.trainer.text, directory))
+        create_directory_atomically(path, |directory| {
+            save_model(&critic.model, &self.trainer.text, directory, self.trainer.config.checkpoint.dtype.into())
+        })
     }
 
     fn summary(&self) -> Value {

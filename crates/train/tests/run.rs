@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use vapo_lm::{Head, Model};
 use vapo_train::{
     Config, Event, Outcome, Progress, Row, Run, Stage, is_time_field,
     pretrain::{PretrainSettings, pretrain},
@@ -145,6 +146,35 @@ fn a_resumed_run_is_the_run_that_was_never_killed() {
         let outcome = train(&mut Run::resume(&killed, &["run.threads=1".into()]).unwrap());
         assert!(matches!(outcome, Outcome::Finished(_)));
         assert_same_run(&whole, &killed);
+    }
+}
+
+/// Directories in bfloat16 are for others to load: the run itself goes on from exact weights.
+#[test]
+fn a_run_with_rounded_directories_resumes_exactly() {
+    let root = tempfile::tempdir().unwrap();
+    let (exact, whole, killed) = (root.path().join("exact"), root.path().join("whole"), root.path().join("killed"));
+    finished_run(&exact, &[]);
+    finished_run(&whole, &["checkpoint.dtype=bfloat16"]);
+    copy_tree(&whole, &killed);
+    for step in 3..=5 {
+        fs::remove_dir_all(killed.join(format!("checkpoints/step-{step:06}"))).unwrap();
+    }
+    fs::remove_file(killed.join("summary.json")).unwrap();
+    train(&mut Run::resume(&killed, &[]).unwrap());
+    assert_same_run(&whole, &killed);
+    for network in ["policy", "critic"] {
+        let weights = |run: &Path| run.join(format!("checkpoints/step-000005/{network}/model.safetensors"));
+        let bytes = |run: &Path| fs::metadata(weights(run)).unwrap().len();
+        assert!(bytes(&whole) < bytes(&exact) * 6 / 10, "{network}");
+        let model = |run: &Path| {
+            let head = if network == "policy" { Head::Language } else { Head::Value };
+            Model::load(weights(run).parent().unwrap(), head).unwrap()
+        };
+        let (rounded, exact) = (model(&whole), model(&exact));
+        assert!(rounded.parameters() != exact.parameters(), "{network}");
+        let close = |(a, b): (&f32, &f32)| (a - b).abs() <= b.abs() / 256.0;
+        assert!(rounded.parameters().iter().zip(exact.parameters()).all(close), "{network}");
     }
 }
 

@@ -243,6 +243,8 @@ settings! {
         pub every: u64 = 20,
         /// Checkpoints kept, the newest ones; 0: all.
         pub keep: usize = 2,
+        /// Type of the weights in the model directories that are written: "float32" or "bfloat16". A resumed run goes on from the exact weights either way.
+        pub dtype: CheckpointDtype = CheckpointDtype::Float32,
     }
 }
 
@@ -259,6 +261,13 @@ macro_rules! choices {
 }
 
 choices! {
+    /// Type of weights in files.
+    pub enum CheckpointDtype {
+        /// Exact.
+        Float32,
+        /// Half the size.
+        Bfloat16,
+    }
     /// Which log-probs are recomputed.
     pub enum LogpCheck {
         /// None.
