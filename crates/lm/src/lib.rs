@@ -24,7 +24,7 @@ mod tokenizer;
 mod trunk;
 mod weights;
 
-pub use config::{Family, Llama3Scaling, ModelConfig, Sizes};
+pub use config::{Family, Llama3Scaling, ModelConfig, RopeScaling, Sizes};
 pub use engine::{Engine, Scored, Sequence, TokenGrad};
 pub use error::Error;
 pub use generate::{Request, Sample, StopReason};

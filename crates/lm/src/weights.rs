@@ -68,9 +68,9 @@ impl SafetensorsFiles {
     fn find(&self, name: &str) -> Option<Entry<'_>> {
         let bare = name.strip_prefix("model.").unwrap_or(name);
         let other = if name == EMBEDDING { VOCABULARY_HEAD } else { name };
-        [name, bare, other].into_iter().find_map(|name| {
-            self.files.iter().find_map(|file| file.header.info(name).map(|info| Entry { file, info }))
-        })
+        [name, bare, other]
+            .into_iter()
+            .find_map(|name| self.files.iter().find_map(|file| file.header.info(name).map(|info| Entry { file, info })))
     }
 
     /// Whether the files hold the tensors of this layout, in its shapes and a type that can be read, and none that would
@@ -228,7 +228,10 @@ impl SafetensorsFile {
             .map_err(|_| Error::content(&path, format!("{length} bytes are too few for safetensors")))?;
         let size = u64::from_le_bytes(prefix);
         if size > LARGEST_HEADER.min(length.saturating_sub(8)) {
-            return Err(Error::content(&path, format!("not safetensors: header of {size} bytes in a file of {length}")));
+            return Err(Error::content(
+                &path,
+                format!("not safetensors: header of {size} bytes in a file of {length}"),
+            ));
         }
         let mut bytes = vec![0; size as usize];
         file.read_exact(&mut bytes).map_err(Error::io(&path))?;
@@ -237,7 +240,10 @@ impl SafetensorsFile {
             serde_json::from_slice(&bytes).map_err(|e| Error::content(&path, format!("not safetensors: {e}")))?;
         let end = (header.data_len() as u64).saturating_add(8 + size);
         if end != length {
-            return Err(Error::content(&path, format!("truncated or oversized: {length} bytes, its header says {end}")));
+            return Err(Error::content(
+                &path,
+                format!("truncated or oversized: {length} bytes, its header says {end}"),
+            ));
         }
         Ok(SafetensorsFile { path, start: 8 + size, header })
     }
