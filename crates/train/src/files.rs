@@ -9,7 +9,10 @@ use std::{
 use crate::error::{Error, Result};
 
 /// Writes a file under a temporary name, syncs it and renames it.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = path.with_extension("partial");
     let write = || {
         let mut file = File::create(&temporary)?;

@@ -207,6 +207,7 @@ impl StepReport {
         row.count("training/value_pretraining", u64::from(self.phase == Phase::ValuePretraining));
         row.count("training/policy_updates", counters.policy_updates);
         row.count("training/critic_updates", counters.critic_updates);
+        row.count("training/prompts", counters.prompts);
         row.count("training/responses", counters.responses);
         row.count("training/tokens", counters.tokens);
         row.number("training/rollout_logp_diff_max", self.logp_diff_max());
@@ -255,11 +256,13 @@ pub struct Timing {
     begun: Instant,
     laps: Vec<(&'static str, f64)>,
     total_secs: f64,
+    /// Processor seconds at the start; from `stop` on those of the step.
+    cpu_secs: f64,
 }
 
 impl Timing {
     pub(crate) fn start() -> Self {
-        Self { begun: Instant::now(), laps: Vec::new(), total_secs: 0.0 }
+        Self { begun: Instant::now(), laps: Vec::new(), total_secs: 0.0, cpu_secs: Usage::now().cpu_secs }
     }
 
     /// Times a stage.
@@ -272,6 +275,7 @@ impl Timing {
 
     pub(crate) fn stop(mut self) -> Self {
         self.total_secs = self.begun.elapsed().as_secs_f64();
+        self.cpu_secs = Usage::now().cpu_secs - self.cpu_secs;
         self
     }
 
@@ -282,6 +286,7 @@ impl Timing {
         row.number("timing_s/step", self.total_secs);
         row.count("perf/total_num_tokens", tokens);
         row.number("perf/time_per_step", self.total_secs);
+        row.number("perf/cpu_secs", self.cpu_secs);
         row.number("perf/throughput", tokens as f64 / self.total_secs);
         row.number("perf/cpu_memory_used_gb", Usage::now().peak_rss_mb / 1000.0);
     }

@@ -205,7 +205,8 @@ impl Run {
         let (steps, every) = (self.trainer.policy_steps(), self.trainer.config.eval.every);
         let first = self.trainer.counters.global_step == 0;
         let last = self.trainer.next_phase().is_none();
-        first || last || (steps > 0 && every > 0 && steps.is_multiple_of(every))
+        // Value pretraining leaves the policy as it was measured at the start.
+        first || (steps > 0 && (last || (every > 0 && steps.is_multiple_of(every))))
     }
 
     fn checkpoint_is_due(&self) -> bool {

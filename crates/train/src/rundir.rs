@@ -94,6 +94,19 @@ impl RunDir {
         Ok(complete.map_while(Row::from_line).collect())
     }
 
+    /// What `summary.json` holds; `None` if the run has not ended.
+    ///
+    /// # Errors
+    /// The file exists and is no JSON.
+    pub fn summary(&self) -> Result<Option<Value>> {
+        let path = self.path.join("summary.json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        serde_json::from_str(&text).map(Some).map_err(|error| Error::file(&path, error.to_string()))
+    }
+
     /// Appends a row and syncs it.
     pub(crate) fn append_metrics(&self, row: &Row) -> Result<()> {
         let path = self.metrics_path();

@@ -124,6 +124,10 @@ pub(crate) struct ResumeArgs {
     /// Override a setting of the run's config (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
+
+    /// Stop with a checkpoint when standard input ends, for programs that start runs
+    #[arg(long)]
+    pub(crate) supervised: bool,
 }
 
 /// Which model, and the settings that go with it.

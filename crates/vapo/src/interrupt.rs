@@ -1,6 +1,7 @@
 //! Ctrl-C: the first asks for a clean end, the second ends at once.
 
 use std::{
+    io::{Read, stdin},
     process::exit,
     sync::{
         Arc,
@@ -31,4 +32,14 @@ pub(crate) fn stop_flag(screen: &Screen, promise: &'static str) -> Result<Arc<At
     })
     .context("cannot listen for Ctrl-C")?;
     Ok(stop)
+}
+
+/// Sets the flag as well once standard input ends: a supervisor stops the run by closing its end, and if it dies, it has done so.
+pub(crate) fn stop_at_end_of_input(stop: &Arc<AtomicBool>) {
+    let flag = Arc::clone(stop);
+    std::thread::spawn(move || {
+        let mut block = [0; 4096];
+        while stdin().read(&mut block).is_ok_and(|bytes| bytes > 0) {}
+        flag.store(true, Ordering::Relaxed);
+    });
 }

@@ -7,5 +7,5 @@ use crate::{args::ResumeArgs, train::carry_out};
 
 /// Continues a run.
 pub(crate) fn run(args: ResumeArgs) -> Result<()> {
-    carry_out(Run::resume(&args.run, &args.overrides)?)
+    carry_out(Run::resume(&args.run, &args.overrides)?, args.supervised)
 }

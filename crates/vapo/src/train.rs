@@ -3,7 +3,14 @@
 use anyhow::{Context, Result};
 use vapo_train::{Config, Outcome, Run};
 
-use crate::{args::TrainArgs, header, interrupt::stop_flag, progress::RunProgress, report, screen::Screen};
+use crate::{
+    args::TrainArgs,
+    header,
+    interrupt::{stop_at_end_of_input, stop_flag},
+    progress::RunProgress,
+    report,
+    screen::Screen,
+};
 
 /// Creates a run and carries it out.
 pub(crate) fn run(args: TrainArgs) -> Result<()> {
@@ -11,14 +18,17 @@ pub(crate) fn run(args: TrainArgs) -> Result<()> {
     if args.run_dir.is_some() {
         config.run.dir = args.run_dir;
     }
-    carry_out(Run::create(config)?)
+    carry_out(Run::create(config)?, false)
 }
 
-/// Trains to the end or to the first Ctrl-C.
-pub(crate) fn carry_out(mut run: Run) -> Result<()> {
+/// Trains to the end or to the first Ctrl-C, with `supervised` also to the end of standard input.
+pub(crate) fn carry_out(mut run: Run, supervised: bool) -> Result<()> {
     let screen = Screen::for_words();
     header::show(&screen, &run)?;
     let stop = stop_flag(&screen, "stopping: a checkpoint will be written")?;
+    if supervised {
+        stop_at_end_of_input(&stop);
+    }
     let done = run.directory().checkpoints()?.last().map(|(step, _)| *step);
     let mut progress = RunProgress::new(&screen, run.config(), done);
     let outcome = run.train(&mut progress, &stop);

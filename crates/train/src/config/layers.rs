@@ -35,10 +35,49 @@ impl fmt::Display for Origin {
 }
 
 /// One `section.name = value`.
+#[derive(Clone, Debug)]
 struct Entry {
     key: String,
     value: Value,
     origin: Origin,
+}
+
+/// Settings, each with the place where it was written: a layer of a config.
+#[derive(Clone, Debug, Default)]
+pub struct Settings(Vec<Entry>);
+
+impl Settings {
+    /// The entries of a config file's text; `path` stands in messages.
+    ///
+    /// # Errors
+    /// The text is no TOML.
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
+        let table = DeTable::parse(text).map_err(|error| Error::Setting {
+            origin: origin_in(text, path)(error.span().map_or(0, |span| span.start)).to_string(),
+            message: error.message().to_string(),
+        })?;
+        Ok(Self::from_table(table.get_ref(), text, path))
+    }
+
+    /// The entries of a table that stands somewhere in `text`, the content of `path`.
+    pub fn from_table(table: &DeTable<'_>, text: &str, path: &Path) -> Self {
+        let mut entries = Vec::new();
+        flatten(table, "", &origin_in(text, path), &mut entries);
+        Self(entries)
+    }
+
+    /// Keys and values in their order.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|entry| (entry.key.as_str(), &entry.value))
+    }
+}
+
+/// Turns an offset in a text into its place.
+fn origin_in(text: &str, path: &Path) -> impl Fn(usize) -> Origin {
+    move |offset| Origin::File {
+        path: path.display().to_string(),
+        line: 1 + text[..offset.min(text.len())].matches('\n').count(),
+    }
 }
 
 /// A config in the making. Every entry is tried on its own, so that an error names the key and the place that caused it.
@@ -55,19 +94,9 @@ impl Layers {
         Self { table, config }
     }
 
-    /// Writes a config file's entries.
-    pub(super) fn add_file(&mut self, text: &str, path: &Path) -> Result<()> {
-        let origin = |offset: usize| Origin::File {
-            path: path.display().to_string(),
-            line: 1 + text[..offset.min(text.len())].matches('\n').count(),
-        };
-        let table = DeTable::parse(text).map_err(|error| Error::Setting {
-            origin: origin(error.span().map_or(0, |span| span.start)).to_string(),
-            message: error.message().to_string(),
-        })?;
-        let mut entries = Vec::new();
-        flatten(table.get_ref(), "", &origin, &mut entries);
-        self.apply(entries)
+    /// Writes a layer's entries; its preset comes first, so that the keys beside it win.
+    pub(super) fn add(&mut self, settings: Settings) -> Result<()> {
+        self.apply(settings.0)
     }
 
     /// Writes `key=value` entries; a value that is no TOML is a string.
@@ -97,7 +126,7 @@ impl Layers {
                 preset::PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", ")
             ),
         })?;
-        self.add_file(preset.toml, Path::new(preset.name))
+        self.add(Settings::from_toml(preset.toml, Path::new(preset.name))?)
     }
 
     fn write(&mut self, entry: Entry) -> Result<()> {

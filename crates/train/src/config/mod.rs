@@ -11,10 +11,11 @@ mod print;
 mod schema;
 mod sections;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use layers::Settings;
 pub use preset::{PRESETS, Preset};
 pub use schema::Field;
 pub use sections::*;
@@ -86,8 +87,14 @@ pub const SECTIONS: &[(&str, &[Field])] = &[
 
 /// The run that `vapo train` does without a config file.
 const BUILT_IN: &str = include_str!("built_in.toml");
+const BUILT_IN_NAME: &str = "built-in config";
 
 impl Config {
+    /// The settings of the run that `vapo train` does without a config file.
+    pub fn built_in() -> Settings {
+        Settings::from_toml(BUILT_IN, Path::new(BUILT_IN_NAME)).expect("the built-in config is valid TOML")
+    }
+
     /// Reads a config file (none: the built-in run), applies `key=value` overrides in order and checks the result.
     /// Relative paths in it mean what they mean to the process, not to the file.
     ///
@@ -99,7 +106,7 @@ impl Config {
                 let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
                 Self::from_toml(&text, path, overrides)
             }
-            None => Self::from_toml(BUILT_IN, &PathBuf::from("built-in config"), overrides),
+            None => Self::from_toml(BUILT_IN, Path::new(BUILT_IN_NAME), overrides),
         }
     }
 
@@ -109,11 +116,31 @@ impl Config {
     /// As for [`Config::load`].
     pub fn from_toml(text: &str, path: &Path, overrides: &[String]) -> Result<Self> {
         let mut layers = Layers::new();
-        layers.add_file(text, path)?;
+        layers.add(Settings::from_toml(text, path)?)?;
         layers.add_overrides(overrides)?;
-        let config = layers.into_config();
-        config.check()?;
-        Ok(config)
+        layers.into_config().checked()
+    }
+
+    /// Writes layers over the defaults, the later over the earlier, and checks the result.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn layered(settings: impl IntoIterator<Item = Settings>) -> Result<Self> {
+        let mut layers = Layers::new();
+        settings.into_iter().try_for_each(|settings| layers.add(settings))?;
+        layers.into_config().checked()
+    }
+
+    fn checked(self) -> Result<Self> {
+        self.check()?;
+        Ok(self)
+    }
+
+    /// All settings by their dotted keys, in printed order.
+    pub fn entries(&self) -> Vec<(String, toml::Value)> {
+        let table = toml::Table::try_from(self).expect("a config is valid TOML");
+        let keys = SECTIONS.iter().flat_map(|(section, fields)| fields.iter().map(move |field| (section, field.name)));
+        keys.map(|(section, name)| (format!("{section}.{name}"), table[*section][name].clone())).collect()
     }
 
     /// Most tokens of a response, in training or evaluation.

@@ -1,0 +1,57 @@
+//! A run that goes on from where another one is: runs that begin alike need their common beginning once.
+
+use std::{fs, io, path::Path};
+
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    files::{create_directory_atomically, write_atomically},
+    rundir::RunDir,
+};
+
+impl RunDir {
+    /// Makes the run `config.run.dir` with everything this run has done until its newest checkpoint; [`crate::Run::resume`]
+    /// goes on there under the settings of `config`. If they differ from this run's only in what did not matter so far,
+    /// the result is the run that would have started with them, byte for byte.
+    ///
+    /// # Errors
+    /// This run has no checkpoint, `config.run.dir` is not given or exists, or a file cannot be copied.
+    pub fn fork(&self, config: &Config) -> Result<Self> {
+        let path =
+            config.run.dir.as_deref().ok_or_else(|| Error::Run("run.dir is off, expected a directory".into()))?;
+        if path.exists() {
+            return Err(Error::Run(format!("run directory {} exists, expected a new one", path.display())));
+        }
+        let Some((_, checkpoint)) = self.checkpoints()?.pop() else {
+            return Err(Error::Run(format!("{} has no checkpoint to go on from", self.path().display())));
+        };
+        create_directory_atomically(path, |directory| {
+            let name = checkpoint.file_name().unwrap_or_default();
+            link_tree(&checkpoint, &directory.join("checkpoints").join(name))?;
+            link_tree(&self.path().join("eval"), &directory.join("eval"))?;
+            copy_file(&self.path().join("metrics.jsonl"), &directory.join("metrics.jsonl"))?;
+            write_atomically(&directory.join("config.toml"), config.to_commented_toml().as_bytes())
+        })?;
+        Self::open(path)
+    }
+}
+
+/// Gives a second name to files that are never changed in place; copies where the file system cannot.
+fn link_tree(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).map_err(Error::io("create", to))?;
+    for entry in fs::read_dir(from).map_err(Error::io("read", from))? {
+        let source = entry.map_err(Error::io("read", from))?.path();
+        let target = to.join(source.file_name().unwrap_or_default());
+        if source.is_dir() {
+            link_tree(&source, &target)?;
+        } else if fs::hard_link(&source, &target).is_err() {
+            copy_file(&source, &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    let copy = || -> io::Result<()> { fs::copy(from, to).map(drop) };
+    copy().map_err(Error::io("copy", from))
+}
