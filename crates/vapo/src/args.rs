@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
     Config(ConfigArgs),
     Pretrain(PretrainArgs),
+    Ablate(AblateArgs),
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
 }
@@ -331,4 +332,38 @@ pub(crate) struct PretrainArgs {
     /// Threads; 0: one per core. The bytes do not depend on it
     #[arg(long, default_value_t = 0, value_parser = at_most(MOST_THREADS))]
     pub(crate) threads: usize,
+}
+
+const ABLATE_EXAMPLES: &str = "\
+Examples:
+  vapo ablate configs/studies/smoke.toml               # two arms, two seeds, some seconds
+  vapo ablate configs/studies/paper.toml               # the paper's table 1; the same command goes on after Ctrl-C or a crash
+  vapo ablate configs/studies/paper.toml --report      # tables and curves of what is there, nothing is run
+
+A study file names base settings, arms and seeds; docs/studies.md explains it. Each run is a process of its own and a run directory like any other. README.md, report.json and curves (SVG) are in the study's directory.
+
+Ctrl-C once: every run writes its checkpoint. Twice: stop at once; the runs still write theirs.";
+
+/// Compare methods: arms times seeds at equal budgets, with intervals and curves
+#[derive(Args)]
+#[command(after_help = ABLATE_EXAMPLES)]
+pub(crate) struct AblateArgs {
+    /// Study file (TOML)
+    pub(crate) study: PathBuf,
+
+    /// Directory of the study [default: studies/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Runs at once [default: the machine's cores, by run.threads (1 in a study)]
+    #[arg(long, value_name = "COUNT", value_parser = at_most(MOST_THREADS))]
+    pub(crate) jobs: Option<usize>,
+
+    /// Only report what is there
+    #[arg(long)]
+    pub(crate) report: bool,
+
+    /// Let crashed runs go on from their newest checkpoint
+    #[arg(long)]
+    pub(crate) retry_crashed: bool,
 }

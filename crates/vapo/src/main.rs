@@ -1,5 +1,6 @@
 //! The `vapo` command: arguments in, words and files out. The work is done in `vapo-train`.
 
+mod ablate;
 mod args;
 mod bench;
 mod config;
@@ -43,6 +44,7 @@ fn run(command: Command) -> Result<()> {
         Command::Generate(args) => generate::run(args),
         Command::Config(args) => config::run(args),
         Command::Pretrain(args) => pretrain::run(args),
+        Command::Ablate(args) => ablate::run(args),
         Command::Bench(args) => bench::run(&args),
     }
 }

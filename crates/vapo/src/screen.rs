@@ -54,6 +54,11 @@ impl Screen {
         Self { words, styled, bar }
     }
 
+    /// Whether somebody watches a terminal that can redraw.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.styled
+    }
+
     /// Prints a line. Nobody reading it is no reason to end a run, so errors are ignored.
     pub(crate) fn line(&self, text: &str) {
         let text = text.trim_end();

@@ -1,5 +1,6 @@
 //! The program as its users meet it.
 
+mod ablate;
 mod program;
 mod run;
 mod words;

@@ -1,0 +1,206 @@
+//! Curves as SVG: a mean line and its interval for each arm, named at its end. No background and middle tones, for light and dark pages.
+
+use std::path::Path;
+
+use plotters::{
+    coord::{Shift, types::RangedCoordf64},
+    prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
+};
+use vapo_train::write_atomically;
+
+use crate::{
+    arm::{ArmResult, CurvePoint},
+    error::{Error, Result},
+    record::Cost,
+};
+
+const SIZE: (u32, u32) = (900, 480);
+/// Room for the names at the right.
+const NAMES_WIDTH: i32 = 210;
+/// Least distance of two names.
+const NAME_HEIGHT: i32 = 15;
+const GREY: RGBColor = RGBColor(128, 128, 128);
+
+/// Tones that are told apart on white and on black.
+const COLOURS: [RGBColor; 12] = [
+    RGBColor(58, 128, 214),
+    RGBColor(228, 116, 38),
+    RGBColor(52, 158, 88),
+    RGBColor(208, 68, 78),
+    RGBColor(146, 104, 204),
+    RGBColor(28, 158, 168),
+    RGBColor(216, 104, 168),
+    RGBColor(150, 112, 76),
+    RGBColor(156, 156, 44),
+    RGBColor(96, 124, 148),
+    RGBColor(190, 140, 220),
+    RGBColor(120, 180, 60),
+];
+
+/// What a curve is drawn over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Axis {
+    Updates,
+    Samples,
+    CpuSecs,
+}
+
+impl Axis {
+    pub(crate) const ALL: [Self; 3] = [Self::Updates, Self::Samples, Self::CpuSecs];
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Updates => "policy updates",
+            Self::Samples => "samples",
+            Self::CpuSecs => "processor seconds of training",
+        }
+    }
+
+    pub(crate) fn file_name(self, chart: &str) -> String {
+        let axis = match self {
+            Self::Updates => "updates",
+            Self::Samples => "samples",
+            Self::CpuSecs => "cpu-seconds",
+        };
+        format!("{chart}-by-{axis}.svg")
+    }
+
+    fn of(self, cost: Cost) -> f64 {
+        match self {
+            Self::Updates => cost.updates,
+            Self::Samples => cost.samples,
+            Self::CpuSecs => cost.cpu_secs,
+        }
+    }
+}
+
+/// Draws the arms' curves into a file.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn draw(arms: &[&ArmResult], axis: Axis, path: &Path) -> Result<()> {
+    let mut svg = String::new();
+    let picture = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    let drawn = draw_on(&picture, arms, axis).and_then(|()| picture.present());
+    drop(picture);
+    drawn.map_err(|error| Error::Chart { path: path.to_path_buf(), message: error.to_string() })?;
+    Ok(write_atomically(path, svg.as_bytes())?)
+}
+
+type Picture<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Plot<'p, 'a> = ChartContext<'p, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Drawn<'a> = std::result::Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
+
+fn draw_on<'a>(picture: &Picture<'a>, arms: &[&ArmResult], axis: Axis) -> Drawn<'a> {
+    let points = || arms.iter().flat_map(|arm| &arm.curve);
+    let end = points().map(|point| axis.of(point.cost)).fold(0.0, f64::max);
+    let end = if end > 0.0 { end } else { 1.0 };
+    let (low, high) = accuracy_range(points());
+    let mut plot = ChartBuilder::on(picture)
+        .margin(8)
+        .margin_right(NAMES_WIDTH)
+        .x_label_area_size(42)
+        .y_label_area_size(52)
+        .build_cartesian_2d(0.0..end, low..high)?;
+    plot.configure_mesh()
+        .disable_x_mesh()
+        .bold_line_style(GREY.mix(0.25))
+        .light_line_style(TRANSPARENT)
+        .axis_style(GREY)
+        .label_style(("sans-serif", 13).into_font().color(&GREY))
+        .x_desc(axis.title())
+        .y_desc("held-out accuracy")
+        .y_labels(11)
+        .x_label_formatter(&|value| short(*value))
+        .y_label_formatter(&|value| format!("{:.0} %", 100.0 * value))
+        .draw()?;
+    for (index, arm) in arms.iter().enumerate() {
+        draw_curve(&mut plot, &arm.curve, axis, COLOURS[index % COLOURS.len()])?;
+    }
+    draw_names(picture, &plot, arms, axis)
+}
+
+fn draw_curve<'a>(plot: &mut Plot<'_, 'a>, curve: &[CurvePoint], axis: Axis, colour: RGBColor) -> Drawn<'a> {
+    let bound = |point: &CurvePoint, of: fn(&CurvePoint) -> Option<f64>| {
+        (axis.of(point.cost), of(point).unwrap_or(point.accuracy.mean).clamp(0.0, 1.0))
+    };
+    let upper = curve.iter().map(|point| bound(point, |point| point.accuracy.high));
+    let lower = curve.iter().rev().map(|point| bound(point, |point| point.accuracy.low));
+    let band: Vec<(f64, f64)> = upper.chain(lower).collect();
+    if curve.len() > 1 {
+        plot.draw_series([Polygon::new(band, colour.mix(0.14))])?;
+    }
+    let line = curve.iter().map(|point| (axis.of(point.cost), point.accuracy.mean));
+    plot.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
+    Ok(())
+}
+
+/// Writes each arm's name beside the end of its line, one below the other where they would meet.
+fn draw_names<'a>(picture: &Picture<'a>, plot: &Plot<'_, 'a>, arms: &[&ArmResult], axis: Axis) -> Drawn<'a> {
+    let right = SIZE.0 as i32 - NAMES_WIDTH;
+    let mut names: Vec<(i32, i32, usize)> = Vec::new();
+    for (index, arm) in arms.iter().enumerate() {
+        let Some(last) = arm.curve.last() else { continue };
+        let (x, y) = plot.plotting_area().map_coordinate(&(axis.of(last.cost), last.accuracy.mean));
+        names.push((y, x, index));
+    }
+    names.sort_unstable();
+    let wanted: Vec<i32> = names.iter().map(|(y, ..)| *y).collect();
+    for ((y, x, index), place) in names.iter().zip(spread(&wanted, SIZE.1 as i32 - 60)) {
+        let (arm, colour) = (arms[*index], COLOURS[index % COLOURS.len()]);
+        picture.draw(&PathElement::new(vec![(*x, *y), (right + 6, place)], colour.mix(0.5)))?;
+        let style = ("sans-serif", 13).into_font().color(&colour).pos(Pos::new(HPos::Left, VPos::Center));
+        let accuracy = arm.curve.last().map_or(0.0, |point| point.accuracy.mean);
+        picture.draw(&Text::new(format!("{} {:.1} %", arm.name, 100.0 * accuracy), (right + 10, place), style))?;
+    }
+    Ok(())
+}
+
+/// Places at least [`NAME_HEIGHT`] apart, near the wanted ones (ascending), none below `bottom` while there is room.
+fn spread(wanted: &[i32], bottom: i32) -> Vec<i32> {
+    let mut places = Vec::with_capacity(wanted.len());
+    for &y in wanted {
+        let free = places.last().map_or(i32::MIN, |last| last + NAME_HEIGHT);
+        places.push(y.max(free));
+    }
+    let mut limit = bottom;
+    for place in places.iter_mut().rev() {
+        *place = (*place).min(limit);
+        limit = *place - NAME_HEIGHT;
+    }
+    places
+}
+
+/// Tenths around all means and intervals.
+fn accuracy_range<'a>(points: impl Iterator<Item = &'a CurvePoint>) -> (f64, f64) {
+    let (mut low, mut high) = (1.0f64, 0.0f64);
+    for point in points {
+        low = low.min(point.accuracy.low.unwrap_or(point.accuracy.mean));
+        high = high.max(point.accuracy.high.unwrap_or(point.accuracy.mean));
+    }
+    let (low, high) = ((low * 10.0).floor() / 10.0, (high * 10.0).ceil() / 10.0);
+    if low < high { (low.clamp(0.0, 0.9), high.clamp(0.1, 1.0)) } else { (0.0, 1.0) }
+}
+
+/// `950`, `1.2k`, `52k`, `3.4M`
+fn short(number: f64) -> String {
+    match number {
+        n if n < 1000.0 => format!("{n:.0}"),
+        n if n < 9950.0 => format!("{:.1}k", n / 1e3),
+        n if n < 999_500.0 => format!("{:.0}k", n / 1e3),
+        n => format!("{:.1}M", n / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_meet_are_moved_apart_and_stay_in_the_picture() {
+        assert_eq!(spread(&[10, 100, 200], 400), [10, 100, 200]);
+        assert_eq!(spread(&[100, 101, 102], 400), [100, 115, 130]);
+        assert_eq!(spread(&[395, 398, 400], 400), [370, 385, 400]);
+    }
+}

@@ -1,0 +1,293 @@
+//! Which runs a study is made of, where they are and how far.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use vapo_train::{Config, RunDir, config::ScheduleKind, write_atomically};
+
+use crate::{
+    error::{Error, Result},
+    file::Study,
+};
+
+/// Settings that matter to policy training only: arms that differ in nothing else pretrain the same critic.
+const POLICY_ONLY: &[&str] = &[
+    "run.steps",
+    "run.threads",
+    "rollout.prompts_per_step",
+    "rollout.group_size",
+    "algorithm.preset",
+    "algorithm.lambda_critic",
+    "algorithm.lambda_policy",
+    "algorithm.length_adaptive_alpha",
+    "algorithm.group_std",
+    "algorithm.advantage_normalization",
+    "algorithm.clip_low",
+    "algorithm.clip_high",
+    "algorithm.clip_dual",
+    "algorithm.loss_reduction",
+    "algorithm.positive_lm_weight",
+    "algorithm.entropy_weight",
+    "eval.every",
+    "checkpoint.every",
+    "checkpoint.keep",
+];
+
+/// Settings in which a run may differ from the study that goes on with it.
+const WITHOUT_EFFECT: &[&str] = &["run.dir", "run.threads"];
+
+/// Why a run ended early, in its directory.
+const CRASH_FILE: &str = "crash.txt";
+
+/// All runs of a study.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where the study is kept.
+    pub directory: PathBuf,
+    /// In the order in which they start: seed by seed, a shared beginning before its arms.
+    pub jobs: Vec<Job>,
+}
+
+/// A run, or the value pretraining that several runs begin with.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Index of the arm; the first of those that share it for value pretraining.
+    pub arm: usize,
+    /// What it is called.
+    pub name: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Its settings with seed and directory.
+    pub config: Config,
+    /// Whether it is the value pretraining alone.
+    pub is_beginning: bool,
+    /// The job whose state it goes on from.
+    pub begins_with: Option<usize>,
+}
+
+/// How far a job is, by what is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Nothing is there.
+    New,
+    /// Its directory is there.
+    Begun,
+    /// It has its summary.
+    Finished,
+    /// It ended early, and why.
+    Crashed(String),
+}
+
+impl Plan {
+    /// The runs of a study below `directory`.
+    pub fn new(study: &Study, directory: &Path) -> Self {
+        let groups = sharing_groups(study);
+        let mut jobs: Vec<Job> = Vec::new();
+        for &seed in &study.seeds {
+            let mut beginnings = vec![None; study.arms.len()];
+            for group in groups.iter().filter(|group| group.len() > 1) {
+                group.iter().for_each(|&arm| beginnings[arm] = Some(jobs.len()));
+                jobs.push(beginning(study, group[0], seed, directory));
+            }
+            for (index, arm) in study.arms.iter().enumerate() {
+                let path = directory.join("runs").join(&arm.name).join(format!("seed-{seed}"));
+                jobs.push(Job {
+                    arm: index,
+                    name: format!("{} seed {seed}", arm.name),
+                    seed,
+                    config: placed(arm.config.clone(), seed, path),
+                    is_beginning: false,
+                    begins_with: beginnings[index],
+                });
+            }
+        }
+        Self { directory: directory.to_path_buf(), jobs }
+    }
+
+    /// How far each job is.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn states(&self) -> Result<Vec<JobState>> {
+        let mut states = self.jobs.iter().map(Job::state).collect::<Result<Vec<_>>>()?;
+        for (index, job) in self.jobs.iter().enumerate() {
+            if let (JobState::New, Some(beginning)) = (&states[index], job.begins_with) {
+                if let JobState::Crashed(reason) = &states[beginning] {
+                    states[index] = JobState::Crashed(format!("its value pretraining: {reason}"));
+                }
+            }
+        }
+        Ok(states)
+    }
+
+    /// Whether a job's result is still wanted: nobody waits for a beginning whose runs have all begun.
+    pub fn is_wanted(&self, index: usize, states: &[JobState]) -> bool {
+        !self.jobs[index].is_beginning
+            || self
+                .jobs
+                .iter()
+                .zip(states)
+                .any(|(job, state)| job.begins_with == Some(index) && *state == JobState::New)
+    }
+
+    /// Refuses to go on with runs that other settings made.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] with the settings that differ.
+    pub fn check_existing(&self) -> Result<()> {
+        for job in &self.jobs {
+            if !job.path().join("config.toml").is_file() {
+                continue;
+            }
+            let made = RunDir::open(job.path())?.config()?;
+            let differences = differences(&made, &job.config);
+            if !differences.is_empty() {
+                return Err(Error::Changed(format!(
+                    "{} was made by other settings than the study file has now:\n{}\ngive the study another name or --out, or remove {}",
+                    job.path().display(),
+                    differences.join("\n"),
+                    self.directory.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs that are there but not in the study any more.
+    pub fn left_over(&self) -> Vec<PathBuf> {
+        let children = |path: &Path| -> Vec<PathBuf> {
+            let mut paths: Vec<_> =
+                fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+            paths.sort();
+            paths
+        };
+        let arms = children(&self.directory.join("runs"));
+        let runs = arms.iter().flat_map(|arm| children(arm)).filter(|path| path.join("config.toml").is_file());
+        runs.filter(|path| self.jobs.iter().all(|job| job.path() != path)).collect()
+    }
+}
+
+impl Job {
+    /// Its run directory.
+    pub fn path(&self) -> &Path {
+        self.config.run.dir.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// What it printed.
+    pub fn log_path(&self) -> PathBuf {
+        self.path().with_extension("log")
+    }
+
+    /// Steps that it will do; with value pretraining to a plateau at most.
+    pub fn steps(&self) -> u64 {
+        self.config.value_pretraining.steps + self.config.run.steps
+    }
+
+    /// How far it is, by what is on disk.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn state(&self) -> Result<JobState> {
+        let path = self.path();
+        let crash = path.join(CRASH_FILE);
+        if crash.is_file() {
+            let reason = fs::read_to_string(&crash).map_err(Error::io("read", &crash))?;
+            return Ok(JobState::Crashed(reason.trim_end().to_owned()));
+        }
+        Ok(match (path.join("summary.json").is_file(), path.join("config.toml").is_file()) {
+            (true, _) => JobState::Finished,
+            (false, true) => JobState::Begun,
+            (false, false) => JobState::New,
+        })
+    }
+
+    /// Makes the run directory unless it is there, so that the run can be resumed.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn prepare(&self, beginning: Option<&Job>) -> Result<()> {
+        let path = self.path();
+        if path.join("config.toml").is_file() {
+            return Ok(());
+        }
+        if path.exists() {
+            fs::remove_dir_all(path).map_err(Error::io("remove", path))?;
+        }
+        match beginning {
+            Some(beginning) => RunDir::open(beginning.path())?.fork(&self.config)?,
+            None => RunDir::create(&self.config)?,
+        };
+        Ok(())
+    }
+
+    /// Keeps the reason why the run ended early.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn record_crash(&self, reason: &str) -> Result<()> {
+        fs::create_dir_all(self.path()).map_err(Error::io("create", self.path()))?;
+        Ok(write_atomically(&self.path().join(CRASH_FILE), format!("{reason}\n").as_bytes())?)
+    }
+
+    /// Lets a crashed run go on from its newest checkpoint.
+    ///
+    /// # Errors
+    /// The record of the crash cannot be removed.
+    pub fn forget_crash(&self) -> Result<()> {
+        let path = self.path().join(CRASH_FILE);
+        if path.exists() { fs::remove_file(&path).map_err(Error::io("remove", &path)) } else { Ok(()) }
+    }
+}
+
+/// Indices of arms that pretrain the same critic, each in one group.
+fn sharing_groups(study: &Study) -> Vec<Vec<usize>> {
+    let mut groups: Vec<(Vec<(String, toml::Value)>, Vec<usize>)> = Vec::new();
+    for (index, arm) in study.arms.iter().enumerate() {
+        let config = &arm.config;
+        if !config.has_critic() || config.value_pretraining.steps == 0 {
+            continue;
+        }
+        // A schedule looks ahead to the run's last update.
+        let mut key = match config.critic_optimizer.schedule {
+            ScheduleKind::Constant => without(config, POLICY_ONLY),
+            _ => config.entries(),
+        };
+        key.retain(|(name, _)| !name.starts_with("policy_optimizer."));
+        match groups.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, group)) => group.push(index),
+            None => groups.push((key, vec![index])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn beginning(study: &Study, arm: usize, seed: u64, directory: &Path) -> Job {
+    let name = &study.arms[arm].name;
+    let path = directory.join("value-pretraining").join(name).join(format!("seed-{seed}"));
+    let mut config = placed(study.arms[arm].config.clone(), seed, path);
+    config.run.steps = 0;
+    Job { arm, name: format!("value pretraining seed {seed}"), seed, config, is_beginning: true, begins_with: None }
+}
+
+fn placed(mut config: Config, seed: u64, path: PathBuf) -> Config {
+    config.run.seed = seed;
+    config.run.dir = Some(path);
+    config
+}
+
+fn without(config: &Config, keys: &[&str]) -> Vec<(String, toml::Value)> {
+    let mut entries = config.entries();
+    entries.retain(|(key, _)| !keys.contains(&key.as_str()));
+    entries
+}
+
+/// Settings in which a run differs from what the study wants, a line each.
+fn differences(made: &Config, wanted: &Config) -> Vec<String> {
+    let pairs = without(made, WITHOUT_EFFECT).into_iter().zip(without(wanted, WITHOUT_EFFECT));
+    pairs
+        .filter(|((_, made), (_, wanted))| made != wanted)
+        .map(|((key, made), (_, wanted))| format!("{key}: the run has {made}, the study {wanted}"))
+        .collect()
+}

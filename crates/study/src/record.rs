@@ -1,0 +1,217 @@
+//! What a run left: accuracy over its cost, budgets, metrics.
+
+use vapo_train::{Row, RunDir, is_time_field as is_time_metric};
+
+use crate::{
+    error::Result,
+    plan::{Job, JobState},
+};
+
+/// Share of the steps of policy training whose mean is a metric's last value.
+const LAST_SHARE: f64 = 0.1;
+/// Steps at the end of value pretraining whose mean shows the critic it left.
+const LAST_PRETRAINING_STEPS: usize = 5;
+
+/// What training has used so far. Evaluations and checkpoints are not part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Optimizer updates of the policy.
+    pub updates: f64,
+    /// Optimizer updates of the critic.
+    pub critic_updates: f64,
+    /// Prompts drawn.
+    pub prompts: f64,
+    /// Responses sampled.
+    pub samples: f64,
+    /// Their tokens.
+    pub tokens: f64,
+    /// Processor seconds, all threads.
+    pub cpu_secs: f64,
+    /// Seconds.
+    pub wall_secs: f64,
+}
+
+impl Cost {
+    /// Adds a step's row: its counters are totals, its times are its own.
+    fn after(self, row: &Row) -> Self {
+        let count = |key: &str, before: f64| row.get(key).unwrap_or(before);
+        Self {
+            updates: count("training/policy_updates", self.updates),
+            critic_updates: count("training/critic_updates", self.critic_updates),
+            prompts: count("training/prompts", self.prompts),
+            samples: count("training/responses", self.samples),
+            tokens: count("training/tokens", self.tokens),
+            cpu_secs: self.cpu_secs + row.get("perf/cpu_secs").unwrap_or(0.0),
+            wall_secs: self.wall_secs + row.get("timing_s/step").unwrap_or(0.0),
+        }
+    }
+
+    /// Applies a function of two numbers to each pair.
+    pub(crate) fn zip(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        Self {
+            updates: f(self.updates, other.updates),
+            critic_updates: f(self.critic_updates, other.critic_updates),
+            prompts: f(self.prompts, other.prompts),
+            samples: f(self.samples, other.samples),
+            tokens: f(self.tokens, other.tokens),
+            cpu_secs: f(self.cpu_secs, other.cpu_secs),
+            wall_secs: f(self.wall_secs, other.wall_secs),
+        }
+    }
+
+    /// The mean of some; zeros of none.
+    pub(crate) fn mean(costs: &[Self]) -> Self {
+        let sum = costs.iter().fold(Self::default(), |sum, cost| sum.zip(*cost, |a, b| a + b));
+        sum.zip(sum, |a, _| a / costs.len().max(1) as f64)
+    }
+}
+
+/// Held-out accuracy after a cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// What training had used.
+    pub cost: Cost,
+    /// Mean over samples and problems; the mean over data sources if there are several.
+    pub accuracy: f64,
+}
+
+/// A metric over the steps of policy training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    /// Its key in `metrics.jsonl`.
+    pub key: String,
+    /// Mean over all steps that have it.
+    pub mean: f64,
+    /// Mean over the last tenth of them.
+    pub last: f64,
+}
+
+/// A run that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its seed.
+    pub seed: u64,
+    /// Why it ended early, if it did.
+    pub crash: Option<String>,
+    /// Evaluations in order; where there was value pretraining, its end is the second point, with the first one's accuracy.
+    pub points: Vec<Point>,
+    /// What value pretraining used, shared or not.
+    pub pretraining: Cost,
+    /// What all of training used.
+    pub total: Cost,
+    /// Metrics of policy training in the order of `metrics.jsonl`.
+    pub metrics: Vec<Metric>,
+    /// The critic's metrics at the end of value pretraining (`mean` over all of its steps).
+    pub pretraining_metrics: Vec<Metric>,
+    /// Processor seconds of the whole process, evaluations included; those of a shared beginning too.
+    pub process_cpu_secs: f64,
+}
+
+impl Record {
+    /// Reads a run that has finished or crashed; `None` for one that has not ended.
+    ///
+    /// # Errors
+    /// A file of the run cannot be read.
+    pub fn read(job: &Job, state: &JobState) -> Result<Option<Self>> {
+        let crash = match state {
+            JobState::Finished => None,
+            JobState::Crashed(reason) => Some(reason.clone()),
+            JobState::New | JobState::Begun => return Ok(None),
+        };
+        let (rows, summary) = match RunDir::open(job.path()) {
+            Ok(directory) => (directory.metrics()?, directory.summary()?),
+            Err(_) if crash.is_some() => (Vec::new(), None),
+            Err(error) => return Err(error.into()),
+        };
+        let process_cpu_secs = summary.and_then(|summary| summary["cpu_secs"].as_f64()).unwrap_or(0.0);
+        Ok(Some(Self { crash, process_cpu_secs, ..Self::of_rows(job.seed, &rows) }))
+    }
+
+    /// What rows of metrics say.
+    pub(crate) fn of_rows(seed: u64, rows: &[Row]) -> Self {
+        let mut points: Vec<Point> = Vec::new();
+        let (mut cost, mut pretraining) = (Cost::default(), Cost::default());
+        let is_pretraining = |row: &Row| row.get("training/value_pretraining") == Some(1.0);
+        for (index, row) in rows.iter().enumerate() {
+            cost = cost.after(row);
+            if is_pretraining(row) {
+                pretraining = cost;
+                let ends = rows.get(index + 1).is_none_or(|next| !is_pretraining(next));
+                if let (true, Some(first)) = (ends, points.first()) {
+                    points.push(Point { cost, accuracy: first.accuracy });
+                }
+            } else if let Some(accuracy) = accuracy(row) {
+                points.push(Point { cost, accuracy });
+            }
+        }
+        let policy_rows: Vec<&Row> =
+            rows.iter().filter(|row| row.get("training/value_pretraining") == Some(0.0)).collect();
+        let pretraining_rows: Vec<&Row> = rows.iter().filter(|row| is_pretraining(row)).collect();
+        let last = (policy_rows.len() as f64 * LAST_SHARE).ceil() as usize;
+        Self {
+            seed,
+            crash: None,
+            points,
+            pretraining,
+            total: cost,
+            metrics: metrics(&policy_rows, last),
+            pretraining_metrics: metrics(&pretraining_rows, LAST_PRETRAINING_STEPS),
+            process_cpu_secs: 0.0,
+        }
+    }
+
+    /// Held-out accuracy of the last evaluation; `None` if there was none.
+    pub fn final_accuracy(&self) -> Option<f64> {
+        self.points.last().map(|point| point.accuracy)
+    }
+
+    /// What policy training used.
+    pub fn policy_cost(&self) -> Cost {
+        self.total.zip(self.pretraining, |total, pretraining| total - pretraining)
+    }
+
+    /// Mean accuracy over the updates from 0 to `horizon`, straight between evaluations; after a crash the last one stays.
+    pub(crate) fn area(&self, horizon: f64) -> Option<f64> {
+        let last = self.points.last()?;
+        let end = Point { cost: Cost { updates: horizon.max(last.cost.updates), ..last.cost }, ..*last };
+        let points: Vec<&Point> = self.points.iter().chain([&end]).collect();
+        let trapezoids = points
+            .windows(2)
+            .map(|pair| (pair[1].cost.updates - pair[0].cost.updates) * (pair[0].accuracy + pair[1].accuracy) / 2.0);
+        (end.cost.updates > 0.0).then(|| trapezoids.sum::<f64>() / end.cost.updates)
+    }
+}
+
+/// The last held-out accuracy in some rows.
+pub fn newest_accuracy(rows: &[Row]) -> Option<f64> {
+    rows.iter().rev().find_map(accuracy)
+}
+
+/// The held-out accuracy in a row, if it was measured there.
+fn accuracy(row: &Row) -> Option<f64> {
+    let is_accuracy = |key: &str| key.starts_with("val-core/") && key.contains("/acc/mean@");
+    let values: Vec<f64> =
+        row.entries().filter(|(key, _)| is_accuracy(key)).filter_map(|(_, value)| value.as_f64()).collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Every metric that is no counter, no time and no evaluation.
+fn metrics(rows: &[&Row], last: usize) -> Vec<Metric> {
+    let is_metric = |key: &str| !is_time_metric(key) && !key.starts_with("training/") && !key.starts_with("val-");
+    let mut keys: Vec<&str> = Vec::new();
+    for row in rows {
+        for (key, _) in row.entries().filter(|(key, _)| is_metric(key)) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let metric = |key: &str| {
+        let values = |rows: &[&Row]| rows.iter().filter_map(|row| row.get(key)).collect::<Vec<f64>>();
+        let (all, last) = (values(rows), values(&rows[rows.len().saturating_sub(last)..]));
+        // A metric that is undefined at the end keeps no last value, so it is left out.
+        (!last.is_empty()).then(|| Metric { key: key.to_owned(), mean: mean(&all), last: mean(&last) })
+    };
+    keys.into_iter().filter_map(metric).collect()
+}

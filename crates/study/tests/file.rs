@@ -1,0 +1,97 @@
+//! What a study file may say.
+
+use std::path::Path;
+
+use vapo_study::Study;
+
+const STUDY: &str = r#"
+name = "test"
+seeds = 5
+reference = "dapo"
+[settings]
+run.steps = 7
+value_pretraining.steps = 9
+[[arms]]
+name = "vapo"
+set.algorithm.preset = "vapo"
+[[arms]]
+name = "vapo-20"
+like = "vapo"
+set.value_pretraining.steps = 20
+set.critic.bound = "atan"
+[[arms]]
+name = "dapo"
+set.algorithm.preset = "dapo"
+"#;
+
+fn load(text: &str) -> Result<Study, String> {
+    Study::from_toml(text, Path::new("s.toml")).map_err(|error| error.to_string())
+}
+
+#[test]
+fn arms_stack_base_preset_and_their_own_settings() {
+    let study = load(STUDY).unwrap();
+    assert_eq!(study.seeds, [0, 1, 2, 3, 4]);
+    let config = |name: &str| &study.arm(name).unwrap().config;
+    // Every run has one thread; the built-in run below the study's settings, the arm's preset above them.
+    assert_eq!((config("vapo").run.threads, config("vapo").run.steps), (1, 7));
+    assert_eq!(config("vapo").policy_optimizer.learning_rate, 3e-4);
+    assert_eq!(config("vapo").value_pretraining.steps, 50);
+    assert_eq!((config("vapo-20").value_pretraining.steps, config("dapo").value_pretraining.steps), (20, 0));
+    assert_eq!(
+        (config("vapo-20").algorithm.positive_lm_weight, config("dapo").algorithm.positive_lm_weight),
+        (0.1, 0.0)
+    );
+    let set: Vec<_> = study.arm("vapo-20").unwrap().set.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(set, ["algorithm.preset=\"vapo\"", "critic.bound=\"atan\"", "value_pretraining.steps=20"]);
+    assert_eq!(study.warnings(), Vec::<String>::new());
+    assert!(load(&STUDY.replace("seeds = 5", "seeds = [1, 8]")).unwrap().warnings()[0].starts_with("2 seeds"));
+}
+
+#[test]
+fn what_cannot_be_is_refused_in_words() {
+    let refused = |from: &str, to: &str, words: &str| {
+        assert!(STUDY.contains(from));
+        let told = load(&STUDY.replacen(from, to, 1)).unwrap_err();
+        assert!(told.contains(words), "expected {words:?} in {told:?}");
+    };
+    refused("seeds = 5", "seed = 5", "s.toml: line 3: unknown key `seed`, did you mean `seeds`?");
+    refused("like = ", "likes = ", "line 13: unknown key `likes`, did you mean `like`?");
+    refused("run.steps = 7", "run.stepps = 7", "s.toml:6: unknown key `run.stepps`, did you mean `run.steps`?");
+    refused(
+        "like = \"vapo\"",
+        "like = \"vapp\"",
+        "arm `vapo-20` is like `vapp`, expected an arm above it, did you mean `vapo`?",
+    );
+    refused("reference = \"dapo\"", "reference = \"dap\"", "there is no arm `dap`, did you mean `dapo`?");
+    refused("bound = \"atan\"", "bound = \"tan\"", "arm `vapo-20`: s.toml:15: critic.bound: ");
+    refused("run.steps = 7", "run.seed = 7", "run.seed is the study's business: use `seeds`");
+    refused("name = \"dapo\"", "name = \"vapo\"", "arm `vapo` is there twice");
+    refused("name = \"dapo\"", "name = \"../dapo\"", "name `../dapo` must be of a-z");
+    refused("seeds = 5", "seeds = [1, 1]", "seed 1 is there twice");
+    refused("seeds = 5", "seeds = \"five\"", "expected a number of seeds or a list of them");
+    refused("seeds = 5", "seeds = 5\naccuracies = [60]", "accuracies (60) must be between 0 and 1");
+    refused("seeds = 5", "seeds = 100000", "expected at most 10000 runs");
+    refused(
+        "set.algorithm.preset = \"dapo\"",
+        "set.algorithm.preset = \"dapo\"\nset.rollout.group_size = 8",
+        "arm `dapo` plans 896 samples of policy training and arm `vapo` 1792, expected the same",
+    );
+    refused(
+        "set.algorithm.preset = \"dapo\"",
+        "set.algorithm.preset = \"dapo\"\nset.eval.samples = 1",
+        "arms `vapo` and `dapo` differ in [data] or [eval]",
+    );
+}
+
+#[test]
+fn every_committed_study_is_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/studies");
+    let mut studies = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let study = Study::load(&entry.unwrap().path()).unwrap();
+        assert!(study.name == "smoke" || study.warnings().is_empty(), "{}: {:?}", study.name, study.warnings());
+        studies += 1;
+    }
+    assert!(studies >= 2);
+}

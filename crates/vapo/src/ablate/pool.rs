@@ -1,0 +1,152 @@
+//! The runs of a study, so many at once, each started when what it begins with is there.
+
+use std::{
+    process::ExitStatus,
+    sync::atomic::{AtomicBool, Ordering},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use vapo_study::{Job, JobState, Plan, Study};
+
+use super::{
+    board::Board,
+    child::{RunningJob, reason_of_crash, wait_for_orphan},
+};
+
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Time between looks at the runs' metrics.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a run may take to end with a checkpoint.
+const STOP_DEADLINE: Duration = Duration::from_secs(600);
+
+/// Runs at work and runs to come.
+pub(super) struct Pool<'a> {
+    study: &'a Study,
+    plan: &'a Plan,
+    jobs: usize,
+    states: Vec<JobState>,
+    running: Vec<RunningJob>,
+    /// Ended by somebody else without an error: not started again in this session.
+    stopped: Vec<usize>,
+    board: Board,
+}
+
+impl<'a> Pool<'a> {
+    /// # Errors
+    /// A run's state cannot be read, or a process of an earlier session does not end.
+    pub(super) fn new(study: &'a Study, plan: &'a Plan, jobs: usize, board: Board) -> Result<Self> {
+        plan.jobs.iter().try_for_each(wait_for_orphan)?;
+        let states = plan.states()?;
+        Ok(Self { study, plan, jobs, states, running: Vec::new(), stopped: Vec::new(), board })
+    }
+
+    /// Works until all runs have ended, then true, or until `stop` is set and all have written their checkpoints.
+    ///
+    /// # Errors
+    /// A process cannot be started or a file not be written; runs at work are asked to stop.
+    pub(super) fn work(mut self, stop: &AtomicBool) -> Result<bool> {
+        let mut last_look = Instant::now();
+        let mut stopping: Option<Instant> = None;
+        loop {
+            self.collect()?;
+            if stop.load(Ordering::Relaxed) && stopping.is_none() {
+                stopping = Some(Instant::now());
+                self.running.iter_mut().for_each(RunningJob::ask_to_stop);
+            }
+            match stopping {
+                None => self.start_more()?,
+                Some(since) if since.elapsed() > STOP_DEADLINE => self.running.iter_mut().for_each(RunningJob::kill),
+                Some(_) => {}
+            }
+            if self.running.is_empty() {
+                break;
+            }
+            if last_look.elapsed() >= LOOK_INTERVAL {
+                last_look = Instant::now();
+                self.look(stopping.is_some())?;
+            }
+            sleep(POLL_INTERVAL);
+        }
+        self.board.clear();
+        Ok(stopping.is_none() && self.stopped.is_empty())
+    }
+
+    fn start_more(&mut self) -> Result<()> {
+        while self.running.len() < self.jobs {
+            let Some(index) = (0..self.plan.jobs.len()).find(|index| self.is_ready(*index)) else { break };
+            let job = &self.plan.jobs[index];
+            job.prepare(job.begins_with.map(|index| &self.plan.jobs[index]))?;
+            self.states[index] = JobState::Begun;
+            self.running.push(RunningJob::start(index, job)?);
+        }
+        Ok(())
+    }
+
+    fn is_ready(&self, index: usize) -> bool {
+        let job = &self.plan.jobs[index];
+        let at_work = self.running.iter().any(|running| running.index == index) || self.stopped.contains(&index);
+        match (&self.states[index], job.begins_with) {
+            _ if at_work => false,
+            (JobState::New, Some(beginning)) => self.states[beginning] == JobState::Finished,
+            (JobState::New | JobState::Begun, _) => self.plan.is_wanted(index, &self.states),
+            _ => false,
+        }
+    }
+
+    /// Takes in the runs that have ended.
+    fn collect(&mut self) -> Result<()> {
+        let mut at = 0;
+        while at < self.running.len() {
+            match self.running[at].ended()? {
+                Some(status) => {
+                    let mut running = self.running.swap_remove(at);
+                    running.look(&self.plan.jobs[running.index]);
+                    self.finish(running, status)?;
+                }
+                None => at += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, running: RunningJob, status: ExitStatus) -> Result<()> {
+        let (index, job) = (running.index, &self.plan.jobs[running.index]);
+        let mut state = job.state()?;
+        if state == JobState::Begun && !status.success() {
+            state = self.crash(job, &reason_of_crash(job, status))?;
+        }
+        if state == JobState::Begun {
+            self.stopped.push(index);
+        }
+        self.states[index] = state;
+        if let JobState::Crashed(_) = self.states[index] {
+            self.states = self.plan.states()?;
+        }
+        self.board.ended(self.plan, &self.states, &running);
+        Ok(())
+    }
+
+    fn crash(&self, job: &Job, reason: &str) -> Result<JobState> {
+        job.record_crash(reason)?;
+        Ok(JobState::Crashed(reason.to_owned()))
+    }
+
+    /// Shows how far the runs are, and ends those that do not get on.
+    fn look(&mut self, stopping: bool) -> Result<()> {
+        for running in &mut self.running {
+            let job = &self.plan.jobs[running.index];
+            let silence = running.look(job);
+            if !stopping && silence > self.study.stalled {
+                job.record_crash(&format!(
+                    "no new row of metrics for {:.0} minutes (`stalled_minutes`)",
+                    self.study.stalled.as_secs_f64() / 60.0
+                ))?;
+                running.kill();
+            }
+        }
+        self.board.show(self.plan, &self.states, &self.running);
+        Ok(())
+    }
+}
