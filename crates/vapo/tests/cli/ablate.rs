@@ -52,7 +52,9 @@ fn a_study_that_was_killed_and_stopped_gives_the_report_of_one_that_was_not() {
     let place = Place::new();
     place.write("smoke.toml", SMOKE);
     let told = place.vapo(&["ablate", "smoke.toml", "--out", "straight", "--jobs", "2"]).ok();
-    for words in ["2 arms x 2 seeds", "4 of 4 runs share 2 value pretrainings", "without-lm-loss seed 1", "4/4", "README.md"] {
+    for words in
+        ["2 arms x 2 seeds", "4 of 4 runs share 2 value pretrainings", "without-lm-loss seed 1", "4/4", "README.md"]
+    {
         assert!(told.contains(words), "no {words:?} in\n{told}");
     }
     let straight = report(&place, "straight");
