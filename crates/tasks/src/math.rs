@@ -4,7 +4,26 @@
 //! pair of texts gets its verdict in microseconds, without clocks or signals, and always the same one.
 //! `docs/verifiers.md` lists what counts as equal.
 
+mod answers;
+mod atoms;
+mod budget;
+mod compare;
+mod constant;
+mod double;
+mod expr;
 mod extract;
+mod lexer;
+mod matrix;
+mod numeric;
+mod parser;
+mod rational;
+mod region;
+mod residue;
+mod scalar;
+mod text;
+mod words;
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,11 +67,32 @@ pub fn extract(response: &str, rule: Rule) -> Option<String> {
 
 /// Compares an answer with the reference answer; both are answers alone or texts that hold one ([`Rule::Auto`]).
 pub fn compare(gold: &str, answer: &str) -> Equality {
-    let gold = extract(gold, Rule::Auto).unwrap_or_default();
+    if gold.trim() == answer.trim() && !gold.trim().is_empty() {
+        return Equality::Equal;
+    }
+    let gold = reference(gold);
     match extract(answer, Rule::Auto) {
         None => Equality::Unreadable,
-        Some(answer) if answer == gold => Equality::Equal,
-        Some(_) => Equality::Different,
+        Some(found) => match answers::compare(&gold, &found) {
+            Equality::Equal => Equality::Equal,
+            // A short text may be the answer itself, words and all.
+            _ if found != answer && answer.len() <= MAX_WHOLE => answers::compare(&gold, answer),
+            verdict => verdict,
+        },
+    }
+}
+
+/// Longer texts are not taken for answers in words.
+const MAX_WHOLE: usize = 100;
+
+/// The answer that a reference states: the text itself, or the answer in a solution.
+fn reference(gold: &str) -> Cow<'_, str> {
+    match extract::marked(gold) {
+        Some(answer) => Cow::Owned(answer),
+        None if gold.len() > MAX_WHOLE && text::is_prose(gold) => {
+            extract(gold, Rule::Auto).map_or(Cow::Borrowed(gold), Cow::Owned)
+        }
+        None => Cow::Borrowed(gold.trim()),
     }
 }
 
@@ -66,7 +106,7 @@ pub fn grade(rule: Rule, gold: &str, response: &str) -> Verdict {
     let Some(answer) = extract(response, rule) else {
         return Verdict::malformed("no answer");
     };
-    match compare(gold, &answer) {
+    match answers::compare(&reference(gold), &answer) {
         Equality::Equal => Verdict::graded(true),
         Equality::Different => Verdict::graded(false),
         Equality::Unreadable => Verdict::malformed("an answer that cannot be read"),

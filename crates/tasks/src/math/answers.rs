@@ -1,0 +1,69 @@
+//! The ways an answer's text can be read, and the verdict over them.
+
+use super::budget::Budget;
+use super::compare::same;
+use super::expr::{Brackets, Expr};
+use super::lexer::Commas;
+use super::parser::parse;
+use super::{Equality, text};
+
+/// Compares two answers that stand alone.
+pub(super) fn compare(gold: &str, answer: &str) -> Equality {
+    let (gold, answer) = (trimmed(gold), trimmed(answer));
+    if gold == answer && !gold.is_empty() {
+        return Equality::Equal;
+    }
+    let phrase = text::phrase(answer);
+    if phrase.is_some() && phrase == text::phrase(gold) {
+        return Equality::Equal;
+    }
+    if same_choice(gold, answer) || same_reading(gold, answer) {
+        return Equality::Equal;
+    }
+    let readable = phrase.is_some() || !readings(answer).is_empty() || text::choice(answer).is_some();
+    if readable { Equality::Different } else { Equality::Unreadable }
+}
+
+/// Without the white space, full stops and mathematical delimiters around it.
+fn trimmed(text: &str) -> &str {
+    let mark = |c: char| c.is_whitespace() || matches!(c, '$' | '"' | '`' | '*');
+    text.trim_start_matches(mark).trim_end_matches(|c: char| mark(c) || c == '.')
+}
+
+/// Whether both lead with the same letter of a choice, one of them being the letter alone; or whether what stands behind
+/// the letter is the answer.
+fn same_choice(gold: &str, answer: &str) -> bool {
+    match (text::choice(gold), text::choice(answer)) {
+        (Some((gold, gold_text)), Some((answer, answer_text))) => {
+            gold == answer && (gold_text.is_empty() || answer_text.is_empty())
+        }
+        (None, Some((_, text))) => !text.is_empty() && same_reading(gold, text),
+        (Some((_, text)), None) => !text.is_empty() && same_reading(text, answer),
+        (None, None) => false,
+    }
+}
+
+fn same_reading(gold: &str, answer: &str) -> bool {
+    let budget = Budget::new();
+    let (golds, answers) = (readings(gold), readings(answer));
+    let decimal = |commas: &Commas| *commas == Commas::Decimal;
+    golds.iter().any(|(left, gold)| {
+        answers.iter().any(|(right, answer)| {
+            // A decimal comma on both sides would be a list read alike in both.
+            !(decimal(left) && decimal(right)) && same(gold, answer, &budget)
+        })
+    })
+}
+
+/// An answer as a tree, for each way its commas can be read.
+fn readings(text: &str) -> Vec<(Commas, Expr)> {
+    let mut found = Vec::new();
+    found.extend(parse(text, Commas::Usual).map(|expr| (Commas::Usual, expr)));
+    let has_comma = text.as_bytes().windows(3).any(|w| w[1] == b',' && w[0].is_ascii_digit() && w[2].is_ascii_digit());
+    if has_comma {
+        found.extend(parse(text, Commas::Apart).map(|expr| (Commas::Apart, expr)));
+        let alone = |expr: &Expr| !matches!(expr, Expr::Several(Brackets::None, _));
+        found.extend(parse(text, Commas::Decimal).filter(alone).map(|expr| (Commas::Decimal, expr)));
+    }
+    found
+}

@@ -1,0 +1,410 @@
+//! The smallest parts of a formula: numbers, names, commands with arguments, brackets, matrices.
+
+use super::expr::{Brackets, Expr, Function};
+use super::lexer::{END_GROUP, GROUP, Kind, ROW};
+use super::parser::{Parser, apply, times};
+use super::rational::Rational;
+use super::words;
+
+/// Larger matrices are not read.
+const MAX_ENTRIES: usize = 400;
+
+impl Parser {
+    pub(super) fn atom(&mut self) -> Option<Expr> {
+        let kind = self.peek()?.clone();
+        self.at += 1;
+        match kind {
+            Kind::Number { digits, places } => self.number(digits, places),
+            Kind::Letter(letter) => self.name(letter.to_string()),
+            Kind::Word { letters, upright } => self.word(letters, upright),
+            Kind::Command(name) => self.command(&name),
+            Kind::Begin => self.matrix(),
+            Kind::Symbol(symbol) => self.bracketed(symbol),
+            Kind::End => None,
+        }
+    }
+
+    fn number(&mut self, digits: String, places: Option<u32>) -> Option<Expr> {
+        if self.peek_symbol() == Some('_') {
+            self.at += 1;
+            let base = self.deeper(Parser::atom)?;
+            let Expr::Number { value, .. } = base else { return None };
+            return Some(Expr::Based(digits, u32::try_from(value.to_i64()?).ok()?));
+        }
+        if let (Some(places), Some(Kind::Command(name))) = (places, self.peek())
+            && (name == "overline" || name == "dot")
+        {
+            self.at += 1;
+            return self.repeating(&digits, places);
+        }
+        if let Some(Kind::Symbol('%' | '°')) = self.peek() {
+            return Some(Expr::Number { value: Rational::decimal(&digits, places.unwrap_or(0))?, places });
+        }
+        let value = Rational::decimal(&digits, places.unwrap_or(0))?;
+        let number = Expr::Number { value, places };
+        Some(self.scientific().map_or(number.clone(), |power| times(number, power)))
+    }
+
+    /// `e5`, `E-5` glued to a number, as a power of ten.
+    fn scientific(&mut self) -> Option<Expr> {
+        let token = |at: usize| self.tokens.get(at);
+        let glued = |at: usize| token(at).is_some_and(|token| !token.spaced);
+        if !matches!(token(self.at)?.kind, Kind::Letter('e' | 'E')) || !glued(self.at) || !glued(self.at + 1) {
+            return None;
+        }
+        let sign = match token(self.at + 1)?.kind {
+            Kind::Symbol('-') => -1,
+            Kind::Symbol('+') => 1,
+            _ => 0,
+        };
+        let digits_at = self.at + 1 + usize::from(sign != 0);
+        let Kind::Number { digits, places: None } = &token(digits_at)?.kind else { return None };
+        let exponent = digits.parse::<i64>().ok()? * if sign < 0 { -1 } else { 1 };
+        self.at = digits_at + 1;
+        Some(Expr::Power(Box::new(Expr::integer(10)), Box::new(Expr::integer(exponent))))
+    }
+
+    /// `0.1\overline{6}`: the digits before the bar, and those below it without end.
+    fn repeating(&mut self, digits: &str, places: u32) -> Option<Expr> {
+        let Expr::Number { value: cycle, places: None } = self.argument()? else { return None };
+        let Some(Kind::Number { digits: cycle_digits, .. }) = self.tokens.get(self.at.checked_sub(2)?).map(|t| &t.kind)
+        else {
+            return None;
+        };
+        let length = u32::try_from(cycle_digits.len()).ok().filter(|length| *length <= 50)?;
+        let start = Rational::decimal(digits, places)?;
+        let nines = Rational::integer(num_bigint::BigInt::from(10).pow(length) - 1);
+        let scale = Rational::decimal("1", places)?;
+        let number = |value| Expr::Number { value, places: None };
+        let tail = times(number(cycle), number(scale)).quotient(number(nines));
+        Some(Expr::Sum(vec![number(start), tail]))
+    }
+
+    /// A variable, with the index and primes that belong to its name, or a function of what follows in parentheses.
+    fn name(&mut self, mut name: String) -> Option<Expr> {
+        match name.as_str() {
+            "π" => return Some(Expr::Pi),
+            "e" if self.peek_symbol() != Some('_') => return Some(Expr::Euler),
+            "i" if self.peek_symbol() != Some('_') => return Some(Expr::Imaginary),
+            _ => {}
+        }
+        loop {
+            if self.accept('\'') {
+                name.push('\'');
+            } else if self.accept('_') {
+                name.push('_');
+                name += &self.raw_group();
+            } else {
+                break;
+            }
+        }
+        if self.peek_symbol() == Some('(') && self.is_function_call(&name) {
+            self.at += 1;
+            let arguments = self.deeper(|parser| parser.items(&[')']))?;
+            self.accept(')').then_some(())?;
+            return Some(Expr::Call(name, arguments));
+        }
+        Some(Expr::Symbol(name))
+    }
+
+    /// Whether a letter before parentheses is a function: f, g, h always; capitals and others if a name or number stands inside.
+    fn is_function_call(&self, name: &str) -> bool {
+        let first = name.chars().next().unwrap_or(' ');
+        let second = self.tokens.get(self.at + 2).map(|token| &token.kind);
+        let single = matches!(second, Some(Kind::Symbol(')' | ',')));
+        matches!(first, 'f' | 'g' | 'h') || (single && (first.is_uppercase() || matches!(first, 'p' | 'q' | 'u' | 'v')))
+    }
+
+    /// What stands in an index, as text.
+    fn raw_group(&mut self) -> String {
+        let mut text = String::new();
+        let mut open = 0;
+        while let Some(kind) = self.peek() {
+            match kind {
+                Kind::Symbol(GROUP) => open += 1,
+                Kind::Symbol(END_GROUP) if open == 0 => break,
+                Kind::Symbol(END_GROUP) => open -= 1,
+                Kind::Symbol(symbol) => text.push(*symbol),
+                Kind::Number { digits, .. } => text += digits,
+                Kind::Letter(letter) => text.push(*letter),
+                Kind::Word { letters, .. } => text += letters,
+                Kind::Command(name) => text += name,
+                Kind::Begin | Kind::End => break,
+            }
+            self.at += 1;
+            if open == 0 {
+                break;
+            }
+        }
+        text
+    }
+
+    fn word(&mut self, letters: String, upright: bool) -> Option<Expr> {
+        if let Some(function) = words::function(&letters) {
+            return self.function(function);
+        }
+        if upright && letters.len() == 1 && (letters == "e" || letters == "i") {
+            return self.name(letters);
+        }
+        if let Some(function) = ["sin", "cos", "tan", "log", "ln"].iter().find(|name| letters.starts_with(**name))
+            && letters.len() - function.len() == 1
+        {
+            // `sinx`: the letter is the argument.
+            let argument = Expr::Symbol(letters[function.len()..].to_owned());
+            return Some(apply(words::function(function)?, argument));
+        }
+        if let Some(value) = words::numeral(&letters) {
+            return Some(Expr::integer(value));
+        }
+        let product = !upright && letters.len() <= 3 && letters.bytes().all(|b| b.is_ascii_lowercase());
+        if !product {
+            let name = if letters.len() > 3 { letters.to_ascii_lowercase() } else { letters };
+            return self.name(name);
+        }
+        let mut factors: Vec<Expr> = Vec::new();
+        let last = letters.len() - 1;
+        for (at, letter) in letters.chars().enumerate() {
+            factors.push(if at == last { self.name(letter.to_string())? } else { single_letter(letter) });
+        }
+        // A power behind the run belongs to its last letter alone.
+        let last = factors.pop()?;
+        let last = self.raised(last)?;
+        factors.push(last);
+        Some(Expr::Product(factors))
+    }
+
+    fn command(&mut self, name: &str) -> Option<Expr> {
+        if let Some(function) = words::function(name) {
+            return self.function(function);
+        }
+        match name {
+            "frac" | "dfrac" | "tfrac" | "cfrac" => {
+                let above = self.argument()?;
+                Some(above.quotient(self.argument()?))
+            }
+            "sqrt" => self.root(),
+            "cbrt" => Some(Expr::Root(Box::new(self.radicand()?), Box::new(Expr::integer(3)))),
+            "binom" | "dbinom" | "tbinom" => {
+                let above = self.argument()?;
+                Some(Expr::Binomial(Box::new(above), Box::new(self.argument()?)))
+            }
+            "emptyset" | "varnothing" => Some(Expr::Several(Brackets::Set, vec![])),
+            "reals" => Some(Expr::Reals),
+            "sum" | "prod" | "int" | "lim" | "min" | "max" | "gcd" | "lcm" | "det" => self.operator(name),
+            "overline" => {
+                let Expr::Symbol(below) = self.argument()? else { return None };
+                Some(Expr::Symbol(below))
+            }
+            _ => Some(Expr::Symbol(format!("\\{name}"))),
+        }
+    }
+
+    /// An argument of a command: a group, or a single digit or letter.
+    pub(super) fn argument(&mut self) -> Option<Expr> {
+        if let Some(Kind::Number { digits, places: None }) = self.peek()
+            && digits.len() > 1
+        {
+            let (first, rest) = (digits[..1].to_owned(), digits[1..].to_owned());
+            self.tokens[self.at].kind = Kind::Number { digits: rest, places: None };
+            return Some(Expr::Number { value: Rational::decimal(&first, 0)?, places: None });
+        }
+        self.deeper(Parser::atom)
+    }
+
+    fn root(&mut self) -> Option<Expr> {
+        let mut degree = Expr::integer(2);
+        if self.accept('[') {
+            degree = self.deeper(Parser::sum)?;
+            self.accept(']').then_some(())?;
+        }
+        Some(Expr::Root(Box::new(self.radicand()?), Box::new(degree)))
+    }
+
+    /// What a root stands over: a group, or a whole number (`\sqrt13` is meant as the root of 13).
+    fn radicand(&mut self) -> Option<Expr> {
+        self.deeper(Parser::atom)
+    }
+
+    /// A function with its power, base and argument: `\sin^2 x`, `\log_2 8`, `\ln(x)`.
+    fn function(&mut self, function: Function) -> Option<Expr> {
+        let mut function = function;
+        let mut base = None;
+        let mut power = None;
+        loop {
+            if function == Function::Log && self.accept('_') {
+                base = Some(self.argument()?);
+            } else if self.accept('^') {
+                let exponent = self.deeper(Parser::argument)?;
+                match (&exponent, words::inverse(function)) {
+                    (Expr::Negated(one), Some(inverse)) if matches!(&**one, Expr::Number { value, .. } if value.to_i64() == Some(1)) =>
+                    {
+                        function = inverse;
+                    }
+                    _ => power = Some(exponent),
+                }
+            } else {
+                break;
+            }
+        }
+        let argument = self.deeper(Parser::function_argument)?;
+        let value = match base {
+            Some(base) => Expr::Logarithm(Box::new(base), Box::new(argument)),
+            None => apply(function, argument),
+        };
+        Some(match power {
+            Some(power) => Expr::Power(Box::new(value), Box::new(power)),
+            None => value,
+        })
+    }
+
+    /// Parentheses, or the factors up to the next function, sign or mark.
+    fn function_argument(&mut self) -> Option<Expr> {
+        if matches!(self.peek_symbol(), Some('(' | '[' | GROUP | '|')) {
+            return self.power();
+        }
+        if self.accept('-') {
+            return Some(self.deeper(Parser::function_argument)?.negated());
+        }
+        let mut product = self.power()?;
+        while self.starts_factor() && !self.starts_function() {
+            product = times(product, self.power()?);
+        }
+        if self.peek_symbol() == Some('/') && !matches!(product, Expr::Apply(..)) {
+            self.at += 1;
+            product = product.quotient(self.power()?);
+        }
+        Some(product)
+    }
+
+    fn starts_function(&self) -> bool {
+        match self.peek() {
+            Some(Kind::Command(name) | Kind::Word { letters: name, .. }) => words::function(name).is_some(),
+            Some(Kind::Symbol('(')) => true,
+            _ => false,
+        }
+    }
+
+    /// An operator known by name, its limits and what it applies to.
+    fn operator(&mut self, name: &str) -> Option<Expr> {
+        let mut name = name.to_owned();
+        while let Some(mark @ ('_' | '^')) = self.peek_symbol() {
+            self.at += 1;
+            name.push(mark);
+            name += &self.raw_group();
+        }
+        Some(Expr::Call(name, vec![self.deeper(Parser::product)?]))
+    }
+
+    fn bracketed(&mut self, open: char) -> Option<Expr> {
+        match open {
+            GROUP => {
+                let items = self.items_with_choice()?;
+                self.accept(END_GROUP).then_some(())?;
+                Some(one_or(items, Brackets::None))
+            }
+            '{' => {
+                let items = self.deeper(|parser| parser.items(&['}', '|', ':']))?;
+                self.accept('}').then_some(Expr::Several(Brackets::Set, items))
+            }
+            '(' | '[' | '⟨' | ']' => self.ordered(open),
+            '|' => {
+                self.bars += 1;
+                let inside = self.deeper(Parser::sum);
+                self.bars -= 1;
+                let inside = inside?;
+                self.accept('|').then(|| apply(Function::Abs, inside))
+            }
+            '⌊' => {
+                let inside = self.deeper(Parser::sum)?;
+                self.accept('⌋').then(|| apply(Function::Floor, inside))
+            }
+            '⌈' => {
+                let inside = self.deeper(Parser::sum)?;
+                self.accept('⌉').then(|| apply(Function::Ceil, inside))
+            }
+            '∞' => Some(Expr::Infinity),
+            '°' => Some(apply(Function::Degrees, Expr::integer(1))),
+            _ => None,
+        }
+    }
+
+    /// The items of a LaTeX group, or `n \choose k`, or `a \over b`.
+    fn items_with_choice(&mut self) -> Option<Vec<Expr>> {
+        let items = self.deeper(|parser| parser.items(&[END_GROUP]))?;
+        let command = match self.peek() {
+            Some(Kind::Command(name)) if name == "choose" || name == "over" => name.clone(),
+            _ => return Some(items),
+        };
+        self.at += 1;
+        let below = self.deeper(Parser::sum)?;
+        let above = items.into_iter().next()?;
+        Some(vec![if command == "over" {
+            above.quotient(below)
+        } else {
+            Expr::Binomial(Box::new(above), Box::new(below))
+        }])
+    }
+
+    /// `(..)`, `[..]` and intervals of every kind.
+    fn ordered(&mut self, open: char) -> Option<Expr> {
+        let bars = std::mem::take(&mut self.bars);
+        let items = self.deeper(|parser| parser.items(&[')', ']', '⟩', '[']));
+        self.bars = bars;
+        let items = items?;
+        let close = self.peek_symbol()?;
+        self.at += 1;
+        let left_closed = open == '[';
+        let right_closed = match close {
+            ')' | '⟩' => false,
+            ']' => true,
+            // `]0,1[` is open in the French way.
+            '[' if open == ']' => false,
+            _ => return None,
+        };
+        let ordered = Brackets::Ordered { left_closed, right_closed };
+        let grouping = items.len() == 1 && left_closed == right_closed;
+        if grouping { items.into_iter().next() } else { Some(Expr::Several(ordered, items)) }
+    }
+
+    fn matrix(&mut self) -> Option<Expr> {
+        let mut rows = vec![vec![]];
+        let mut entries = 0;
+        loop {
+            match self.peek()? {
+                Kind::End => {
+                    self.at += 1;
+                    break;
+                }
+                Kind::Symbol(ROW) => {
+                    self.at += 1;
+                    rows.push(vec![]);
+                }
+                Kind::Symbol('&') => self.at += 1,
+                _ => {
+                    entries += 1;
+                    if entries > MAX_ENTRIES {
+                        return None;
+                    }
+                    let entry = self.deeper(Parser::sum)?;
+                    rows.last_mut()?.push(entry);
+                }
+            }
+        }
+        rows.retain(|row| !row.is_empty());
+        let columns = rows.first()?.len();
+        rows.iter().all(|row| row.len() == columns).then_some(Expr::Matrix(rows))
+    }
+}
+
+/// A letter without index or argument.
+fn single_letter(letter: char) -> Expr {
+    match letter {
+        'e' => Expr::Euler,
+        'i' => Expr::Imaginary,
+        _ => Expr::Symbol(letter.to_string()),
+    }
+}
+
+fn one_or(mut items: Vec<Expr>, brackets: Brackets) -> Expr {
+    if items.len() == 1 { items.remove(0) } else { Expr::Several(brackets, items) }
+}

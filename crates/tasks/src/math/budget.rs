@@ -1,0 +1,22 @@
+//! The work that one comparison may cost.
+
+use std::cell::Cell;
+
+/// Steps left for one comparison; a step is a few nanoseconds to a few tens of nanoseconds.
+pub(super) struct Budget(Cell<u64>);
+
+/// About two milliseconds of the costliest steps.
+const STEPS: u64 = 100_000;
+
+impl Budget {
+    pub(super) fn new() -> Budget {
+        Budget(Cell::new(STEPS))
+    }
+
+    /// Takes steps; none if there are not as many left, and from then on there are none.
+    pub(super) fn spend(&self, steps: u64) -> Option<()> {
+        let left = self.0.get().checked_sub(steps);
+        self.0.set(left.unwrap_or(0));
+        left.map(drop)
+    }
+}

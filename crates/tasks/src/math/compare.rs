@@ -1,0 +1,383 @@
+//! Whether two answers mean the same: lists, sets, intervals, tuples, matrices, equations and values.
+
+use super::budget::Budget;
+use super::expr::{Brackets, Expr, Function, Relation};
+use super::region::Region;
+use super::{matrix, scalar, words};
+
+/// Longer lists are not compared.
+const MAX_ITEMS: usize = 300;
+
+/// Whether an answer means the same as the reference answer.
+pub(super) fn same(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
+    if budget.spend(20).is_none() {
+        return false;
+    }
+    if let Some(verdict) = same_measured(gold, answer, budget) {
+        return verdict;
+    }
+    if has_plus_minus(gold) || has_plus_minus(answer) {
+        return same(&expanded(gold), &expanded(answer), budget);
+    }
+    if let Some(same) = same_regions(gold, answer, budget) {
+        return same;
+    }
+    if let (Expr::Related(..), _) | (_, Expr::Related(..)) = (gold, answer) {
+        return same_relations(gold, answer, budget);
+    }
+    if let Some(same) = same_matrices(gold, answer, budget) {
+        return same;
+    }
+    if let (Expr::Several(..), _) | (_, Expr::Several(..)) = (gold, answer) {
+        return same_lists(gold, answer, budget);
+    }
+    if let (Expr::Ratio(..), _) | (_, Expr::Ratio(..)) = (gold, answer) {
+        return same_ratios(gold, answer, budget);
+    }
+    if let (Expr::Based(..), _) | (_, Expr::Based(..)) = (gold, answer) {
+        return same_digits(gold, answer);
+    }
+    scalar::equal(gold, answer, budget)
+}
+
+/// Compares values with units, percent and degree signs; none if neither side has any.
+fn same_measured(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
+    let known = |unit: &String| {
+        unit.split([' ', '^', '/']).all(|word| words::unit(word).is_some() || word.parse::<u8>().is_ok())
+    };
+    match (gold, answer) {
+        (Expr::Measured(gold, left), Expr::Measured(answer, right)) => {
+            let clash = known(left) && known(right) && left != right;
+            return Some(!clash && same(gold, answer, budget));
+        }
+        (Expr::Measured(gold, _), answer) => return Some(same(gold, answer, budget)),
+        (gold, Expr::Measured(answer, _)) => return Some(same(gold, answer, budget)),
+        _ => {}
+    }
+    let (gold_value, gold_mark) = without_mark(gold);
+    let (answer_value, answer_mark) = without_mark(answer);
+    match (gold_mark, answer_mark) {
+        (None, None) => None,
+        (left, right) if left == right => Some(same(&gold_value, &answer_value, budget)),
+        (Some(_), Some(_)) => Some(scalar::equal(gold, answer, budget)),
+        // 10 % is answered by 10 and by 0.1, and 90° by 90 and by pi/2.
+        _ => Some(
+            same(&gold_value, &answer_value, budget)
+                || is_scalar(gold) && is_scalar(answer) && scalar::equal(gold, answer, budget),
+        ),
+    }
+}
+
+fn is_scalar(expr: &Expr) -> bool {
+    !matches!(expr, Expr::Several(..) | Expr::Related(..) | Expr::Matrix(_) | Expr::Sets(..) | Expr::Ratio(..))
+}
+
+/// Takes a percent or degree sign off a value.
+fn without_mark(expr: &Expr) -> (Expr, Option<Function>) {
+    match expr {
+        Expr::Apply(mark @ (Function::Percent | Function::Degrees), inner) => ((**inner).clone(), Some(*mark)),
+        Expr::Negated(inner) => match without_mark(inner) {
+            (value, Some(mark)) => (value.negated(), Some(mark)),
+            _ => (expr.clone(), None),
+        },
+        _ => (expr.clone(), None),
+    }
+}
+
+fn has_plus_minus(expr: &Expr) -> bool {
+    expr.any(&|part| matches!(part, Expr::PlusMinus(..)))
+}
+
+/// Both readings of an expression with ±, as a list.
+fn expanded(expr: &Expr) -> Expr {
+    match expr {
+        Expr::Several(brackets, items) if *brackets == Brackets::None || *brackets == Brackets::Set => {
+            let flat = items.iter().flat_map(|item| match expanded(item) {
+                Expr::Several(Brackets::None, both) if has_plus_minus(item) => both,
+                item => vec![item],
+            });
+            Expr::Several(*brackets, flat.collect())
+        }
+        Expr::Related(first, rest) if !has_plus_minus(first) => {
+            let mut both = Vec::new();
+            for upper in [true, false] {
+                let rest = rest.iter().map(|(relation, side)| (*relation, one_sign(side, upper))).collect();
+                both.push(Expr::Related(first.clone(), rest));
+            }
+            Expr::Several(Brackets::None, both)
+        }
+        _ if has_plus_minus(expr) => Expr::Several(Brackets::None, vec![one_sign(expr, true), one_sign(expr, false)]),
+        _ => expr.clone(),
+    }
+}
+
+/// The expression with the upper or the lower signs.
+fn one_sign(expr: &Expr, upper: bool) -> Expr {
+    expr.clone().map(&|part| match part {
+        Expr::PlusMinus(first, second, flipped) if upper != flipped => Expr::Sum(vec![*first, *second]),
+        Expr::PlusMinus(first, second, _) => first.minus(*second),
+        other => other,
+    })
+}
+
+/// Compares sets of real numbers; none unless one side is written as such.
+fn same_regions(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
+    let bounds = |expr: &Expr| match expr {
+        Expr::Related(_, rest) => {
+            rest.iter().all(|(relation, _)| !matches!(relation, Relation::Equal | Relation::About | Relation::In))
+        }
+        _ => false,
+    };
+    let written = |expr: &Expr| match expr {
+        Expr::Sets(..) | Expr::Reals => true,
+        Expr::Several(Brackets::Ordered { left_closed, right_closed }, _) => left_closed != right_closed,
+        Expr::Several(Brackets::None, items) => items.iter().all(bounds),
+        other => bounds(other),
+    };
+    if !written(gold) && !written(answer) {
+        return None;
+    }
+    let region = |expr: &Expr| match expr {
+        Expr::Several(Brackets::None, items) => Region::of_list(items, budget),
+        Expr::Related(first, rest) if is_label(first) && rest.len() == 1 && rest[0].0 == Relation::Equal => {
+            Region::of(&rest[0].1, budget)
+        }
+        other => Region::of(other, budget),
+    };
+    let variable_differs = matches!((bounded_variable(gold), bounded_variable(answer)), (Some(a), Some(b)) if a != b);
+    Some(!variable_differs && region(gold)?.equals(&region(answer)?, budget))
+}
+
+/// The single variable that an inequality bounds.
+fn bounded_variable(expr: &Expr) -> Option<&str> {
+    let Expr::Related(first, rest) = expr else { return None };
+    std::iter::once(&**first).chain(rest.iter().map(|(_, side)| side)).find_map(|side| match side {
+        Expr::Symbol(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+/// What a chain of equations says: the value that its label has, or an equation between its ends.
+enum Statement<'a> {
+    Value(Option<&'a Expr>, &'a Expr),
+    Equation,
+    Other,
+}
+
+fn statement(expr: &Expr) -> Statement<'_> {
+    let Expr::Related(first, rest) = expr else { return Statement::Value(None, expr) };
+    if let [(Relation::In, set)] = rest.as_slice() {
+        return Statement::Value(Some(first), set);
+    }
+    if !rest.iter().all(|(relation, _)| matches!(relation, Relation::Equal | Relation::About)) {
+        return Statement::Other;
+    }
+    // `x = 1/3 ≈ 0.33`: what follows the sign is not exact.
+    let exact = rest.iter().take_while(|(relation, _)| *relation == Relation::Equal).count().max(1);
+    let value = &rest[exact - 1].1;
+    if is_label(first) || is_constant(first) || is_operator(first) {
+        return Statement::Value(Some(first), value);
+    }
+    match value {
+        // `5 = x`
+        Expr::Symbol(_) if is_constant(first) => Statement::Value(Some(value), first),
+        _ => Statement::Equation,
+    }
+}
+
+/// Whether an expression names what is asked for: `x`, `f(x)`, `|AB|`, `AB/CD`, `(p, q)`.
+fn is_label(expr: &Expr) -> bool {
+    match expr {
+        Expr::Symbol(_) | Expr::Call(..) => true,
+        Expr::Apply(Function::Abs, inner) | Expr::Measured(inner, _) | Expr::Apply(Function::Degrees, inner) => {
+            is_label(inner)
+        }
+        Expr::Quotient(above, below) => is_label(above) && is_label(below),
+        Expr::Several(_, items) => items.iter().all(is_label),
+        _ => false,
+    }
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    !expr.any(&|part| matches!(part, Expr::Symbol(_) | Expr::Call(..)))
+}
+
+/// `\lim`, `\sum` and the like, which stand for a value that is not worked out.
+fn is_operator(expr: &Expr) -> bool {
+    matches!(expr, Expr::Call(name, _) if name.contains('_'))
+        || matches!(expr, Expr::Apply(_, inner) if is_label(inner))
+}
+
+fn same_relations(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
+    if let (Expr::Several(..), _) | (_, Expr::Several(..)) = (gold, answer)
+        && !matches!((gold, answer), (Expr::Related(..), Expr::Several(Brackets::Ordered { .. }, _)))
+        && !matches!((gold, answer), (Expr::Several(Brackets::Ordered { .. }, _), Expr::Related(..)))
+    {
+        return same_lists(gold, answer, budget);
+    }
+    let as_equation = |expr: &Expr| match expr {
+        Expr::Related(first, rest) => rest.last().map(|(_, last)| (**first).clone().minus(last.clone())),
+        _ => None,
+    };
+    match (statement(gold), statement(answer)) {
+        (Statement::Value(left_label, left), Statement::Value(right_label, right)) => {
+            let clash = matches!((left_label, right_label), (Some(a), Some(b)) if labels_clash(a, b));
+            if !clash && same(left, right, budget) {
+                return true;
+            }
+            // `x = 2y` and `y = x/2` say the same.
+            let both = left_label.is_some() && right_label.is_some() && !is_constant(left) && !is_constant(right);
+            let equations = (as_equation(gold), as_equation(answer));
+            both && matches!(equations, (Some(a), Some(b)) if scalar::proportional(&a, &b, budget))
+        }
+        (Statement::Other, Statement::Other) => same_chains(gold, answer, budget),
+        (Statement::Other, _) | (_, Statement::Other) => false,
+        _ => match (as_equation(gold), as_equation(answer)) {
+            (Some(a), Some(b)) => scalar::proportional(&a, &b, budget),
+            _ => false,
+        },
+    }
+}
+
+/// Whether two labels name different things: two plain names that differ.
+fn labels_clash(left: &Expr, right: &Expr) -> bool {
+    match (left, right) {
+        (Expr::Symbol(left), Expr::Symbol(right)) => {
+            let plain = |name: &str| name.chars().count() == 1 || name.contains('_');
+            let folded = |name: &str| name.replace(['{', '}'], "");
+            plain(left) && plain(right) && folded(left) != folded(right)
+        }
+        _ => false,
+    }
+}
+
+/// Chains such as `f(2) < f(1) < f(4)`, read in either direction.
+fn same_chains(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
+    let (Expr::Related(first, gold), Expr::Related(other_first, answer)) = (gold, answer) else { return false };
+    let forward: Vec<(Relation, &Expr)> = answer.iter().map(|(relation, side)| (*relation, side)).collect();
+    let sides: Vec<&Expr> = std::iter::once(&**other_first).chain(answer.iter().map(|(_, side)| side)).collect();
+    let backward: Vec<(Relation, &Expr)> = answer
+        .iter()
+        .rev()
+        .zip(sides.iter().rev().skip(1))
+        .map(|((relation, _), side)| (relation.reversed(), *side))
+        .collect();
+    let matches = |start: &Expr, chain: &[(Relation, &Expr)]| {
+        gold.len() == chain.len()
+            && scalar::equal(first, start, budget)
+            && gold
+                .iter()
+                .zip(chain)
+                .all(|((left, side), (right, other))| left == right && scalar::equal(side, other, budget))
+    };
+    matches(sides[0], &forward) || matches(sides[sides.len() - 1], &backward)
+}
+
+/// Compares matrices, a column or row being a tuple as well; none if neither side is a matrix.
+fn same_matrices(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
+    let holds = |expr: &Expr| expr.any(&|part| matches!(part, Expr::Matrix(_)));
+    let scalar_parts = |expr: &Expr| matches!(expr, Expr::Several(..));
+    if !(holds(gold) && !scalar_parts(gold) || holds(answer) && !scalar_parts(answer)) {
+        return None;
+    }
+    let rows = |expr: &Expr| match expr {
+        Expr::Several(Brackets::Ordered { .. }, items) => Some(vec![items.clone()]),
+        other => matrix::rows(other, budget),
+    };
+    let (Some(mut left), Some(mut right)) = (rows(gold), rows(answer)) else { return Some(false) };
+    let vector = |rows: &Vec<Vec<Expr>>| rows.len() == 1 || rows[0].len() == 1;
+    let tuple = matches!(gold, Expr::Several(..)) || matches!(answer, Expr::Several(..));
+    if tuple && vector(&left) && vector(&right) {
+        (left, right) = (vec![left.concat()], vec![right.concat()]);
+    }
+    let same_row = |(left, right): (&Vec<Expr>, &Vec<Expr>)| {
+        left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right, budget))
+    };
+    Some(left.len() == right.len() && left.iter().zip(&right).all(same_row))
+}
+
+fn same_lists(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
+    let (gold_brackets, gold) = items(gold);
+    let (answer_brackets, answer) = items(answer);
+    if gold.len().max(answer.len()) > MAX_ITEMS {
+        return false;
+    }
+    let pairwise =
+        || gold.len() == answer.len() && gold.iter().zip(&answer).all(|(left, right)| same(left, right, budget));
+    match (gold_brackets, answer_brackets) {
+        (Some(left @ Brackets::Ordered { .. }), Some(right @ Brackets::Ordered { .. })) => {
+            // Of two items, `[1, 2]` may be an interval and `(1, 2)` a point; of three they are the same tuple.
+            (left == right || gold.len() != 2) && pairwise()
+        }
+        (Some(Brackets::Ordered { .. }), Some(Brackets::Set))
+        | (Some(Brackets::Set), Some(Brackets::Ordered { .. })) => false,
+        (Some(Brackets::Ordered { .. }), Some(Brackets::None))
+        | (Some(Brackets::None), Some(Brackets::Ordered { .. })) => pairwise(),
+        _ => same_members(&gold, &answer, budget),
+    }
+}
+
+/// The items of a list, or a value alone as its only item.
+fn items(expr: &Expr) -> (Option<Brackets>, Vec<&Expr>) {
+    match expr {
+        Expr::Several(brackets, items) => (Some(*brackets), items.iter().collect()),
+        // `n = 2, 3, 4` says the same as the list of its values.
+        other => (None, vec![other]),
+    }
+}
+
+/// Whether two lists have the same members in any order. Repetition counts only if the reference answer repeats itself.
+fn same_members(gold: &[&Expr], answer: &[&Expr], budget: &Budget) -> bool {
+    let mut taken = vec![false; answer.len()];
+    for item in gold {
+        let Some(at) = (0..answer.len()).find(|&at| !taken[at] && same(item, answer[at], budget)) else { return false };
+        taken[at] = true;
+    }
+    let repeats =
+        gold.iter().enumerate().any(|(at, item)| gold[..at].iter().any(|earlier| same(earlier, item, budget)));
+    let left = || (0..answer.len()).filter(|&at| !taken[at]);
+    left().all(|at| !repeats && gold.iter().any(|item| same(item, answer[at], budget)))
+}
+
+/// Ratios by their proportion, times of day by their parts.
+fn same_ratios(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
+    match (gold, answer) {
+        (Expr::Ratio(left, left_clock), Expr::Ratio(right, right_clock)) => {
+            let parts = || {
+                left.len() == right.len()
+                    && left.iter().zip(right).all(|(left, right)| scalar::equal(left, right, budget))
+            };
+            let proportional = || {
+                left.len() == right.len()
+                    && !left_clock
+                    && !right_clock
+                    && (1..left.len()).all(|at| {
+                        let cross = |a: &Expr, b: &Expr| Expr::Product(vec![a.clone(), b.clone()]);
+                        scalar::equal(&cross(&left[0], &right[at]), &cross(&right[0], &left[at]), budget)
+                    })
+                    && !left.iter().chain(right).any(|part| scalar::equal(part, &Expr::integer(0), budget))
+            };
+            parts() || proportional()
+        }
+        (Expr::Ratio(parts, false), other) | (other, Expr::Ratio(parts, false)) if parts.len() == 2 => {
+            scalar::equal(&parts[0].clone().quotient(parts[1].clone()), other, budget)
+        }
+        _ => false,
+    }
+}
+
+/// Numbers in a base: the same digits, in the same base or in none.
+fn same_digits(gold: &Expr, answer: &Expr) -> bool {
+    let digits = |expr: &Expr| match expr {
+        Expr::Based(digits, base) => Some((digits.to_ascii_uppercase(), Some(*base))),
+        Expr::Number { value, places: None } => Some((value.numerator.to_string(), None)),
+        _ => None,
+    };
+    match (digits(gold), digits(answer)) {
+        (Some((left, left_base)), Some((right, right_base))) => {
+            let same_base = left_base.is_none() || right_base.is_none() || left_base == right_base;
+            same_base && left.trim_start_matches('0') == right.trim_start_matches('0')
+        }
+        _ => false,
+    }
+}

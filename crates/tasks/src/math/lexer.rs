@@ -1,0 +1,436 @@
+//! LaTeX and plain text, cut into tokens of one common notation.
+
+use super::words;
+
+/// Longer answers are not read.
+pub(super) const MAX_ANSWER: usize = 10_000;
+/// Answers of more tokens are not read.
+const MAX_TOKENS: usize = 1_500;
+/// Numbers of more digits are not read.
+const MAX_DIGITS: usize = 4_000;
+
+/// Opens a group that LaTeX does not print.
+pub(super) const GROUP: char = '\u{2045}';
+/// Closes such a group.
+pub(super) const END_GROUP: char = '\u{2046}';
+/// A wide space, which parts items.
+pub(super) const WIDE: char = '\u{2003}';
+/// The end of a row, `\\`.
+pub(super) const ROW: char = '\n';
+
+/// How commas between digits are read, where it is not plain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Commas {
+    /// `1,234` is a number outside brackets, else two; `1,23` is always two.
+    Usual,
+    /// Between digits a comma parts two numbers.
+    Apart,
+    /// `1,23` is 1.23.
+    Decimal,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// Digits, the last `places` of them behind a point.
+    Number { digits: String, places: Option<u32> },
+    /// A single letter of a formula, or of a text.
+    Letter(char),
+    /// Letters that stand together; `upright` ones are words and not products.
+    Word { letters: String, upright: bool },
+    /// A LaTeX command with a meaning of its own, without its backslash.
+    Command(String),
+    /// `\begin{..}` of something tabular.
+    Begin,
+    /// `\end{..}`.
+    End,
+    /// Operators, relations, brackets and separators.
+    Symbol(char),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    /// Whether white space stands before it.
+    pub(super) spaced: bool,
+}
+
+struct Lexer<'a> {
+    text: &'a str,
+    at: usize,
+    tokens: Vec<Token>,
+    spaced: bool,
+    commas: Commas,
+    /// For each open brace of LaTeX whether it is printed upright, and whether it stands for nothing.
+    groups: Vec<(bool, bool)>,
+    /// Open parentheses, brackets and set braces.
+    brackets: usize,
+}
+
+/// Cuts a text into tokens; none if it is too long.
+pub(super) fn tokens(text: &str, commas: Commas) -> Option<Vec<Token>> {
+    if text.len() > MAX_ANSWER {
+        return None;
+    }
+    let (groups, tokens) = (Vec::new(), Vec::new());
+    let mut lexer = Lexer { text, at: 0, tokens, spaced: false, commas, groups, brackets: 0 };
+    while lexer.at < text.len() {
+        lexer.step()?;
+        if lexer.tokens.len() > MAX_TOKENS {
+            return None;
+        }
+    }
+    Some(lexer.tokens)
+}
+
+impl Lexer<'_> {
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn push(&mut self, kind: Kind) {
+        self.tokens.push(Token { kind, spaced: self.spaced });
+        self.spaced = false;
+    }
+
+    fn symbol(&mut self, symbol: char) {
+        self.push(Kind::Symbol(symbol));
+    }
+
+    fn upright(&self) -> bool {
+        self.groups.last().is_some_and(|(upright, _)| *upright)
+    }
+
+    fn step(&mut self) -> Option<()> {
+        let next = self.rest().chars().next()?;
+        match next {
+            '\\' => return self.command(),
+            '0'..='9' => return self.number(),
+            '.' if self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) && !self.after_digit() => {
+                return self.number();
+            }
+            _ if next.is_ascii_alphabetic() => self.letters(),
+            '{' => {
+                self.groups.push((self.upright(), false));
+                self.symbol(GROUP);
+                self.at += 1;
+            }
+            '}' => {
+                if !self.groups.pop().is_some_and(|(_, silent)| silent) {
+                    self.symbol(END_GROUP);
+                }
+                self.at += 1;
+            }
+            _ => {
+                self.at += next.len_utf8();
+                self.character(next);
+            }
+        }
+        Some(())
+    }
+
+    fn after_digit(&self) -> bool {
+        self.text[..self.at].ends_with(|c: char| c.is_ascii_digit())
+    }
+
+    /// Any other character.
+    fn character(&mut self, c: char) {
+        match c {
+            '(' | '[' => {
+                self.brackets += 1;
+                self.symbol(c);
+            }
+            ')' | ']' => {
+                self.brackets = self.brackets.saturating_sub(1);
+                self.symbol(c);
+            }
+            '*' if self.rest().starts_with('*') => {
+                self.at += 1;
+                self.symbol('^');
+            }
+            '<' | '>' | '!' | '=' if self.rest().starts_with('=') => {
+                self.at += 1;
+                self.symbol(match c {
+                    '<' => '≤',
+                    '>' => '≥',
+                    '!' => '≠',
+                    _ => '=',
+                });
+            }
+            '\u{2212}' | '\u{2013}' | '\u{2014}' | '\u{fe63}' | '\u{ff0d}' => self.symbol('-'),
+            '×' | '·' | '⋅' | '∗' | '•' => self.symbol('*'),
+            '÷' | '∕' | '⁄' => self.symbol('/'),
+            '⩽' => self.symbol('≤'),
+            '⩾' => self.symbol('≥'),
+            '≃' | '≅' | '~' if c != '~' => self.symbol('≈'),
+            '≡' => self.symbol('='),
+            'º' | '˚' => self.symbol('°'),
+            '∣' | '‖' => self.symbol('|'),
+            '，' | '、' => self.symbol(','),
+            '；' => self.symbol(';'),
+            '：' => self.symbol(':'),
+            '（' => self.symbol('('),
+            '）' => self.symbol(')'),
+            '％' => self.symbol('%'),
+            '’' | '′' => self.symbol('\''),
+            '€' | '£' | '¥' | '₹' => self.currency(),
+            '√' => self.push(Kind::Command("sqrt".into())),
+            '∛' => self.push(Kind::Command("cbrt".into())),
+            '∅' => self.push(Kind::Command("emptyset".into())),
+            'ℝ' => self.push(Kind::Command("reals".into())),
+            '²' | '³' | '⁴' | '⁵' | '⁶' | '⁷' | '⁸' | '⁹' | '⁰' | '¹' | '⁻' => self.superscript(c),
+            '½' | '⅓' | '⅔' | '¼' | '¾' | '⅕' | '⅙' | '⅛' => self.vulgar_fraction(c),
+            '+' | '-' | '*' | '/' | '^' | '_' | '=' | '<' | '>' | '!' | ',' | ';' | ':' | '|' | '&' | '%' | '\''
+            | '≤' | '≥' | '≠' | '≈' | '∈' | '∪' | '∩' | '∖' | '±' | '∓' | '°' | '∞' => {
+                self.symbol(c)
+            }
+            'π' => self.push(Kind::Letter('π')),
+            _ if c.is_alphabetic() => self.push(Kind::Letter(c)),
+            // Mathematical delimiters, white space and marks around an answer.
+            _ => self.spaced = true,
+        }
+    }
+
+    /// A currency sign; it stands before its number or behind it and says nothing about the value.
+    fn currency(&mut self) {
+        self.spaced = true;
+    }
+
+    fn superscript(&mut self, first: char) {
+        let value = |c: char| "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().position(|digit| digit == c);
+        let negative = first == '⁻';
+        let mut digits: String = value(first).map(|digit| digit.to_string()).unwrap_or_default();
+        while let Some((digit, c)) = self.rest().chars().next().and_then(|c| Some((value(c)?, c))) {
+            digits += &digit.to_string();
+            self.at += c.len_utf8();
+        }
+        self.symbol('^');
+        self.symbol(GROUP);
+        if negative {
+            self.symbol('-');
+        }
+        if !digits.is_empty() {
+            self.push(Kind::Number { digits, places: None });
+        }
+        self.symbol(END_GROUP);
+    }
+
+    fn vulgar_fraction(&mut self, c: char) {
+        let (above, below) = match c {
+            '½' => ("1", "2"),
+            '⅓' => ("1", "3"),
+            '⅔' => ("2", "3"),
+            '¼' => ("1", "4"),
+            '¾' => ("3", "4"),
+            '⅕' => ("1", "5"),
+            '⅙' => ("1", "6"),
+            _ => ("1", "8"),
+        };
+        self.push(Kind::Command("frac".into()));
+        for part in [above, below] {
+            self.symbol(GROUP);
+            self.push(Kind::Number { digits: part.into(), places: None });
+            self.symbol(END_GROUP);
+        }
+    }
+
+    /// A run of letters.
+    fn letters(&mut self) {
+        let length = self.rest().bytes().take_while(u8::is_ascii_alphabetic).count();
+        let run = self.rest()[..length].to_owned();
+        let upright = self.upright();
+        self.at += length;
+        if let Some(letter) = words::constant(&run) {
+            self.push(letter);
+        } else if upright || (length > 1 && !self.is_superscripted(&run)) {
+            self.push(Kind::Word { letters: run, upright });
+        } else {
+            for letter in run.chars() {
+                self.push(Kind::Letter(letter));
+            }
+        }
+    }
+
+    /// Whether a short run stands in an exponent or index (`x^{ab}`), where it is a product or a name.
+    fn is_superscripted(&self, run: &str) -> bool {
+        run.len() <= 3 && matches!(self.tokens.last().map(|token| &token.kind), Some(Kind::Symbol('^')))
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let start = self.at;
+        let mut digits = self.digits();
+        let separator = self.separator(digits.len());
+        if let Some(separator) = separator {
+            while self.rest().starts_with(separator) && self.is_group(separator.len()) {
+                self.at += separator.len();
+                digits += &self.digits();
+            }
+        }
+        let mut places = None;
+        let point = if self.commas == Commas::Decimal && self.is_decimal_comma(&digits) { ',' } else { '.' };
+        let behind = |lexer: &Self| lexer.rest()[1..].starts_with(|c: char| c.is_ascii_digit());
+        if self.rest().starts_with(point) && behind(self) {
+            self.at += 1;
+            let decimals = self.digits();
+            places = Some(decimals.len() as u32);
+            digits += &decimals;
+        } else if self.rest().starts_with(".\\overline{") || self.rest().starts_with(".\\dot{") {
+            self.at += 1;
+            places = Some(0);
+        }
+        if digits.len() > MAX_DIGITS {
+            return None;
+        }
+        debug_assert!(self.at > start);
+        self.push(Kind::Number { digits, places });
+        Some(())
+    }
+
+    fn digits(&mut self) -> String {
+        let length = self.rest().bytes().take_while(u8::is_ascii_digit).count();
+        let digits = self.rest()[..length].to_owned();
+        self.at += length;
+        digits
+    }
+
+    /// The thousands separator behind the first digits of a number, if there is one.
+    fn separator(&self, leading: usize) -> Option<&'static str> {
+        if leading == 0 || leading > 3 {
+            return None;
+        }
+        let all =
+            ["{,}", "\\!{,}", "{,}\\!", ",\\! ", ",\\!", "\\,", "\\ ", ",", " ", "\u{a0}", "\u{2009}", "\u{202f}"];
+        let separator = *all.iter().find(|separator| self.rest().starts_with(**separator))?;
+        let ambiguous = separator == ",";
+        let apart = self.commas != Commas::Usual || self.brackets > 0;
+        (self.is_group(separator.len()) && !(ambiguous && apart)).then_some(separator)
+    }
+
+    /// Whether exactly three digits stand behind a separator.
+    fn is_group(&self, separator: usize) -> bool {
+        self.rest()[separator..].bytes().take_while(u8::is_ascii_digit).count() == 3
+    }
+
+    /// Whether `,` is a decimal comma: followed by digits, but not by three.
+    fn is_decimal_comma(&self, whole: &str) -> bool {
+        let decimals = self.rest().bytes().skip(1).take_while(u8::is_ascii_digit).count();
+        self.rest().starts_with(',') && decimals > 0 && (decimals > 1 && decimals != 3 || whole == "0")
+    }
+
+    fn command(&mut self) -> Option<()> {
+        // Two backslashes before a command's name are one, escaped once too often.
+        let doubled = self.rest().starts_with("\\\\") && words::is_command(name_at(&self.rest()[2..]));
+        self.at += if doubled { 2 } else { 1 };
+        let name = name_at(self.rest()).to_owned();
+        if name.is_empty() {
+            self.escaped();
+            return Some(());
+        }
+        self.at += name.len();
+        self.named(&name);
+        Some(())
+    }
+
+    /// A backslash before something other than a letter.
+    fn escaped(&mut self) {
+        let Some(c) = self.rest().chars().next() else { return };
+        self.at += c.len_utf8();
+        match c {
+            '\\' => self.symbol(ROW),
+            '{' => {
+                self.brackets += 1;
+                self.symbol('{');
+            }
+            '}' => {
+                self.brackets = self.brackets.saturating_sub(1);
+                self.symbol('}');
+            }
+            '%' => self.symbol('%'),
+            '|' => self.symbol('|'),
+            '$' => self.currency(),
+            '\'' | '#' | '&' => {}
+            _ => self.spaced = true,
+        }
+    }
+
+    fn named(&mut self, name: &str) {
+        if let Some(symbol) = words::symbol(name) {
+            if matches!(symbol, '{') {
+                self.brackets += 1;
+            }
+            return self.symbol(symbol);
+        }
+        if let Some(letter) = words::letter(name) {
+            return self.push(Kind::Letter(letter));
+        }
+        if words::is_silent(name) {
+            self.spaced = true;
+            return;
+        }
+        if words::is_upright(name) {
+            return self.style(true);
+        }
+        if words::is_style(name) {
+            return self.style(false);
+        }
+        match name {
+            "begin" | "end" => self.environment(name == "begin"),
+            "hspace" | "vspace" | "color" | "tag" | "label" | "phantom" | "textcolor" => self.skip_argument(),
+            "mathbb" => self.blackboard(),
+            _ => match name.strip_prefix("quad") {
+                Some(rest) if !words::is_command(name) => {
+                    self.symbol(WIDE);
+                    self.at -= rest.len();
+                }
+                _ => self.push(Kind::Command(name.to_owned())),
+            },
+        }
+    }
+
+    /// A command that only changes how its argument looks.
+    fn style(&mut self, upright: bool) {
+        let spaces = self.rest().len() - self.rest().trim_start_matches(' ').len();
+        if self.rest()[spaces..].starts_with('{') {
+            self.at += spaces + 1;
+            self.groups.push((upright, true));
+            self.spaced |= upright;
+        }
+    }
+
+    fn blackboard(&mut self) {
+        let letter = self.rest().trim_start_matches([' ', '{']).chars().next();
+        if letter == Some('R') {
+            self.skip_argument();
+            return self.push(Kind::Command("reals".into()));
+        }
+        self.style(true);
+    }
+
+    /// Skips `{..}`, or one character.
+    fn skip_argument(&mut self) {
+        let rest = self.rest().trim_start_matches(' ');
+        let length = match rest.strip_prefix('{') {
+            Some(inner) => inner.find('}').map_or(rest.len(), |end| end + 2),
+            None => rest.chars().next().map_or(0, char::len_utf8),
+        };
+        self.at = self.text.len() - rest.len() + length;
+    }
+
+    fn environment(&mut self, begins: bool) {
+        let rest = self.rest().trim_start_matches(' ');
+        let name = rest.strip_prefix('{').and_then(|inner| inner.split_once('}')).map_or("", |(name, _)| name);
+        let tabular = name.contains("matrix") || name == "array" || name == "cases";
+        let has_columns = name == "array" && begins;
+        self.skip_argument();
+        if has_columns {
+            self.skip_argument();
+        }
+        if tabular {
+            self.push(if begins { Kind::Begin } else { Kind::End });
+        }
+    }
+}
+
+/// The letters at the start of a text.
+fn name_at(text: &str) -> &str {
+    &text[..text.bytes().take_while(u8::is_ascii_alphabetic).count()]
+}

@@ -1,0 +1,488 @@
+//! Tokens into trees: lists, relations, sets, sums and products. Atoms are in [`super::atoms`].
+
+use super::expr::{Brackets, Expr, Function, Relation, SetOperation};
+use super::lexer::{self, Commas, END_GROUP, GROUP, Kind, ROW, Token, WIDE};
+use super::words;
+
+/// Deeper nesting is not read; a parenthesis takes about six levels.
+const MAX_DEPTH: u32 = 200;
+/// Longer chains of operations that group to the left (`a/b/c`, `5!!`) are not read.
+const MAX_CHAIN: u32 = 2_000;
+
+pub(super) struct Parser {
+    pub(super) tokens: Vec<Token>,
+    pub(super) at: usize,
+    depth: u32,
+    chain: u32,
+    /// Open absolute values: inside one, `|` closes it.
+    pub(super) bars: u32,
+}
+
+/// Reads an answer; none if it is not mathematics, or too long or too deep.
+pub(super) fn parse(text: &str, commas: Commas) -> Option<Expr> {
+    let mut parser = Parser { tokens: lexer::tokens(text, commas)?, at: 0, depth: 0, chain: 0, bars: 0 };
+    parser.skip_filler();
+    let items = parser.items(&[])?;
+    parser.skip_separators();
+    let complete = parser.at == parser.tokens.len();
+    match items.len() {
+        _ if !complete => None,
+        0 => None,
+        1 => items.into_iter().next(),
+        _ => Some(Expr::Several(Brackets::None, items)),
+    }
+}
+
+impl Parser {
+    pub(super) fn peek(&self) -> Option<&Kind> {
+        self.tokens.get(self.at).map(|token| &token.kind)
+    }
+
+    pub(super) fn peek_symbol(&self) -> Option<char> {
+        match self.peek() {
+            Some(Kind::Symbol(symbol)) => Some(*symbol),
+            _ => None,
+        }
+    }
+
+    pub(super) fn word_at(&self, at: usize) -> Option<&str> {
+        match self.tokens.get(at).map(|token| &token.kind) {
+            Some(Kind::Word { letters, .. }) => Some(letters),
+            _ => None,
+        }
+    }
+
+    pub(super) fn accept(&mut self, symbol: char) -> bool {
+        let found = self.peek_symbol() == Some(symbol);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Runs a rule one level deeper, unless that is too deep.
+    pub(super) fn deeper<T>(&mut self, rule: impl FnOnce(&mut Parser) -> Option<T>) -> Option<T> {
+        if self.depth == MAX_DEPTH {
+            return None;
+        }
+        self.depth += 1;
+        let result = rule(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Counts an operation that makes the tree deeper without the parser going deeper.
+    fn longer(&mut self) -> Option<()> {
+        self.chain += 1;
+        (self.chain <= MAX_CHAIN).then_some(())
+    }
+
+    fn skip_filler(&mut self) {
+        loop {
+            match self.peek() {
+                Some(Kind::Word { letters, .. }) if words::is_filler(letters) => self.at += 1,
+                Some(Kind::Symbol('≈' | '=' | ',' | ':' | WIDE | ROW | '→')) => self.at += 1,
+                _ => return,
+            }
+        }
+    }
+
+    fn is_separator(&self) -> bool {
+        match self.peek() {
+            Some(Kind::Symbol(',' | ';' | WIDE | ROW | '&' | '→' | '∨' | '∧')) => true,
+            Some(Kind::Word { letters, .. }) => words::is_connective(letters),
+            _ => false,
+        }
+    }
+
+    fn skip_separators(&mut self) -> bool {
+        let start = self.at;
+        while self.is_separator() {
+            self.at += 1;
+        }
+        self.at > start
+    }
+
+    /// Items up to one of the closing symbols, which is left where it stands.
+    pub(super) fn items(&mut self, closing: &[char]) -> Option<Vec<Expr>> {
+        let mut items = Vec::new();
+        self.skip_separators();
+        while self.at < self.tokens.len() && !self.peek_symbol().is_some_and(|symbol| closing.contains(&symbol)) {
+            items.push(self.deeper(Parser::relation)?);
+            if !self.skip_separators() {
+                break;
+            }
+        }
+        Some(items)
+    }
+
+    fn relation_symbol(&mut self) -> Option<Relation> {
+        let relation = match self.peek_symbol()? {
+            '=' => Relation::Equal,
+            '≈' => Relation::About,
+            '≠' => Relation::NotEqual,
+            '<' => Relation::Less,
+            '≤' => Relation::AtMost,
+            '>' => Relation::Greater,
+            '≥' => Relation::AtLeast,
+            '∈' => Relation::In,
+            _ => return None,
+        };
+        self.at += 1;
+        Some(relation)
+    }
+
+    fn relation(&mut self) -> Option<Expr> {
+        let first = self.union()?;
+        let mut rest = Vec::new();
+        while let Some(relation) = self.relation_symbol() {
+            // Alignment marks (`&=`) part nothing here.
+            while matches!(self.peek_symbol(), Some('&' | ROW)) {
+                self.at += 1;
+            }
+            let side = match self.relation_symbol() {
+                // `= =` and the like say nothing more.
+                Some(_) => return None,
+                None => self.union()?,
+            };
+            rest.push((relation, side));
+        }
+        Some(if rest.is_empty() { first } else { Expr::Related(Box::new(first), rest) })
+    }
+
+    fn union(&mut self) -> Option<Expr> {
+        let mut sets = self.ratio()?;
+        loop {
+            let operation = match self.peek_symbol() {
+                Some('∪') => SetOperation::Union,
+                Some('∩') => SetOperation::Intersection,
+                Some('∖') => SetOperation::Difference,
+                _ => return Some(sets),
+            };
+            self.at += 1;
+            self.longer()?;
+            sets = Expr::Sets(operation, Box::new(sets), Box::new(self.ratio()?));
+        }
+    }
+
+    fn ratio(&mut self) -> Option<Expr> {
+        let start = self.at;
+        let first = self.measured()?;
+        if self.peek_symbol() != Some(':') {
+            return Some(first);
+        }
+        let mut parts = vec![first];
+        while self.accept(':') {
+            parts.push(self.sum()?);
+        }
+        // `12:05` is a time of day, `3:5` may be one too, but says so less.
+        let two_digits = |token: &Token| matches!(&token.kind, Kind::Number { digits, .. } if digits.len() >= 2);
+        let clock = self.tokens[start..self.at].last().is_some_and(two_digits);
+        let ratio = Expr::Ratio(parts, clock);
+        Some(self.with_unit(ratio))
+    }
+
+    fn measured(&mut self) -> Option<Expr> {
+        let value = self.sum()?;
+        Some(self.with_unit(value))
+    }
+
+    /// Takes the words behind a value as its unit.
+    fn with_unit(&mut self, value: Expr) -> Expr {
+        let start = self.at;
+        let mut unit = String::new();
+        loop {
+            match self.peek() {
+                Some(Kind::Word { letters, .. }) if !words::is_connective(letters) => {
+                    let name = words::unit(letters).map_or_else(|| letters.to_ascii_lowercase(), str::to_owned);
+                    unit = if unit.is_empty() { name } else { format!("{unit} {name}") };
+                    self.at += 1;
+                }
+                Some(Kind::Symbol('^' | '/' | GROUP | END_GROUP)) if self.is_unit_mark() => {
+                    unit.push(if self.peek_symbol() == Some('/') { '/' } else { '^' });
+                    self.at += 1;
+                }
+                Some(Kind::Number { digits, places: None }) if unit.ends_with('^') => {
+                    unit += &digits.clone();
+                    self.at += 1;
+                }
+                Some(Kind::Command(name)) if name == "pmod" || name == "bmod" || name == "mod" => {
+                    self.at += 1;
+                    self.deeper(|parser| parser.product());
+                    unit = "mod".to_owned();
+                }
+                _ => break,
+            }
+        }
+        if self.at == start {
+            return value;
+        }
+        measured(value, unit)
+    }
+
+    /// Whether a power, group or slash at this place belongs to a unit: `cm^2`, `cm^{2}`, `m/s`.
+    fn is_unit_mark(&self) -> bool {
+        let before = |back: usize| self.at.checked_sub(back).map(|at| &self.tokens[at].kind);
+        let word = |back: usize| matches!(before(back), Some(Kind::Word { .. }));
+        let caret = |back: usize| before(back) == Some(&Kind::Symbol('^'));
+        match self.peek_symbol() {
+            Some('^') => word(1),
+            Some(GROUP) => caret(1) && word(2),
+            Some(END_GROUP) => before(2) == Some(&Kind::Symbol(GROUP)) && caret(3) && word(4),
+            Some('/') => matches!(self.tokens.get(self.at + 1).map(|token| &token.kind), Some(Kind::Word { .. })),
+            _ => false,
+        }
+    }
+
+    pub(super) fn sum(&mut self) -> Option<Expr> {
+        let mut terms: Vec<Expr> = Vec::new();
+        if let Some(sign @ ('±' | '∓')) = self.peek_symbol() {
+            self.at += 1;
+            let term = self.product()?;
+            terms.push(Expr::PlusMinus(Box::new(Expr::integer(0)), Box::new(term), sign == '∓'));
+        } else {
+            terms.push(self.product()?);
+        }
+        loop {
+            let Some(sign @ ('+' | '-' | '±' | '∓')) = self.peek_symbol() else {
+                return Some(if terms.len() == 1 { terms.remove(0) } else { Expr::Sum(terms) });
+            };
+            self.at += 1;
+            self.longer()?;
+            let term = self.product()?;
+            match sign {
+                '+' => terms.push(term),
+                '-' => terms.push(term.negated()),
+                _ => {
+                    let before = if terms.len() == 1 { terms.remove(0) } else { Expr::Sum(std::mem::take(&mut terms)) };
+                    terms = vec![Expr::PlusMinus(Box::new(before), Box::new(term), sign == '∓')];
+                }
+            }
+        }
+    }
+
+    pub(super) fn product(&mut self) -> Option<Expr> {
+        let mut product = self.signed()?;
+        loop {
+            self.longer()?;
+            match self.peek_symbol() {
+                Some('*') => {
+                    self.at += 1;
+                    product = times(product, self.signed()?);
+                }
+                Some('/') if !self.is_per() => {
+                    self.at += 1;
+                    product = product.quotient(self.signed()?);
+                }
+                _ if self.starts_factor() => product = self.adjoined(product)?,
+                _ => return Some(product),
+            }
+        }
+    }
+
+    /// Whether a slash stands before a unit (`5 km/h`, `$3 / hour`).
+    fn is_per(&self) -> bool {
+        self.word_at(self.at + 1).is_some_and(|word| words::unit(word).is_some())
+    }
+
+    /// Whether the token before is a whole number, which a fraction behind it makes a mixed number.
+    fn follows_whole_number(&self) -> bool {
+        let before = |back: usize| self.at.checked_sub(back).map(|at| &self.tokens[at].kind);
+        matches!(before(1), Some(Kind::Number { places: None, .. }))
+            && !matches!(before(2), Some(Kind::Symbol('^' | '/' | '_' | '*')) | Some(Kind::Number { .. }))
+    }
+
+    fn signed(&mut self) -> Option<Expr> {
+        match self.peek_symbol() {
+            Some('-') => {
+                self.at += 1;
+                // A sign binds less than what multiplies without a mark: -2 1/2 is -(2 1/2).
+                Some(self.deeper(Parser::signed_product)?.negated())
+            }
+            Some('+') => {
+                self.at += 1;
+                self.deeper(Parser::signed)
+            }
+            _ => self.power(),
+        }
+    }
+
+    /// What a minus sign applies to: factors that stand together, up to `*` and the like.
+    fn signed_product(&mut self) -> Option<Expr> {
+        let mut product = self.signed()?;
+        while self.starts_factor() {
+            product = self.adjoined(product)?;
+        }
+        Some(product)
+    }
+
+    /// A product and the factor that follows without a mark, or the two parts of a mixed number.
+    fn adjoined(&mut self, product: Expr) -> Option<Expr> {
+        self.longer()?;
+        if !self.follows_whole_number() {
+            return Some(times(product, self.power()?));
+        }
+        let plain = self.is_plain_mixed();
+        let factor = self.power()?;
+        if plain {
+            self.at += 1;
+            let (below, mark) = split_mark(self.power()?);
+            return Some(mark.into_iter().fold(plus(product, factor.quotient(below)), |sum, mark| apply(mark, sum)));
+        }
+        let (fraction, mark) = split_mark(factor.clone());
+        if !is_proper_fraction(&fraction) {
+            return Some(times(product, factor));
+        }
+        Some(mark.into_iter().fold(plus(product, fraction), |sum, mark| apply(mark, sum)))
+    }
+
+    /// Whether the next token begins a factor that multiplies without a mark.
+    pub(super) fn starts_factor(&self) -> bool {
+        match self.peek() {
+            Some(Kind::Number { .. }) => {
+                // Two numbers side by side are a mixed number or no product.
+                let before = self.at.checked_sub(1).map(|at| &self.tokens[at].kind);
+                !matches!(before, Some(Kind::Number { .. })) || self.is_plain_mixed()
+            }
+            Some(Kind::Letter(_) | Kind::Begin) => true,
+            Some(Kind::Command(name)) => !matches!(name.as_str(), "pmod" | "mod" | "bmod" | "choose" | "over"),
+            Some(Kind::Word { letters, upright }) => self.is_factor(letters, *upright),
+            Some(Kind::Symbol('|')) => self.bars == 0,
+            Some(Kind::Symbol('(' | '[' | '{' | GROUP | '⌊' | '⌈' | '⟨' | '∞')) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether `2 1/2` stands here, at the 1.
+    fn is_plain_mixed(&self) -> bool {
+        let number =
+            |at: usize| matches!(self.tokens.get(at).map(|token| &token.kind), Some(Kind::Number { places: None, .. }));
+        number(self.at)
+            && matches!(self.tokens.get(self.at + 1).map(|t| &t.kind), Some(Kind::Symbol('/')))
+            && number(self.at + 2)
+    }
+
+    /// Whether a word multiplies what stands before it, rather than naming its unit.
+    fn is_factor(&self, letters: &str, upright: bool) -> bool {
+        if words::function(letters).is_some() {
+            return true;
+        }
+        if words::is_connective(letters) || upright {
+            return false;
+        }
+        let capitals = letters.bytes().all(|b| b.is_ascii_uppercase());
+        letters.len() <= 3
+            && words::unit(letters).is_none()
+            && (capitals || letters.bytes().all(|b| b.is_ascii_lowercase()))
+    }
+
+    /// A factor with its exponents, factorials, percent and degree signs.
+    pub(super) fn power(&mut self) -> Option<Expr> {
+        let base = self.deeper(Parser::atom)?;
+        self.raised(base)
+    }
+
+    pub(super) fn raised(&mut self, mut base: Expr) -> Option<Expr> {
+        loop {
+            self.longer()?;
+            match self.peek_symbol() {
+                Some('^') => {
+                    self.at += 1;
+                    if self.accept_degrees() {
+                        base = apply(Function::Degrees, base);
+                        continue;
+                    }
+                    let exponent = self.deeper(Parser::exponent)?;
+                    base = Expr::Power(Box::new(base), Box::new(exponent));
+                }
+                Some('!') => {
+                    self.at += 1;
+                    base = apply(Function::Factorial, base);
+                }
+                Some('%') => {
+                    self.at += 1;
+                    base = apply(Function::Percent, base);
+                }
+                Some('°') => {
+                    self.at += 1;
+                    base = apply(Function::Degrees, base);
+                }
+                _ => return Some(base),
+            }
+        }
+    }
+
+    /// `\circ` or `{\circ}` behind a caret.
+    fn accept_degrees(&mut self) -> bool {
+        if self.accept('°') {
+            return true;
+        }
+        let symbol = |at: usize| self.tokens.get(at).map(|token| &token.kind);
+        let grouped = symbol(self.at) == Some(&Kind::Symbol(GROUP))
+            && symbol(self.at + 1) == Some(&Kind::Symbol('°'))
+            && symbol(self.at + 2) == Some(&Kind::Symbol(END_GROUP));
+        self.at += if grouped { 3 } else { 0 };
+        grouped
+    }
+
+    fn exponent(&mut self) -> Option<Expr> {
+        match self.peek_symbol() {
+            Some('-') => {
+                self.at += 1;
+                Some(self.deeper(Parser::exponent)?.negated())
+            }
+            _ => {
+                let atom = self.atom()?;
+                // Powers group to the right in plain text; `x^2!` is (x^2)!.
+                if self.peek_symbol() == Some('^') { self.raised(atom) } else { Some(atom) }
+            }
+        }
+    }
+}
+
+pub(super) fn apply(function: Function, argument: Expr) -> Expr {
+    Expr::Apply(function, Box::new(argument))
+}
+
+/// A value with its unit; percent and degrees are signs of their own.
+fn measured(value: Expr, unit: String) -> Expr {
+    match unit.as_str() {
+        "percent" => apply(Function::Percent, value),
+        "degree" => apply(Function::Degrees, value),
+        _ => Expr::Measured(Box::new(value), unit),
+    }
+}
+
+pub(super) fn times(left: Expr, right: Expr) -> Expr {
+    match left {
+        Expr::Product(mut factors) => {
+            factors.push(right);
+            Expr::Product(factors)
+        }
+        left => Expr::Product(vec![left, right]),
+    }
+}
+
+fn plus(left: Expr, right: Expr) -> Expr {
+    Expr::Sum(vec![left, right])
+}
+
+/// Takes a percent or degree sign off a value.
+fn split_mark(expr: Expr) -> (Expr, Option<Function>) {
+    match expr {
+        Expr::Apply(mark @ (Function::Percent | Function::Degrees), inner) => (*inner, Some(mark)),
+        expr => (expr, None),
+    }
+}
+
+/// Whether an expression is a fraction of whole numbers below one, as in a mixed number.
+fn is_proper_fraction(expr: &Expr) -> bool {
+    let whole = |side: &Expr| match side {
+        Expr::Number { value, places: None } => Some(value.clone()),
+        _ => None,
+    };
+    match expr {
+        Expr::Quotient(above, below) => {
+            matches!((whole(above), whole(below)), (Some(above), Some(below)) if above < below)
+        }
+        _ => false,
+    }
+}
