@@ -9,7 +9,7 @@
 //!    [`rollout::Prompt`] -> [`rollout::Rollout`] -> [`rollout::Graded`] -> [`batch::Batch`] -> [`credit::Credit`] ->
 //!    [`report::StepReport`] -> [`metrics::Row`].
 //! 4. [`update`]: the losses as closures inside the model's backward pass.
-//! 5. [`eval::evaluate`]: held-out accuracy. [`pretrain::pretrain`]: making a built-in base model.
+//! 5. [`eval::evaluate`]: held-out accuracy. [`Scorer`]: log-probs and values of given texts. [`pretrain::pretrain`]: making a built-in base model.
 //!
 //! A caller watches through an [`observer::Observer`] and stops a run through an `AtomicBool`.
 
@@ -33,6 +33,7 @@ mod resources;
 pub mod rollout;
 mod run;
 pub mod rundir;
+mod score;
 mod setup;
 mod step;
 mod trainer;
@@ -49,5 +50,7 @@ pub use observer::{Event, Observer, Progress, Stage};
 pub use resources::{Usage, available_memory};
 pub use run::{Outcome, Run};
 pub use rundir::RunDir;
+pub use score::{RowReader, ScoredRow, Scorer, TokenRow};
 pub use setup::{base_directory, built_in_task, load_held_out_task, load_task, memory_plan, threads};
 pub use trainer::{Counters, CriticQuality, Phase};
+pub use update::value_bound;

@@ -111,21 +111,28 @@ impl Models {
         let policy = self.policy.model.config();
         for (name, model) in [("critic", &self.critic), ("reference policy", &self.reference)] {
             let Some(shape) = model.as_ref().map(Model::config) else { continue };
-            if shape.vocab_size != policy.vocab_size {
-                return Err(Error::Run(format!(
-                    "the {name}'s vocab_size ({}) must be the policy's ({}): both read the same tokens",
-                    shape.vocab_size, policy.vocab_size
-                )));
-            }
-            if shape.max_position_embeddings < policy.max_position_embeddings {
-                return Err(Error::Run(format!(
-                    "the {name}'s max_position_embeddings ({}) must be at least the policy's ({})",
-                    shape.max_position_embeddings, policy.max_position_embeddings
-                )));
-            }
+            check_reads_the_same(name, shape, policy)?;
         }
         Ok(self)
     }
+}
+
+/// # Errors
+/// The network called `name` cannot read what the policy reads.
+pub(crate) fn check_reads_the_same(name: &str, shape: &ModelConfig, policy: &ModelConfig) -> Result<()> {
+    if shape.vocab_size != policy.vocab_size {
+        return Err(Error::Run(format!(
+            "the {name}'s vocab_size ({}) must be the policy's ({}): both read the same tokens",
+            shape.vocab_size, policy.vocab_size
+        )));
+    }
+    if shape.max_position_embeddings < policy.max_position_embeddings {
+        return Err(Error::Run(format!(
+            "the {name}'s max_position_embeddings ({}) must be at least the policy's ({})",
+            shape.max_position_embeddings, policy.max_position_embeddings
+        )));
+    }
+    Ok(())
 }
 
 /// The directory of the model that a config starts from.

@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Resume(ResumeArgs),
     Eval(EvalArgs),
     Generate(GenerateArgs),
+    Score(ScoreArgs),
     Config(ConfigArgs),
     Pretrain(PretrainArgs),
     Ablate(AblateArgs),
@@ -267,7 +268,7 @@ pub(crate) struct GenerateArgs {
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1)]
     pub(crate) samples: usize,
 
-    /// Print a JSON object per response: prompt, sample, response, tokens, stop, logp (sum of the tokens' log-probs)
+    /// Print a JSON object per response: prompt, sample, response, stop, prompt_tokens, response_tokens, logprobs
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -277,6 +278,43 @@ pub(crate) struct GenerateArgs {
 
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
+}
+
+const SCORE_EXAMPLES: &str = "\
+Examples:
+  vapo score --model SmolLM2-135M-Instruct --data texts.jsonl > scores.jsonl
+  vapo score --model runs/vapo-001 --critic runs/vapo-001 --data texts.jsonl
+  vapo generate --model runs/vapo-001 --json '7a+5b*3:' | vapo score --model runs/vapo-001 --data -   # the same log-probs
+
+In: a JSON object per line with `prompt` and `response`. The two are tokenised apart, as in a rollout, and no token is added: a beginning-of-sequence token must stand in the prompt, an end token in the response. `prompt_tokens` and `response_tokens` (lists of ids) are taken as they are and win over the texts.
+Out: an object per row, in order, about the tokens of the response: tokens, logprobs (nats, given all tokens before), and with --critic values (of the state before each token; a run's critic with its critic.bound).";
+
+/// Log-probs, and values, of the tokens of given texts
+#[derive(Args)]
+#[command(after_help = SCORE_EXAMPLES)]
+pub(crate) struct ScoreArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// JSONL file of prompts and responses; `-`: stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+
+    /// A run, a checkpoint, or a critic's directory, whose values are wanted too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) critic: Option<PathBuf>,
+
+    /// Log-probs of the distribution at this softmax temperature
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) temperature: f64,
+
+    /// Write to this file, which is not there yet, instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Threads; 0: one per core. The numbers do not depend on it
+    #[arg(long, default_value_t = 0, value_parser = at_most(MOST_THREADS))]
+    pub(crate) threads: usize,
 }
 
 const BENCH_EXAMPLES: &str = "\

@@ -16,7 +16,7 @@ use crate::{
 
 /// Evaluates and prints the result.
 pub(crate) fn run(args: EvalArgs) -> Result<()> {
-    let chosen = Chosen::new(&args.model, &args.sampling, &overrides(&args))?;
+    let chosen = Chosen::new(&args.model, &overrides(&args))?;
     let config = &chosen.config;
     let out = args
         .out
@@ -54,7 +54,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
 }
 
 fn overrides(args: &EvalArgs) -> Vec<String> {
-    let mut overrides = Vec::new();
+    let mut overrides = args.sampling.overrides();
     if let Some(file) = &args.data {
         // A JSON string is a TOML string too. A config wants both; only the held-out problems are read.
         let path = Value::from(file.display().to_string());

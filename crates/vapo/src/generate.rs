@@ -7,7 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use vapo_lm::{Engine, Request, Sample, Sampling, StopReason};
 use vapo_tasks::{Problem, PromptTemplate};
 use vapo_train::{LanguageModel, Progress, Stage, eval_sampling, rollout::Prompt, threads};
@@ -27,7 +28,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     if !(1..=MOST_SAMPLES).contains(&args.samples) {
         bail!("--samples ({}) must be between 1 and {MOST_SAMPLES}", args.samples);
     }
-    let chosen = Chosen::new(&args.model, &args.sampling, &[])?;
+    let chosen = Chosen::new(&args.model, &args.sampling.overrides())?;
     let prompts = prompts(&args)?;
     let config = &chosen.config;
     let model = chosen.load()?;
@@ -90,8 +91,9 @@ fn json_prompts(path: &Path, text: &str) -> Result<Vec<String>> {
     .collect()
 }
 
-/// A response as text.
+/// A response as text and tokens, with the tokens that were asked.
 struct Response {
+    prompt_tokens: Vec<u32>,
     text: String,
     sample: Sample,
 }
@@ -124,8 +126,12 @@ impl Generator {
         };
         let groups = self.engine.generate(&self.model.model, &requests, &self.sampling, self.seed, &mut progress);
         self.screen.clear_bar();
-        let respond = |sample: Sample| Ok(Response { text: self.model.text.tokenizer.decode(&sample.tokens)?, sample });
-        groups.unwrap_or_default().into_iter().map(|group| group.into_iter().map(respond).collect()).collect()
+        let groups = tokenized.into_iter().zip(groups.unwrap_or_default());
+        let respond = |prompt: &Prompt, sample: Sample| {
+            let text = self.model.text.tokenizer.decode(&sample.tokens)?;
+            Ok(Response { prompt_tokens: prompt.tokens.clone(), text, sample })
+        };
+        groups.map(|(prompt, group)| group.into_iter().map(|sample| respond(&prompt, sample)).collect()).collect()
     }
 
     fn tokenize(&self, index: u64, prompt: &str) -> Result<Prompt> {
@@ -148,7 +154,7 @@ fn print(prompts: &[String], responses: &[Vec<Response>], json: bool) -> Result<
         }
         for (number, response) in group.iter().enumerate() {
             if json {
-                writeln!(stdout, "{}", to_json(prompt, number, response))?;
+                writeln!(stdout, "{}", to_json(prompt, number, response)?)?;
                 continue;
             }
             let indent = if prompts.len() > 1 { "    " } else { "" };
@@ -160,21 +166,34 @@ fn print(prompts: &[String], responses: &[Vec<Response>], json: bool) -> Result<
     Ok(())
 }
 
-fn to_json(prompt: &str, number: usize, response: &Response) -> Value {
+/// A response as `--json` prints it; `vapo score` reads it.
+#[derive(Serialize)]
+struct JsonRow<'a> {
+    prompt: &'a str,
+    sample: usize,
+    response: &'a str,
+    stop: &'static str,
+    prompt_tokens: &'a [u32],
+    response_tokens: &'a [u32],
+    logprobs: &'a [f32],
+}
+
+fn to_json(prompt: &str, number: usize, response: &Response) -> Result<String> {
     let sample = &response.sample;
-    let stop = match sample.stop {
-        StopReason::StopToken => "stop_token",
-        StopReason::StopString => "stop_string",
-        StopReason::Length => "length",
+    let row = JsonRow {
+        prompt,
+        sample: number,
+        response: &response.text,
+        stop: match sample.stop {
+            StopReason::StopToken => "stop_token",
+            StopReason::StopString => "stop_string",
+            StopReason::Length => "length",
+        },
+        prompt_tokens: &response.prompt_tokens,
+        response_tokens: &sample.tokens,
+        logprobs: &sample.logps,
     };
-    json!({
-        "prompt": prompt,
-        "sample": number,
-        "response": response.text,
-        "tokens": sample.tokens.len(),
-        "stop": stop,
-        "logp": sample.logps.iter().map(|&logp| f64::from(logp)).sum::<f64>(),
-    })
+    Ok(serde_json::to_string(&row)?)
 }
 
 /// Answers line by line until an empty line or the end of stdin.

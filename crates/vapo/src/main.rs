@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod resume;
 mod samples;
+mod score;
 mod screen;
 mod train;
 
@@ -42,6 +43,7 @@ fn run(command: Command) -> Result<()> {
         Command::Resume(args) => resume::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Generate(args) => generate::run(args),
+        Command::Score(args) => score::run(args),
         Command::Config(args) => config::run(args),
         Command::Pretrain(args) => pretrain::run(args),
         Command::Ablate(args) => ablate::run(args),

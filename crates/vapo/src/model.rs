@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use vapo_lm::{Head, Model, Tokenizer};
 use vapo_train::{Config, LanguageModel, ModelDirectory, RunDir, base_directory};
 
-use crate::args::{ModelArgs, SamplingArgs};
+use crate::args::ModelArgs;
 
 /// A model with the config that says what it is asked and how.
 pub(crate) struct Chosen {
@@ -17,19 +18,17 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// Finds the model and reads its config, with the flags over it.
+    /// Finds the model and reads its config, with a command's own flags (`flags`) and then the user's `--set` over it.
     ///
     /// # Errors
     /// There is no model, or a setting is wrong.
-    pub(crate) fn new(args: &ModelArgs, sampling: &SamplingArgs, more: &[String]) -> Result<Self> {
-        let found = args.model.as_deref().map(Found::at).transpose()?;
+    pub(crate) fn new(args: &ModelArgs, flags: &[String]) -> Result<Self> {
+        let found = args.model.as_deref().map(|path| Found::at(path, Network::Policy)).transpose()?;
         let own_config = found.as_ref().and_then(|found| found.config.as_deref());
-        let mut overrides = sampling.overrides();
-        overrides.extend_from_slice(more);
-        overrides.extend(args.overrides.iter().cloned());
+        let overrides = [flags, &args.overrides].concat();
         let config = Config::load(args.config.as_deref().or(own_config), &overrides)?;
         let (name, directory) = match found {
-            Some(found) => (found.policy.display().to_string(), ModelDirectory::new(&found.policy)),
+            Some(found) => (found.directory.display().to_string(), ModelDirectory::new(&found.directory)),
             None => (base_name(&config), base_directory(&config)?),
         };
         Ok(Self { name, config, directory })
@@ -42,6 +41,16 @@ impl Chosen {
     pub(crate) fn load(&self) -> Result<LanguageModel> {
         Ok(LanguageModel::load(self.directory.path())?)
     }
+
+    /// Reads the weights, and the tokenizer if there is one.
+    ///
+    /// # Errors
+    /// A file is missing or wrong.
+    pub(crate) fn load_for_scoring(&self) -> Result<(Model, Option<Tokenizer>)> {
+        let path = self.directory.path();
+        let tokenizer = path.join("tokenizer.json").is_file().then(|| Tokenizer::load(path)).transpose()?;
+        Ok((Model::load(path, Head::Language)?, tokenizer))
+    }
 }
 
 /// What to call the model that a run starts from.
@@ -52,15 +61,38 @@ pub(crate) fn base_name(config: &Config) -> String {
     }
 }
 
+/// The networks of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    Policy,
+    Critic,
+}
+
+impl Network {
+    /// Its directory in a checkpoint.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Critic => "critic",
+        }
+    }
+}
+
 /// What lies at a path.
-struct Found {
-    policy: PathBuf,
-    config: Option<PathBuf>,
+pub(crate) struct Found {
+    /// The network's directory.
+    pub(crate) directory: PathBuf,
+    /// The config of the run that it is from.
+    pub(crate) config: Option<PathBuf>,
 }
 
 impl Found {
-    /// A run, a checkpoint, a checkpoint's policy, or any model directory.
-    fn at(path: &Path) -> Result<Self> {
+    /// The network of a run (its newest checkpoint), of a checkpoint, or any model directory.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn at(path: &Path, network: Network) -> Result<Self> {
+        let name = network.name();
         if path.join("checkpoints").is_dir() {
             let Some((_, newest)) = RunDir::open(path)?.checkpoints()?.pop() else {
                 bail!(
@@ -68,20 +100,20 @@ impl Found {
                     path.display()
                 );
             };
-            return Self::at(&newest);
+            return Self::at(&newest, network);
         }
-        if path.join("policy/config.json").is_file() {
-            return Self::at(&path.join("policy"));
+        if path.join(name).join("config.json").is_file() {
+            return Self::at(&path.join(name), network);
         }
         if path.join("config.json").is_file() {
             let config =
                 path.parent().map(|checkpoint| checkpoint.join("config.toml")).filter(|config| config.is_file());
-            let is_policy = path.file_name().is_some_and(|name| name == "policy");
-            return Ok(Self { policy: path.to_path_buf(), config: config.filter(|_| is_policy) });
+            let is_of_a_run = path.file_name().is_some_and(|file| file == name);
+            return Ok(Self { directory: path.to_path_buf(), config: config.filter(|_| is_of_a_run) });
         }
-        let problem = if path.exists() { "holds no model" } else { "does not exist" };
+        let problem = if path.exists() { format!("holds no {name}") } else { "does not exist".into() };
         bail!(
-            "{} {problem}: expected a run (checkpoints/), a checkpoint (policy/) or a Hugging Face directory (config.json)",
+            "{} {problem}: expected a run (checkpoints/), a checkpoint ({name}/) or a Hugging Face directory (config.json)",
             path.display()
         );
     }

@@ -23,6 +23,7 @@ fn a_run_is_recorded_and_its_model_answers() {
     records_are_complete(&place);
     evaluation_repeats_the_runs(&place);
     generation_takes_prompts_from_everywhere(&place);
+    scores_are_the_log_probs_of_sampling(&place);
 }
 
 fn records_are_complete(place: &Place) {
@@ -89,7 +90,9 @@ fn generation_takes_prompts_from_everywhere(place: &Place) {
     }
     let lines: Vec<Value> = asked.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 4);
-    assert!(lines[0]["logp"].as_f64() < Some(0.0) && lines[0]["tokens"].as_u64() > Some(1));
+    let tokens = |row: &Value, key: &str| row[key].as_array().map(Vec::len);
+    assert!(tokens(&lines[0], "response_tokens") > Some(1), "{}", lines[0]);
+    assert_eq!(tokens(&lines[0], "logprobs"), tokens(&lines[0], "response_tokens"));
     assert_eq!((&lines[3]["prompt"], &lines[3]["sample"]), (&"1a+2b+3c+4:".into(), &1.into()));
     let text = place.vapo(&["generate", "--model", "run", "--temperature", "0", "7a+5b*3:"]).ok();
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -97,6 +100,57 @@ fn generation_takes_prompts_from_everywhere(place: &Place) {
     assert!(long.contains("100000") && long.contains("512"), "{long}");
     let none = place.vapo(&["generate"]).failed(1);
     assert_eq!(none, "error: no prompts in stdin\n");
+}
+
+/// What `generate` sampled, `score` judges with the same bits; values only with a critic, which a run's bound confines.
+fn scores_are_the_log_probs_of_sampling(place: &Place) {
+    let sampled = place.vapo(&["generate", "--model", "run", "-n", "3", "--json", "7a+5b*3:", "1a+2b+3c+4:"]).ok();
+    place.write("sampled.jsonl", &sampled);
+    let score = |more: &[&str]| {
+        let args = [&["score", "--model", "run", "--data", "sampled.jsonl"], more].concat();
+        place.vapo(&args).ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let (sampled, scored) = (place.rows("sampled.jsonl"), score(&["--threads", "1"]));
+    assert_eq!((scored.len(), sampled.len()), (6, 6));
+    for (row, scored) in sampled.iter().zip(&scored) {
+        assert_eq!((&scored["tokens"], &scored["logprobs"]), (&row["response_tokens"], &row["logprobs"]));
+        assert_eq!(scored.get("values"), None);
+    }
+    let colder = score(&["--temperature", "0.5", "--critic", "run", "--set", "run.micro_batch_tokens=16"]);
+    assert_ne!(colder[0]["logprobs"], scored[0]["logprobs"]);
+    let values: Vec<f64> = colder[0]["values"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+    assert_eq!(Some(values.len()), colder[0]["tokens"].as_array().map(Vec::len));
+    assert!(values.iter().any(|value| *value != values[0]), "{values:?}");
+    place.vapo(&["score", "--model", "run", "--data", "sampled.jsonl", "--out", "scores.jsonl"]).ok();
+    assert_eq!(place.rows("scores.jsonl"), scored);
+}
+
+#[test]
+fn rows_that_cannot_be_scored_are_named() {
+    let place = Place::new();
+    let good = r#"{"prompt": "7a+5:", "response": "7a+5=2", "other": [1]}"#;
+    let refused = |row: &str| {
+        place.write("rows.jsonl", &format!("{good}\n\n{row}\n"));
+        let told = place.vapo(&["score", "--data", "rows.jsonl"]).failed(1);
+        told.strip_prefix("error: rows.jsonl: row 3: ").unwrap_or_else(|| panic!("{told}")).to_string()
+    };
+    assert!(refused("{\"prompt\": \"7a+5:\"").contains("EOF"));
+    assert!(refused(r#"{"prompt": "7a+5:"}"#).contains("expected a text `response` or a list `response_tokens`"));
+    assert!(refused(r#"{"prompt": 3, "response": "7"}"#).contains("expected a string"));
+    assert!(refused(r#"{"prompt": "", "response": "7"}"#).contains("the prompt has no tokens"));
+    assert!(
+        refused(r#"{"prompt": "7", "response_tokens": [4, 43]}"#).contains("token 43, the model's vocab_size is 43")
+    );
+    let long = format!(r#"{{"prompt_tokens": [4], "response_tokens": {:?}}}"#, vec![4; 513]);
+    assert!(refused(&long).contains("prompt (1 tokens) and response (513) exceed"));
+    let longest = format!(r#"{{"prompt_tokens": [4], "response_tokens": {:?}}}"#, vec![4; 512]);
+    place.write("rows.jsonl", &format!("{good}\n{longest}\n{{\"prompt\": \"7\", \"response\": \"\"}}"));
+    let scored = place.vapo(&["score", "--data", "rows.jsonl"]).ok();
+    assert_eq!((scored.lines().count(), scored.lines().last()), (3, Some("{\"tokens\":[],\"logprobs\":[]}")));
+    place.write("rows.jsonl", "\n");
+    assert_eq!(place.vapo(&["score", "--data", "rows.jsonl"]).failed(1), "error: rows.jsonl has no rows\n");
+    let greedy = place.vapo(&["score", "--data", "rows.jsonl", "--temperature", "0"]).failed(1);
+    assert!(greedy.starts_with("error: --temperature (0) must be above 0"), "{greedy}");
 }
 
 #[test]

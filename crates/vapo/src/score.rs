@@ -1,0 +1,87 @@
+//! `vapo score`: log-probs, and values, of given texts.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, BufWriter, Write},
+    path::Path,
+};
+
+use anyhow::{Context, Result, bail};
+use vapo_lm::{Engine, Head, Model};
+use vapo_train::{Config, RowReader, Scorer, threads, value_bound};
+
+use crate::{
+    args::ScoreArgs,
+    format::count,
+    model::{Chosen, Found, Network},
+    screen::Screen,
+};
+
+/// Micro-batches that are read before they are scored: enough to keep all threads busy, little to hold.
+const MICRO_BATCHES: usize = 8;
+
+/// Scores every row and prints it.
+pub(crate) fn run(args: ScoreArgs) -> Result<()> {
+    if !(args.temperature.is_finite() && args.temperature > 0.0) {
+        bail!(
+            "--temperature ({}) must be above 0: greedy samples are recorded with their log-probs at temperature 1",
+            args.temperature
+        );
+    }
+    let chosen = Chosen::new(&args.model, &[format!("run.threads={}", args.threads)])?;
+    let input = open(&args.data)?;
+    let mut output = output(args.out.as_deref())?;
+    let (policy, tokenizer) = chosen.load_for_scoring()?;
+    let critic = args.critic.as_deref().map(load_critic).transpose()?;
+    let critic = critic.as_ref().map(|(model, config)| (model, value_bound(&config.critic, &config.algorithm)));
+    let mut engine = Engine::new(threads(&chosen.config), chosen.config.run.micro_batch_tokens);
+    let at_once = MICRO_BATCHES * engine.micro_batch_tokens();
+    let mut scorer = Scorer::new(&mut engine, &policy, critic, args.temperature as f32)?;
+    let mut reader = RowReader::new(input, &args.data, tokenizer, &policy);
+    let (mut rows, mut tokens, mut sum) = (0u64, 0u64, 0.0);
+    loop {
+        let part = reader.next_rows(at_once)?;
+        if part.is_empty() {
+            break;
+        }
+        for row in scorer.score(&part)? {
+            serde_json::to_writer(&mut output, &row).map_err(std::io::Error::from)?;
+            output.write_all(b"\n")?;
+            (rows, tokens) = (rows + 1, tokens + row.tokens.len() as u64);
+            sum += row.logprobs.iter().map(|&logprob| f64::from(logprob)).sum::<f64>();
+        }
+        output.flush()?;
+    }
+    if rows == 0 {
+        bail!("{} has no rows", args.data.display());
+    }
+    let mean = if tokens > 0 { format!(", {:.4} nats per token", sum / tokens as f64) } else { String::new() };
+    let told = format!("{}, {}{mean}", count(rows, "row", "rows"), count(tokens, "token", "tokens"));
+    Screen::for_result().line(&told);
+    Ok(())
+}
+
+/// A file, or stdin for `-`.
+fn open(path: &Path) -> Result<Box<dyn BufRead>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(std::io::stdin().lock()));
+    }
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+fn output(path: Option<&Path>) -> Result<Box<dyn Write>> {
+    let Some(path) = path else { return Ok(Box::new(BufWriter::new(std::io::stdout().lock()))) };
+    let file = File::create_new(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Box::new(BufWriter::new(file)))
+}
+
+/// A critic with the config of its run, which says how its outputs become values; without a run they are values as they are.
+fn load_critic(path: &Path) -> Result<(Model, Config)> {
+    let found = Found::at(path, Network::Critic)?;
+    let config = match &found.config {
+        Some(config) => Config::load(Some(config), &[])?,
+        None => Config::default(),
+    };
+    Ok((Model::load(&found.directory, Head::Value)?, config))
+}
