@@ -12,7 +12,7 @@ pub use tokenizer::{BOS, EOS};
 pub use walk::Walk;
 
 use crate::random::{Random, stable_hash};
-use crate::{Error, Problem, Task, Verdict};
+use crate::{Error, Grade, Problem, Response, Task};
 
 const TRAIN_STREAM: u64 = 1;
 const HELD_OUT_STREAM: u64 = 2;
@@ -213,10 +213,13 @@ impl Task for BuiltinTask {
         &self.held_out
     }
 
-    fn grade(&self, problem: &Problem, response: &str) -> Verdict {
+    fn grade(&self, problem: &Problem, response: Response<'_>) -> Grade {
         match &self.world {
-            World::Chain(chain) => chain.grade(&problem.answer, response),
-            World::Walk(walk) => walk.grade(&problem.prompt, response),
+            World::Chain(chain) => {
+                let last = response.text.chars().last().map(String::from);
+                Grade::from(chain.grade(&problem.answer, response.text)).with_answer(last)
+            }
+            World::Walk(walk) => walk.grade(&problem.prompt, response.text).into(),
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use crate::{DataOptions, Dataset, Error, Problem, Sampler, Task, Verdict, Verifier};
+use crate::{DataOptions, Dataset, Error, Grade, Problem, Response, Reward, Sampler, Task};
 
-/// Data sets and a verifier.
+/// Data sets and a reward.
 #[derive(Clone, Debug)]
 pub struct DataTask {
     train: Vec<Problem>,
     held_out: Vec<Problem>,
-    verifier: Verifier,
+    reward: Reward,
     sampler: Sampler,
     leaked: usize,
     warnings: Vec<String>,
@@ -20,9 +20,8 @@ impl DataTask {
     /// ([`DataTask::leaked`] counts them).
     ///
     /// # Errors
-    /// [`Error::Setting`] for a verifier with bad settings, or if no training problems are left.
-    pub fn new(train: Dataset, held_out: Option<Dataset>, verifier: Verifier, seed: u64) -> Result<DataTask, Error> {
-        verifier.validate()?;
+    /// [`Error::Setting`] if no training problems are left.
+    pub fn new(train: Dataset, held_out: Option<Dataset>, reward: Reward, seed: u64) -> Result<DataTask, Error> {
         let mut warnings: Vec<String> = duplicates("training", &train).into_iter().collect();
         warnings.extend(held_out.as_ref().and_then(|set| duplicates("held-out", set)));
         let held_out = held_out.map_or_else(Vec::new, |set| set.problems);
@@ -43,7 +42,7 @@ impl DataTask {
                 .push(format!("{leaked} of {read} training problems are left out: they are held out for evaluation"));
         }
         let sampler = Sampler::new(seed, train.len());
-        Ok(DataTask { train, held_out, verifier, sampler, leaked, warnings })
+        Ok(DataTask { train, held_out, reward, sampler, leaked, warnings })
     }
 
     /// Training problems, in the order of the file; the order of training is [`Task::train_problems`].
@@ -75,8 +74,12 @@ impl Task for DataTask {
         &self.held_out
     }
 
-    fn grade(&self, problem: &Problem, response: &str) -> Verdict {
-        self.verifier.grade(problem, response)
+    fn grade(&self, problem: &Problem, response: Response<'_>) -> Grade {
+        self.reward.grade(problem, response)
+    }
+
+    fn graded_at_once(&self) -> usize {
+        self.reward.graded_at_once()
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -89,7 +92,7 @@ impl Task for DataTask {
 pub struct HeldOutTask {
     name: String,
     problems: Vec<Problem>,
-    verifier: Verifier,
+    reward: Reward,
     warnings: Vec<String>,
 }
 
@@ -97,12 +100,11 @@ impl HeldOutTask {
     /// Reads them from a JSONL file.
     ///
     /// # Errors
-    /// As for [`Dataset::load_jsonl`], and [`Error::Setting`] for a verifier with bad settings.
-    pub fn load_jsonl(path: &Path, options: &DataOptions, verifier: Verifier) -> Result<HeldOutTask, Error> {
-        verifier.validate()?;
-        let set = Dataset::load_jsonl(path, options, &verifier)?;
+    /// As for [`Dataset::load_jsonl`].
+    pub fn load_jsonl(path: &Path, options: &DataOptions, reward: Reward) -> Result<HeldOutTask, Error> {
+        let set = Dataset::load_jsonl(path, options, &reward)?;
         let warnings = duplicates("held-out", &set).into_iter().collect();
-        Ok(HeldOutTask { name: path.display().to_string(), problems: set.problems, verifier, warnings })
+        Ok(HeldOutTask { name: path.display().to_string(), problems: set.problems, reward, warnings })
     }
 }
 
@@ -119,8 +121,12 @@ impl Task for HeldOutTask {
         &self.problems
     }
 
-    fn grade(&self, problem: &Problem, response: &str) -> Verdict {
-        self.verifier.grade(problem, response)
+    fn grade(&self, problem: &Problem, response: Response<'_>) -> Grade {
+        self.reward.grade(problem, response)
+    }
+
+    fn graded_at_once(&self) -> usize {
+        self.reward.graded_at_once()
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -142,6 +148,7 @@ fn duplicates(kind: &str, set: &Dataset) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Verifier;
 
     fn set(names: &[&str]) -> Dataset {
         let problem = |(index, name): (usize, &&str)| Problem {
@@ -155,11 +162,13 @@ mod tests {
         Dataset { rows: problems.len(), problems, duplicates: 0, conflicting_duplicates: 0 }
     }
 
-    const EXACT: Verifier = Verifier::Exact { marker: None };
+    fn exact() -> Reward {
+        Reward::try_from(Verifier::Exact { marker: None }).unwrap()
+    }
 
     #[test]
     fn never_trains_on_what_it_evaluates_on() {
-        let task = DataTask::new(set(&["a", "b", "c", "d"]), Some(set(&["c", "x"])), EXACT, 1).unwrap();
+        let task = DataTask::new(set(&["a", "b", "c", "d"]), Some(set(&["c", "x"])), exact(), 1).unwrap();
         assert_eq!(task.leaked(), 1);
         let mut drawn: Vec<String> = task.train_problems(0, 3).into_iter().map(|p| p.prompt).collect();
         drawn.sort();
@@ -167,7 +176,7 @@ mod tests {
         assert_eq!(task.held_out().len(), 2);
         let left_out = "1 of 4 training problems are left out: they are held out for evaluation";
         assert_eq!(task.warnings(), [left_out]);
-        let error = DataTask::new(set(&["a"]), Some(set(&["a"])), EXACT, 1).unwrap_err();
+        let error = DataTask::new(set(&["a"]), Some(set(&["a"])), exact(), 1).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the number of training problems that are not kept for evaluation is 0 of 1, expected at least 1"
@@ -179,7 +188,7 @@ mod tests {
         let repeated =
             |conflicting_duplicates| Dataset { rows: 5, duplicates: 3, conflicting_duplicates, ..set(&["a", "b"]) };
         let held_out = Dataset { duplicates: 3, rows: 9, ..set(&["x"]) };
-        let task = DataTask::new(repeated(2), Some(held_out), EXACT, 1).unwrap();
+        let task = DataTask::new(repeated(2), Some(held_out), exact(), 1).unwrap();
         assert_eq!(
             task.warnings(),
             [
@@ -188,15 +197,15 @@ mod tests {
                 "3 of 9 held-out rows are left out: they repeat an earlier prompt"
             ]
         );
-        assert_eq!(DataTask::new(set(&["a"]), None, EXACT, 1).unwrap().warnings(), [""; 0]);
+        assert_eq!(DataTask::new(set(&["a"]), None, exact(), 1).unwrap().warnings(), [""; 0]);
     }
 
     #[test]
     fn prompts_depend_on_the_position_alone_and_are_graded() {
-        let task = DataTask::new(set(&["a", "b", "c"]), None, EXACT, 7).unwrap();
+        let task = DataTask::new(set(&["a", "b", "c"]), None, exact(), 7).unwrap();
         let all = task.train_problems(0, 12);
         assert_eq!(task.train_problems(5, 4), all[5..9]);
-        assert!(task.grade(&all[0], &format!("{}!", all[0].prompt)).is_correct());
-        assert!(!task.grade(&all[0], "?!").is_correct());
+        assert!(task.grade(&all[0], format!("{}!", all[0].prompt).as_str().into()).verdict.is_correct());
+        assert!(!task.grade(&all[0], "?!".into()).verdict.is_correct());
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, Problem, PromptTemplate, RowError, Verifier};
+use crate::{Error, Problem, PromptTemplate, Reward, RowError};
 
 /// Names under which a problem's text is found, the first that is there wins.
 const PROMPT_FIELDS: [&str; 3] = ["prompt", "problem", "question"];
@@ -47,8 +47,8 @@ impl Dataset {
     /// allowed.
     ///
     /// # Errors
-    /// An unreadable file, a row that is wrong or whose answer `verifier` cannot use (with its number), or no problems.
-    pub fn load_jsonl(path: &Path, options: &DataOptions, verifier: &Verifier) -> Result<Dataset, Error> {
+    /// An unreadable file, a row that is wrong or whose answer `reward` cannot use (with its number), or no problems.
+    pub fn load_jsonl(path: &Path, options: &DataOptions, reward: &Reward) -> Result<Dataset, Error> {
         let read = |source| Error::Read { path: path.to_owned(), source };
         let source = path.file_stem().unwrap_or_default().to_string_lossy();
         let mut reader = BufReader::new(File::open(path).map_err(read)?);
@@ -62,7 +62,7 @@ impl Dataset {
                 break;
             }
             let bytes = if row == 1 { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line) } else { &line };
-            let Some(problem) = parse_row(bytes, options, verifier, &source).map_err(|source| Error::Row {
+            let Some(problem) = parse_row(bytes, options, reward, &source).map_err(|source| Error::Row {
                 path: path.to_owned(),
                 row,
                 source,
@@ -96,7 +96,7 @@ impl Dataset {
 fn parse_row(
     line: &[u8],
     options: &DataOptions,
-    verifier: &Verifier,
+    reward: &Reward,
     file_stem: &str,
 ) -> Result<Option<Problem>, RowError> {
     let line = std::str::from_utf8(line).map_err(|e| RowError::NotUtf8 { column: e.valid_up_to() + 1 })?.trim_end();
@@ -124,11 +124,12 @@ fn parse_row(
         }
         _ => final_answer(&take_text(&mut fields, ANSWER_FIELD)?),
     };
-    verifier.check_answer(&answer).map_err(|reason| RowError::UnusableAnswer { answer: answer.clone(), reason })?;
     let data_source = match fields.contains_key(SOURCE_FIELD) {
         true => take_text(&mut fields, SOURCE_FIELD)?,
         false => file_stem.to_owned(),
     };
+    let unusable = |reason| RowError::UnusableAnswer { answer: answer.clone(), reason };
+    reward.check_answer(&data_source, &answer).map_err(unusable)?;
     let prompt = options.template.render(&text);
     Ok(Some(Problem { index: 0, prompt, answer, data_source, extra: fields }))
 }
@@ -194,13 +195,15 @@ fn kind(value: &Value) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Verifier;
 
     fn load(bytes: &[u8], options: &DataOptions, verifier: &Verifier) -> Result<Dataset, String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("set.jsonl");
         std::fs::write(&path, bytes).unwrap();
         let directory = format!("{}/", dir.path().display());
-        Dataset::load_jsonl(&path, options, verifier).map_err(|error| error.to_string().replace(&directory, ""))
+        Dataset::load_jsonl(&path, options, &Reward::try_from(verifier.clone()).unwrap())
+            .map_err(|error| error.to_string().replace(&directory, ""))
     }
 
     const EXACT: Verifier = Verifier::Exact { marker: None };
@@ -272,7 +275,11 @@ mod tests {
             load(b"\n\n", &DataOptions::default(), &EXACT).unwrap_err(),
             "set.jsonl holds no problems (rows read: 0)"
         );
-        let missing = Dataset::load_jsonl(Path::new("/no/such.jsonl"), &DataOptions::default(), &EXACT);
+        let missing = Dataset::load_jsonl(
+            Path::new("/no/such.jsonl"),
+            &DataOptions::default(),
+            &Reward::try_from(EXACT).unwrap(),
+        );
         assert!(missing.unwrap_err().to_string().starts_with("cannot read /no/such.jsonl: "));
     }
 }

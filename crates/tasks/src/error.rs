@@ -47,6 +47,14 @@ pub enum Error {
         /// The value given.
         found: String,
     },
+    /// A term of the reward is wrong.
+    #[error("verifier `{term}`: {message}")]
+    Term {
+        /// Its name.
+        term: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// No built-in task has this name.
     #[error("there is no built-in task `{name}`, expected one of: {known}")]
     UnknownTask {

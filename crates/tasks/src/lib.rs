@@ -2,7 +2,7 @@
 //!
 //! A [`Task`] hands out training problems in a seeded order, keeps others for evaluation, and grades responses:
 //!
-//! - [`DataTask`]: a user's problems ([`Dataset`]) with a [`Verifier`];
+//! - [`DataTask`]: a user's problems ([`Dataset`]) with a [`Reward`];
 //! - [`BuiltinTask`]: problems that are made from their number, with demonstrations to pretrain a small model on,
 //!   a tokenizer, and the place where a response went wrong.
 //!
@@ -13,9 +13,12 @@ pub mod builtin;
 mod data_task;
 mod dataset;
 mod error;
+mod grade;
 pub mod math;
+mod parallel;
 mod problem;
 mod random;
+mod reward;
 mod sampler;
 mod template;
 mod verifier;
@@ -24,8 +27,11 @@ pub use builtin::{BuiltinTask, World};
 pub use data_task::{DataTask, HeldOutTask};
 pub use dataset::{DataOptions, Dataset};
 pub use error::{Error, RowError};
-pub use problem::{Problem, Task, Verdict};
+pub use grade::{Grade, Response, Verdict};
+pub use parallel::parallel_map;
+pub use problem::{Problem, Task};
 pub use random::Random;
+pub use reward::{Reward, RewardTerm, check_terms, reward_range};
 pub use sampler::Sampler;
 pub use template::PromptTemplate;
 pub use verifier::Verifier;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use vapo_lm::Sequence;
-use vapo_tasks::Random;
+use vapo_tasks::{Random, Verdict};
 
 use crate::{
     error::{Error, Result},
@@ -21,42 +21,31 @@ pub struct Batch<'a> {
     failed: usize,
 }
 
-/// Rewards of a right and a wrong answer, between which a verifier's score from 0 to 1 is placed.
+/// How grades become rewards.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RewardValues {
-    /// For score 1.
+pub struct RewardRules {
+    /// Reward of score 1.
     pub right: f64,
-    /// For score 0.
+    /// Reward of score 0.
     pub wrong: f64,
-}
-
-impl RewardValues {
-    fn of_score(self, score: f32) -> f32 {
-        (self.wrong + f64::from(score) * (self.right - self.wrong)) as f32
-    }
+    /// More failed verdicts than this share of the step are an error.
+    pub max_failed_share: f64,
 }
 
 impl<'a> Batch<'a> {
     /// Packs what was graded.
     ///
     /// # Errors
-    /// The verifier failed on every response.
+    /// The verifier failed on too many responses, or on every one.
     ///
     /// # Panics
     /// If a response is empty or has not one log-prob per token: the engine's contract.
-    pub fn new(graded: Vec<Graded<'a>>, rewards: RewardValues) -> Result<Self> {
+    pub fn new(graded: Vec<Graded<'a>>, rules: RewardRules) -> Result<Self> {
+        check_failures(graded.iter().map(|graded| &graded.grade.verdict), rules.max_failed_share, "step")?;
         let total = graded.len();
-        let reason = graded.iter().find_map(|graded| match &graded.verdict {
-            vapo_tasks::Verdict::Failed { reason } => Some(reason.clone()),
-            _ => None,
-        });
-        let responses: Vec<_> = graded.into_iter().filter(|graded| graded.verdict.score().is_some()).collect();
-        if responses.is_empty() {
-            return Err(Error::Run(format!(
-                "the verifier failed on all {total} responses of the step, first because {}",
-                reason.unwrap_or_default()
-            )));
-        }
+        let reward = |graded: &Graded<'_>| graded.grade.reward(rules.right, rules.wrong);
+        let (rewards, responses): (Vec<f32>, Vec<_>) =
+            graded.into_iter().filter_map(|graded| Some((reward(&graded)?, graded))).unzip();
         let (mut offsets, mut old_logp) = (vec![0], Vec::new());
         for graded in &responses {
             let sample = &graded.rollout.sample;
@@ -65,8 +54,7 @@ impl<'a> Batch<'a> {
             old_logp.extend_from_slice(&sample.logps);
             offsets.push(old_logp.len());
         }
-        let rewards = responses.iter().filter_map(|graded| graded.verdict.score()).map(|score| rewards.of_score(score));
-        Ok(Self { rewards: rewards.collect(), failed: total - responses.len(), responses, offsets, old_logp })
+        Ok(Self { rewards, failed: total - responses.len(), responses, offsets, old_logp })
     }
 
     /// The responses `[R]`, groups one after the other.
@@ -133,7 +121,7 @@ impl<'a> Batch<'a> {
         Minibatch {
             sequences: responses.iter().map(|&response| self.sequence(response)).collect(),
             lengths: responses.iter().map(|&response| self.tokens_of(response).len()).collect(),
-            correct: responses.iter().map(|&response| self.responses[response].verdict.is_correct()).collect(),
+            correct: responses.iter().map(|&response| self.responses[response].grade.verdict.is_correct()).collect(),
             tokens: responses.iter().flat_map(|&response| self.tokens_of(response)).collect(),
         }
     }
@@ -154,6 +142,29 @@ impl<'a> Batch<'a> {
             })
             .collect()
     }
+}
+
+/// Refuses to go on where the verifier failed on more than a share of the responses, or on all: what is left would no
+/// longer be the sample that was drawn.
+pub(crate) fn check_failures<'a>(
+    verdicts: impl Iterator<Item = &'a Verdict>,
+    max_share: f64,
+    stage: &str,
+) -> Result<()> {
+    let (mut total, mut failed, mut first) = (0, 0, "");
+    for verdict in verdicts {
+        total += 1;
+        if let Verdict::Failed { reason } = verdict {
+            first = if failed == 0 { reason } else { first };
+            failed += 1;
+        }
+    }
+    if failed == 0 || (failed < total && f64::from(failed) <= max_share * f64::from(total)) {
+        return Ok(());
+    }
+    Err(Error::Run(format!(
+        "the verifier failed on {failed} of the {stage}'s {total} responses (reward.max_failed_share is {max_share}), first because {first}"
+    )))
 }
 
 /// The responses of one optimizer update.
@@ -183,7 +194,7 @@ impl Minibatch<'_> {
 #[cfg(test)]
 pub(crate) mod tests {
     use vapo_lm::{Sample, StopReason};
-    use vapo_tasks::{Problem, Verdict};
+    use vapo_tasks::Problem;
 
     use super::*;
     use crate::rollout::{Prompt, Rollout};
@@ -205,10 +216,10 @@ pub(crate) mod tests {
             logps: tokens.iter().map(|&token| -(token as f32)).collect(),
             stop: StopReason::StopToken,
         };
-        Graded { rollout: Rollout { prompt, sample, text: String::new() }, verdict }
+        Graded { rollout: Rollout { prompt, sample, text: String::new() }, grade: verdict.into() }
     }
 
-    const REWARDS: RewardValues = RewardValues { right: 1.0, wrong: -1.0 };
+    const RULES: RewardRules = RewardRules { right: 1.0, wrong: -1.0, max_failed_share: 0.25 };
 
     #[test]
     fn tokens_are_packed_in_order_and_failed_responses_left_out() {
@@ -220,7 +231,7 @@ pub(crate) mod tests {
                 graded(&first, &[6], Verdict::malformed("no answer")),
                 graded(&second, &[7, 8, 9], Verdict::graded(false)),
             ],
-            REWARDS,
+            RULES,
         )
         .unwrap();
         assert_eq!(batch.old_logp(), [-3.0, -4.0, -6.0, -7.0, -8.0, -9.0]);
@@ -234,17 +245,38 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_step_without_a_single_verdict_is_an_error() {
+    fn a_step_with_too_many_failures_is_an_error() {
         let prompt = prompt(0);
-        let error = Batch::new(vec![graded(&prompt, &[1], Verdict::failed("no server"))], REWARDS).unwrap_err();
-        assert_eq!(error.to_string(), "the verifier failed on all 1 responses of the step, first because no server");
+        let of = |failed: usize, graded_ones: usize, max_failed_share| {
+            let failures = (0..failed).map(|number| graded(&prompt, &[1], Verdict::failed(format!("reason {number}"))));
+            let others = (0..graded_ones).map(|_| graded(&prompt, &[1], Verdict::graded(true)));
+            let rules = RewardRules { max_failed_share, ..RULES };
+            Batch::new(failures.chain(others).collect(), rules).map(|batch| batch.failed()).map_err(|e| e.to_string())
+        };
+        assert_eq!(of(1, 3, 0.25), Ok(1));
+        let told = "the verifier failed on 2 of the step's 5 responses (reward.max_failed_share is 0.25), first because reason 0";
+        assert_eq!(of(2, 3, 0.25), Err(told.to_owned()));
+        assert_eq!(of(5, 5, 1.0), Ok(5));
+        assert!(of(3, 0, 1.0).unwrap_err().contains("on 3 of the step's 3 responses"));
+    }
+
+    #[test]
+    fn the_reward_of_several_terms_is_their_weighted_sum() {
+        let prompt = prompt(0);
+        let shaped = |correct| {
+            let mut graded = graded(&prompt, &[1], Verdict::graded(correct));
+            (graded.grade.weight, graded.grade.shaping) = (2.0, -0.5);
+            graded
+        };
+        let batch = Batch::new(vec![shaped(true), shaped(false)], RULES).unwrap();
+        assert_eq!(batch.rewards(), [1.5, -2.5]);
     }
 
     #[test]
     fn minibatches_hold_every_response_once_and_repeat_with_their_seed() {
         let prompt = prompt(0);
         let responses = (0..11u32).map(|token| graded(&prompt, &[token], Verdict::graded(false)));
-        let batch = Batch::new(responses.collect(), REWARDS).unwrap();
+        let batch = Batch::new(responses.collect(), RULES).unwrap();
         let deal = |seed| -> Vec<Vec<f32>> {
             let parts = batch.minibatches(4, Random::keyed(seed, 0, 0));
             parts.iter().map(|part| part.gather(batch.old_logp())).collect()

@@ -82,11 +82,11 @@ mod tests {
 
     use super::*;
     use crate::batch::{
-        RewardValues,
+        RewardRules,
         tests::{graded, prompt},
     };
 
-    const REWARDS: RewardValues = RewardValues { right: 1.0, wrong: 0.0 };
+    const RULES: RewardRules = RewardRules { right: 1.0, wrong: 0.0, max_failed_share: 0.0 };
 
     fn assert_close(found: &[f32], expected: &[f32]) {
         assert_eq!(found.len(), expected.len());
@@ -102,7 +102,7 @@ mod tests {
         let prompt = prompt(0);
         let responses =
             vec![graded(&prompt, &[1, 2, 3], Verdict::graded(true)), graded(&prompt, &[1], Verdict::graded(false))];
-        let batch = Batch::new(responses, REWARDS).unwrap();
+        let batch = Batch::new(responses, RULES).unwrap();
         let mut algorithm = AlgorithmConfig { length_adaptive_alpha: Some(0.4), ..AlgorithmConfig::default() };
         let credit = Credit::assign(&batch, Some(vec![0.2, 0.5, 0.8, 0.3]), &algorithm);
         assert_close(&credit.advantages, &[0.3556, 0.3333, 0.2, -0.3]);
@@ -125,7 +125,7 @@ mod tests {
             graded(&second, &[1], Verdict::graded(true)),
             graded(&second, &[1], Verdict::graded(true)),
         ];
-        let batch = Batch::new(responses, REWARDS).unwrap();
+        let batch = Batch::new(responses, RULES).unwrap();
         let algorithm = AlgorithmConfig {
             advantage: AdvantageKind::Group,
             group_std: false,

@@ -181,7 +181,9 @@ pub(crate) fn run_evaluation(evaluator: Evaluator<'_>, monitor: &mut Monitor<'_>
     let Some(rollouts) = generator.sample(&prompts, samples, monitor)? else {
         return Ok(None);
     };
-    let graded = grade(task, rollouts, threads);
+    let Some(graded) = grade(task, rollouts, threads, monitor) else {
+        return Ok(None);
+    };
     let problems = graded.chunks(samples).map(|group| ProblemResult {
         problem: group[0].rollout.prompt.problem.clone(),
         answers: group.iter().map(answer).collect(),
@@ -194,7 +196,7 @@ fn answer(graded: &Graded<'_>) -> Answer {
         text: graded.rollout.text.clone(),
         tokens: graded.rollout.sample.tokens.len(),
         truncated: graded.rollout.is_truncated(),
-        verdict: graded.verdict.clone(),
+        verdict: graded.grade.verdict.clone(),
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn train_critic(
 ) -> Result<Option<CriticReport>> {
     let critic_config = &trainer.config.critic;
     let algorithm = &trainer.config.algorithm;
-    let settings = (value_bound(critic_config, algorithm), critic_config.value_clip);
+    let settings = (value_bound(critic_config, trainer.config.reward_range()), critic_config.value_clip);
     let passes = algorithm.epochs * algorithm.critic_updates_per_policy_update;
     let (Some(critic), Some(values)) = (&mut trainer.critic, &credit.values) else { return Ok(None) };
     let mut report = CriticReport::default();

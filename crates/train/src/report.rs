@@ -69,17 +69,17 @@ impl RolloutReport {
             ..Self::default()
         };
         for (graded, length) in batch.responses().iter().zip(batch.lengths()) {
-            let correct = graded.verdict.is_correct();
-            report.scores.push(f64::from(graded.verdict.score().unwrap_or(f32::NAN)));
+            let correct = graded.grade.verdict.is_correct();
+            report.scores.push(f64::from(graded.grade.verdict.score().unwrap_or(f32::NAN)));
             report.response_tokens.push(length as f64);
             report.prompt_tokens.push(graded.rollout.prompt.tokens.len() as f64);
             report.correct += usize::from(correct);
             report.correct_tokens += if correct { length } else { 0 };
-            report.malformed += usize::from(matches!(graded.verdict, Verdict::Malformed { .. }));
+            report.malformed += usize::from(matches!(graded.grade.verdict, Verdict::Malformed { .. }));
             report.truncated += usize::from(graded.rollout.is_truncated());
         }
         let unanimous = |group: &std::ops::Range<usize>| {
-            let mut correct = batch.responses()[group.clone()].iter().map(|graded| graded.verdict.is_correct());
+            let mut correct = batch.responses()[group.clone()].iter().map(|graded| graded.grade.verdict.is_correct());
             let first = correct.next();
             correct.all(|correct| Some(correct) == first)
         };

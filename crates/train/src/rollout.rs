@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use vapo_lm::{Engine, Model, ModelConfig, Request, Sample, Sampling, StopReason};
-use vapo_tasks::{Problem, Task, Verdict};
+use vapo_tasks::{Grade, Problem, Response, Task, parallel_map};
 
 use crate::{
     base::TextFiles,
@@ -75,13 +75,13 @@ impl Rollout<'_> {
     }
 }
 
-/// A response with its verdict.
+/// A response with its grade.
 #[derive(Clone, Debug)]
 pub struct Graded<'a> {
     /// The response.
     pub rollout: Rollout<'a>,
-    /// What the verifier says.
-    pub verdict: Verdict,
+    /// What the task says about it.
+    pub grade: Grade,
 }
 
 /// What sampling and grading need besides prompts.
@@ -122,16 +122,20 @@ impl Generator<'_> {
     }
 }
 
-/// Grades every response, on `threads` threads.
-pub(crate) fn grade<'p>(task: &dyn Task, rollouts: Vec<Rollout<'p>>, threads: usize) -> Vec<Graded<'p>> {
-    let share = rollouts.len().div_ceil(threads.max(1)).max(1);
-    let grade_one = |rollout: &Rollout<'_>| task.grade(&rollout.prompt.problem, &rollout.text);
-    let verdicts: Vec<Verdict> = std::thread::scope(|scope| {
-        let workers: Vec<_> = rollouts
-            .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().map(grade_one).collect::<Vec<_>>()))
-            .collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("a verifier does not panic")).collect()
-    });
-    rollouts.into_iter().zip(verdicts).map(|(rollout, verdict)| Graded { rollout, verdict }).collect()
+/// Grades every response, on `threads` threads or as many as the task can use; `None` if stopped.
+pub(crate) fn grade<'p>(
+    task: &dyn Task,
+    rollouts: Vec<Rollout<'p>>,
+    threads: usize,
+    monitor: &mut Monitor<'_>,
+) -> Option<Vec<Graded<'p>>> {
+    let total = rollouts.len();
+    let grade_one = |index: usize| {
+        let rollout = &rollouts[index];
+        let response = Response { text: &rollout.text, tokens: Some(rollout.sample.tokens.len()) };
+        task.grade(&rollout.prompt.problem, response)
+    };
+    let told = |done| monitor.progress(Progress { stage: Stage::Reward, done, total, tokens: 0 });
+    let grades = parallel_map(total, threads.max(task.graded_at_once()), grade_one, told)?;
+    Some(rollouts.into_iter().zip(grades).map(|(rollout, grade)| Graded { rollout, grade }).collect())
 }

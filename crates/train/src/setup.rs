@@ -2,13 +2,13 @@
 
 use vapo_lm::{Engine, Head, Model, ModelConfig};
 use vapo_tasks::{
-    BuiltinTask, DataOptions, DataTask, Dataset, HeldOutTask, PromptTemplate, Task, Verifier, World,
+    BuiltinTask, DataOptions, DataTask, Dataset, HeldOutTask, PromptTemplate, Reward, Task, World,
     builtin::DEFAULT_HELD_OUT,
 };
 
 use crate::{
     base::{LanguageModel, ModelDirectory, TextFiles},
-    config::{Config, DataConfig, VerifierKind},
+    config::{Config, DataConfig},
     error::{Error, Result},
     memory::MemoryPlan,
     network::Network,
@@ -25,10 +25,10 @@ pub fn load_task(config: &Config) -> Result<Box<dyn Task>> {
     let (Some(train), Some(eval)) = (&data.train, &data.eval) else {
         return Ok(Box::new(built_in_task(config)?));
     };
-    let (verifier, options) = (verifier(data), data_options(data)?);
-    let train = Dataset::load_jsonl(train, &options, &verifier)?;
-    let held_out = Dataset::load_jsonl(eval, &options, &verifier)?;
-    Ok(Box::new(DataTask::new(train, Some(held_out), verifier, config.run.seed)?))
+    let (reward, options) = (Reward::new(&config.reward_terms())?, data_options(data)?);
+    let train = Dataset::load_jsonl(train, &options, &reward)?;
+    let held_out = Dataset::load_jsonl(eval, &options, &reward)?;
+    Ok(Box::new(DataTask::new(train, Some(held_out), reward, config.run.seed)?))
 }
 
 /// The problems that a config is evaluated on; training problems are not read.
@@ -40,7 +40,7 @@ pub fn load_held_out_task(config: &Config) -> Result<Box<dyn Task>> {
     let Some(eval) = &data.eval else {
         return Ok(Box::new(built_in_task(config)?));
     };
-    Ok(Box::new(HeldOutTask::load_jsonl(eval, &data_options(data)?, verifier(data))?))
+    Ok(Box::new(HeldOutTask::load_jsonl(eval, &data_options(data)?, Reward::new(&config.reward_terms())?)?))
 }
 
 /// The built-in task that a config names.
@@ -61,14 +61,6 @@ pub fn built_in_task(config: &Config) -> Result<BuiltinTask> {
 
 fn data_options(data: &DataConfig) -> Result<DataOptions> {
     Ok(DataOptions { template: PromptTemplate::new(data.prompt_template.as_str())?, limit: data.limit })
-}
-
-fn verifier(data: &DataConfig) -> Verifier {
-    let marker = data.marker.clone();
-    match data.verifier {
-        VerifierKind::Exact => Verifier::Exact { marker },
-        VerifierKind::Numeric => Verifier::Numeric { marker, tolerance: data.tolerance },
-    }
 }
 
 /// Threads that a config means: 0 is one per core.

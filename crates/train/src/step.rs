@@ -5,8 +5,8 @@
 use vapo_algo::ValueBound;
 
 use crate::{
-    batch::{Batch, RewardValues},
-    config::{AlgorithmConfig, LogpCheck},
+    batch::{Batch, RewardRules},
+    config::{AlgorithmConfig, Config, LogpCheck},
     credit::Credit,
     error::Result,
     observer::{Monitor, Stage},
@@ -29,12 +29,13 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
     let Some(rollouts) = timing.lap("gen", || sample(trainer, &prompts, shape, monitor))? else {
         return Ok(None);
     };
-    let graded: Vec<Graded<'_>> =
-        timing.lap("reward", || grade(trainer.task.as_ref(), rollouts, trainer.engine.threads()));
-    let batch = Batch::new(graded, reward_values(&trainer.config.algorithm))?;
-    if monitor.stopped() {
+    let threads = trainer.engine.threads();
+    let graded: Option<Vec<Graded<'_>>> =
+        timing.lap("reward", || grade(trainer.task.as_ref(), rollouts, threads, monitor));
+    let Some(graded) = graded.filter(|_| !monitor.stopped()) else {
         return Ok(None);
-    }
+    };
+    let batch = Batch::new(graded, reward_rules(&trainer.config))?;
 
     let logp_diff = timing.lap("check_logps", || largest_logp_difference(trainer, &batch));
     let values = timing.lap("values", || old_values(trainer, &batch));
@@ -90,8 +91,9 @@ fn sample<'p>(
     generator.sample(prompts, shape.group_size, monitor)
 }
 
-fn reward_values(algorithm: &AlgorithmConfig) -> RewardValues {
-    RewardValues { right: algorithm.reward_right, wrong: algorithm.reward_wrong }
+fn reward_rules(config: &Config) -> RewardRules {
+    let (right, wrong) = (config.algorithm.reward_right, config.algorithm.reward_wrong);
+    RewardRules { right, wrong, max_failed_share: config.reward.max_failed_share }
 }
 
 /// The method's settings in a phase: value pretraining always targets the Monte-Carlo return.
@@ -134,5 +136,5 @@ fn reference_logp(trainer: &mut Trainer, batch: &Batch<'_>) -> Option<Vec<f32>> 
 }
 
 fn bound(trainer: &Trainer) -> ValueBound {
-    value_bound(&trainer.config.critic, &trainer.config.algorithm)
+    value_bound(&trainer.config.critic, trainer.config.reward_range())
 }

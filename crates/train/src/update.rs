@@ -55,9 +55,8 @@ pub struct PolicyReport {
     pub skipped: u64,
 }
 
-/// How a critic's raw outputs become values, by the settings.
-pub fn value_bound(critic: &CriticConfig, algorithm: &AlgorithmConfig) -> ValueBound {
-    let (lo, hi) = (algorithm.reward_wrong, algorithm.reward_right);
+/// How a critic's raw outputs become values, by the settings and the range of rewards.
+pub fn value_bound(critic: &CriticConfig, [lo, hi]: [f64; 2]) -> ValueBound {
     match critic.bound {
         BoundKind::None => ValueBound::Unbounded,
         BoundKind::Sigmoid => ValueBound::Sigmoid { lo, hi },

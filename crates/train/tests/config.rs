@@ -30,7 +30,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     };
     assert_eq!(sorted(written), sorted(documented.clone()));
     documented.dedup();
-    assert_eq!(documented.len(), 87, "a new setting is a visible decision: {documented:#?}");
+    assert_eq!(documented.len(), 86, "a new setting is a visible decision: {documented:#?}");
 }
 
 #[test]
@@ -191,6 +191,68 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
     for (overrides, message) in cases {
         assert_eq!(error("", overrides), *message);
     }
+}
+
+/// The terms of a reward as they are printed, or the message that refuses them.
+fn verifier(text: &str, overrides: &[&str]) -> Result<String, String> {
+    let config = parse(text, overrides)?;
+    let printed = config.to_commented_toml();
+    assert_eq!(parse(&printed, &[]).unwrap(), config);
+    Ok(printed.lines().find_map(|line| line.strip_prefix("verifier = ")).unwrap().to_owned())
+}
+
+#[test]
+fn a_verifier_is_a_name_a_table_or_a_list() {
+    assert_eq!(verifier("", &[]).unwrap(), "\"numeric\"");
+    assert_eq!(verifier("reward.verifier = \"exact\"", &[]).unwrap(), "\"exact\"");
+    assert_eq!(verifier("", &["reward.verifier=exact"]).unwrap(), "\"exact\"");
+    let table = "[reward.verifier]\nkind = \"numeric\"\ntolerance = 0.5\n";
+    assert_eq!(verifier(table, &[]).unwrap(), "[{ weight = 1.0, kind = \"numeric\", tolerance = 0.5 }]");
+    let list = "[rollout]\nmax_new_tokens = 100\n[[reward.verifier]]\nkind = \"exact\"\nsources = [\"a\"]\n\
+                [[reward.verifier]]\nkind = \"numeric\"\n[[reward.verifier]]\nkind = \"length\"\nbuffer = 50\nweight = 0.5\n";
+    let config = parse(list, &[]).unwrap();
+    let names: Vec<&str> = config.reward.verifier.iter().map(|term| term.name()).collect();
+    assert_eq!(names, ["exact", "numeric", "length"]);
+    assert_eq!(config.data.train, None);
+    assert_eq!(config.reward_range(), [0.0, 1.0], "a built-in task grades its own");
+    let own = parse(list, &["data.train=a.jsonl", "data.eval=b.jsonl"]).unwrap();
+    assert_eq!(own.reward_range(), [-0.5, 2.0]);
+    let one_line = ["reward.verifier=[\"exact\", { kind = \"length\", buffer = 8 }]"];
+    assert_eq!(
+        verifier("", &one_line).unwrap(),
+        "[{ weight = 1.0, kind = \"exact\" }, { weight = 1.0, kind = \"length\", buffer = 8 }]"
+    );
+}
+
+#[test]
+fn a_wrong_verifier_is_refused_with_its_name() {
+    let refused = |value: &str| error("", &[&format!("reward.verifier={value}")]);
+    let kinds = vapo_tasks::Verifier::KINDS.join(", ");
+    assert_eq!(
+        refused("mathh"),
+        format!("--set: reward.verifier: there is no verifier `mathh`, expected one of {kinds}")
+    );
+    assert_eq!(
+        refused("{ tolerance = 1 }"),
+        format!("--set: reward.verifier: expected a table with a `kind`, which is one of {kinds}")
+    );
+    assert_eq!(refused("7"), "--set: reward.verifier: expected a verifier's name or a table, found 7");
+    assert_eq!(
+        refused("{ kind = \"numeric\", tolerence = 1 }"),
+        "--set: reward.verifier: verifier `numeric`: unknown field `tolerence`, expected `marker` or `tolerance`"
+    );
+    assert_eq!(
+        refused("[{ kind = \"length\", buffer = 8 }]"),
+        "reward.verifier: verifier `length`: it cannot say whether an answer is right, expected another verifier before it"
+    );
+    assert_eq!(
+        refused("[\"exact\", { kind = \"length\", buffer = 1000 }]"),
+        "reward.verifier: verifier `length`: buffer is 1000, expected between 1 and max_tokens (256)"
+    );
+    assert_eq!(
+        error("[data]\nverifier = \"exact\"", &[]),
+        "my.toml:2: unknown key `data.verifier`, did you mean `reward.verifier`?"
+    );
 }
 
 #[test]

@@ -1,11 +1,7 @@
 //! What a run will do, before it does it.
 
 use anyhow::Result;
-use vapo_train::{
-    Config, MemoryPlan, Run, available_memory,
-    config::{PretrainingRule, VerifierKind},
-    threads,
-};
+use vapo_train::{Config, MemoryPlan, Run, available_memory, config::PretrainingRule, threads};
 
 use crate::{
     format::{bytes, count, short},
@@ -65,11 +61,9 @@ fn task(run: &Run) -> String {
         };
         return format!("{} (built-in, {size}), measured on {held_out}", data.task);
     };
-    let verifier = match data.verifier {
-        VerifierKind::Exact => "exact",
-        VerifierKind::Numeric => "numeric",
-    };
-    format!("{}, answers checked by `{verifier}`, measured on {held_out} of {}", train.display(), file.display())
+    let names: Vec<String> = run.config().reward.verifier.iter().map(|term| format!("`{}`", term.name())).collect();
+    let verifiers = names.join(", ");
+    format!("{}, answers checked by {verifiers}, measured on {held_out} of {}", train.display(), file.display())
 }
 
 fn method(config: &Config) -> String {

@@ -37,10 +37,11 @@ samples = 2
 const PAGES: [&str; 5] = ["README.md", "docs/vapo.md", "docs/engine.md", "docs/benchmarks.md", "docs/studies.md"];
 
 /// The sections of a config, by which a setting in a text is recognised.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "run",
     "model",
     "data",
+    "reward",
     "rollout",
     "algorithm",
     "value_pretraining",

@@ -1,6 +1,7 @@
 use tokenizers::Tokenizer;
 
 use super::*;
+use crate::Verdict;
 
 fn tasks() -> Vec<BuiltinTask> {
     let make = |name| BuiltinTask::new(World::named(name).unwrap(), 7, DEFAULT_HELD_OUT).unwrap();
@@ -41,7 +42,7 @@ fn solutions_are_right_and_every_change_of_a_character_is_found() {
     for task in tasks() {
         for problem in &task.held_out()[..100] {
             let solution = task.solution(problem).unwrap();
-            assert_eq!(task.grade(problem, &solution), Verdict::graded(true));
+            assert_eq!(task.grade(problem, solution.as_str().into()).verdict, Verdict::graded(true));
             assert_eq!(task.first_wrong_step(problem, &solution), None);
             for offset in 0..solution.len() {
                 let mut changed = solution.clone().into_bytes();
@@ -57,7 +58,8 @@ fn solutions_are_right_and_every_change_of_a_character_is_found() {
 /// Share of right demonstrations, their mean and longest length.
 fn measure(task: &BuiltinTask) -> (f64, f64, usize) {
     let shown = task.demonstrations(0, 10_000);
-    let right = shown.iter().filter(|d| task.grade(&d.problem, &d.response).is_correct()).count();
+    let right =
+        shown.iter().filter(|d| task.grade(&d.problem, d.response.as_str().into()).verdict.is_correct()).count();
     let lengths = shown.iter().map(|d| d.response.len());
     let mean = lengths.clone().sum::<usize>() as f64 / shown.len() as f64;
     (right as f64 / shown.len() as f64, mean, lengths.max().unwrap_or(0))
@@ -71,7 +73,7 @@ fn demonstrations_are_well_formed_and_seldom_right() {
         assert!((0.15..0.3).contains(&right), "{}: {measured}", task.name());
         assert!(mean > 40.0 && longest < 150, "{}: {measured}", task.name());
         for shown in task.demonstrations(0, 1000) {
-            let verdict = task.grade(&shown.problem, &shown.response);
+            let verdict = task.grade(&shown.problem, shown.response.as_str().into()).verdict;
             assert!(matches!(verdict, Verdict::Graded { .. }), "{shown:?}");
         }
     }
@@ -82,7 +84,7 @@ fn without_a_wrong_step_the_answer_is_right_and_with_one_it_is_nearly_always_los
     for task in tasks() {
         let (mut wrong_steps, mut lucky) = (0, 0);
         for shown in task.demonstrations(0, 5000) {
-            let correct = task.grade(&shown.problem, &shown.response).is_correct();
+            let correct = task.grade(&shown.problem, shown.response.as_str().into()).verdict.is_correct();
             match task.first_wrong_step(&shown.problem, &shown.response) {
                 None => assert!(correct, "{shown:?}"),
                 Some(_) => {
@@ -104,7 +106,7 @@ fn verdicts_never_panic() {
         for index in 0..5000 {
             let mut random = Random::keyed(0, 0, index);
             let text: String = (0..random.below(20)).map(|_| random.pick(&pieces)).collect();
-            task.grade(problem, &text);
+            task.grade(problem, text.as_str().into()).verdict;
             task.first_wrong_step(problem, &text);
             let stranger = Problem { prompt: text.clone(), ..problem.clone() };
             task.solution(&stranger);

@@ -1,8 +1,9 @@
 //! Numbers as people and models write them, found in text and compared exactly.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use num_bigint::BigInt;
+use num_integer::Integer;
 
 /// Longer numbers are refused, so that no response can make the comparison slow.
 const MAX_DIGITS: usize = 1000;
@@ -21,6 +22,15 @@ impl Rational {
         let right = &other.numerator * &self.denominator;
         let difference = if left > right { left - right } else { right - left };
         difference * &tolerance.denominator <= &tolerance.numerator * (&self.denominator * &other.denominator)
+    }
+}
+
+impl fmt::Display for Rational {
+    /// The lowest terms, so that equal numbers are equal texts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let divisor = self.numerator.gcd(&self.denominator);
+        let (numerator, denominator) = (&self.numerator / &divisor, &self.denominator / &divisor);
+        if denominator == BigInt::from(1) { write!(f, "{numerator}") } else { write!(f, "{numerator}/{denominator}") }
     }
 }
 

@@ -173,7 +173,10 @@ impl Config {
 
     fn check_data(&self, failures: &mut Failures) {
         let data = &self.data;
-        failures.not_negative("data.tolerance", data.tolerance);
+        if let Err(error) = vapo_tasks::check_terms(&self.reward_terms()) {
+            failures.0.push(format!("reward.verifier: {error}"));
+        }
+        failures.within("reward.max_failed_share", self.reward.max_failed_share, 0.0, 1.0);
         failures.at_least("data.limit", data.limit.unwrap_or(1), 1);
         failures.unless(data.train.is_some() == data.eval.is_some(), || {
             "data.train and data.eval must be given together: progress is measured on held-out problems".into()

@@ -155,12 +155,12 @@ fn known_key(key: &str) -> Option<(&str, &str)> {
     fields.iter().any(|field| field.name == name).then_some((section, name))
 }
 
-/// Lists a table's leaves with their dotted keys and places. An array is a leaf.
+/// Lists a table's leaves with their dotted keys and places. An array is a leaf, and a table that is a setting's value.
 fn flatten(table: &DeTable<'_>, prefix: &str, origin: &dyn Fn(usize) -> Origin, entries: &mut Vec<Entry>) {
     for (name, value) in table.iter() {
         let key = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
         match value.get_ref() {
-            DeValue::Table(inner) => flatten(inner, &key, origin, entries),
+            DeValue::Table(inner) if known_key(&key).is_none() => flatten(inner, &key, origin, entries),
             leaf => entries.push(Entry { key, value: owned(leaf), origin: origin(name.span().start) }),
         }
     }

@@ -14,6 +14,7 @@ mod sections;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use vapo_tasks::{RewardTerm, Verifier, reward_range};
 
 pub use layers::Settings;
 pub use preset::{PRESETS, Preset};
@@ -31,8 +32,10 @@ pub struct Config {
     pub run: RunConfig,
     /// The policy.
     pub model: ModelConfig,
-    /// Problems and verifier.
+    /// Problems.
     pub data: DataConfig,
+    /// How responses are graded.
+    pub reward: RewardConfig,
     /// Sampling of responses.
     pub rollout: RolloutConfig,
     /// The method.
@@ -58,6 +61,7 @@ impl Default for Config {
             run: RunConfig::default(),
             model: ModelConfig::default(),
             data: DataConfig::default(),
+            reward: RewardConfig::default(),
             rollout: RolloutConfig::default(),
             algorithm: AlgorithmConfig::default(),
             value_pretraining: ValuePretrainingConfig::default(),
@@ -75,6 +79,7 @@ pub const SECTIONS: &[(&str, &[Field])] = &[
     ("run", RunConfig::FIELDS),
     ("model", ModelConfig::FIELDS),
     ("data", DataConfig::FIELDS),
+    ("reward", RewardConfig::FIELDS),
     ("rollout", RolloutConfig::FIELDS),
     ("algorithm", AlgorithmConfig::FIELDS),
     ("value_pretraining", ValuePretrainingConfig::FIELDS),
@@ -151,6 +156,26 @@ impl Config {
     /// Most tokens of a response in an evaluation.
     pub fn longest_eval_response(&self) -> usize {
         self.eval.max_new_tokens.unwrap_or(self.rollout.max_new_tokens)
+    }
+
+    /// The terms of the reward, with what they take from the rest of the config.
+    pub fn reward_terms(&self) -> Vec<RewardTerm> {
+        let mut terms = self.reward.verifier.clone();
+        for term in &mut terms {
+            if let Verifier::Length { max_tokens, .. } = &mut term.verifier {
+                max_tokens.get_or_insert(self.rollout.max_new_tokens);
+            }
+        }
+        terms
+    }
+
+    /// The lowest and the highest reward.
+    pub fn reward_range(&self) -> [f64; 2] {
+        let (right, wrong) = (self.algorithm.reward_right, self.algorithm.reward_wrong);
+        match self.data.train {
+            Some(_) => reward_range(&self.reward_terms(), right, wrong),
+            None => [wrong, right],
+        }
     }
 
     /// Whether the method has a critic.

@@ -83,6 +83,11 @@ const FOREIGN: &[(&str, &str)] = &[
     ("test_freq", "eval.every"),
     ("train_files", "data.train"),
     ("val_files", "data.eval"),
+    ("reward_funcs", "reward.verifier"),
+    ("reward_weights", "reward.verifier"),
+    ("custom_reward_function", "reward.verifier"),
+    ("reward_manager", "reward.verifier"),
+    ("overlong_buffer", "reward.verifier"),
     ("prompt_key", "data.prompt_field"),
     ("model_name_or_path", "model.path"),
 ];

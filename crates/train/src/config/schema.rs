@@ -86,3 +86,44 @@ pub(crate) mod by_name {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
+
+/// Serde form of the terms of a reward: one or a list, each a verifier's name or a table.
+pub(crate) mod terms {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use toml::{Table, Value};
+    use vapo_tasks::{RewardTerm, Verifier};
+
+    pub(crate) fn serialize<S: Serializer>(terms: &[RewardTerm], serializer: S) -> Result<S::Ok, S::Error> {
+        match terms {
+            [term] if parse(Value::String(term.verifier.kind().into())).is_ok_and(|plain| plain == *term) => {
+                term.verifier.kind().serialize(serializer)
+            }
+            terms => terms.serialize(serializer),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RewardTerm>, D::Error> {
+        let terms = match Value::deserialize(deserializer)? {
+            Value::Array(terms) => terms,
+            term => vec![term],
+        };
+        terms.into_iter().map(parse).collect::<Result<_, String>>().map_err(D::Error::custom)
+    }
+
+    fn parse(term: Value) -> Result<RewardTerm, String> {
+        let known = || Verifier::KINDS.join(", ");
+        let table = match term {
+            Value::String(kind) if Verifier::KINDS.contains(&kind.as_str()) => {
+                Table::from_iter([("kind".to_owned(), Value::String(kind))])
+            }
+            Value::String(kind) => return Err(format!("there is no verifier `{kind}`, expected one of {}", known())),
+            Value::Table(table) => table,
+            other => return Err(format!("expected a verifier's name or a table, found {other}")),
+        };
+        let kind = table.get("kind").cloned();
+        RewardTerm::deserialize(table).map_err(|error| match kind {
+            Some(Value::String(kind)) => format!("verifier `{kind}`: {}", error.message().trim_end()),
+            _ => format!("expected a table with a `kind`, which is one of {}", known()),
+        })
+    }
+}

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use vapo_algo::{KlEstimator, Normalization, Reduction};
+use vapo_tasks::{RewardTerm, Verifier};
 
-use super::schema::{by_name, or_off, settings};
+use super::schema::{by_name, or_off, settings, terms};
 
 settings! {
     /// `[run]`: where and how long.
@@ -37,7 +38,7 @@ settings! {
 }
 
 settings! {
-    /// `[data]`: problems and how their answers are checked.
+    /// `[data]`: problems.
     pub struct DataConfig {
         /// Built-in task, "chain" or "walk"; used when no file is given.
         pub task: String = "chain".into(),
@@ -56,13 +57,18 @@ settings! {
         pub limit: Option<usize> = None,
         /// Text around a problem; `{problem}` stands for it.
         pub prompt_template: String = "{problem}".into(),
-        /// How an answer is checked: "exact" (the text after the marker) or "numeric" (the last number, or the first after the marker).
-        pub verifier: VerifierKind = VerifierKind::Numeric,
-        /// The answer follows the last occurrence of this text, e.g. "####"; "off": no marker.
-        #[serde(with = "or_off")]
-        pub marker: Option<String> = None,
-        /// Largest |difference| that `numeric` accepts.
-        pub tolerance: f64 = 0.0,
+    }
+}
+
+settings! {
+    /// `[reward]`: how responses are graded (`docs/verifiers.md`). Built-in tasks grade their own.
+    pub struct RewardConfig {
+        /// A verifier's name, or a table with its `kind` and settings, or several of them: the first that applies to a
+        /// problem's data source decides what is right, the weighted scores of the others are added to the reward.
+        #[serde(with = "terms")]
+        pub verifier: Vec<RewardTerm> = vec![Verifier::Numeric { marker: None, tolerance: 0.0 }.into()],
+        /// A run ends with an error when the verifier failed on more than this share of a step's responses. (Fewer are left out.)
+        pub max_failed_share: f64 = 0.1,
     }
 }
 
@@ -276,13 +282,6 @@ choices! {
         Sample,
         /// All.
         All,
-    }
-    /// How an answer is checked.
-    pub enum VerifierKind {
-        /// Equal text.
-        Exact,
-        /// Equal number.
-        Numeric,
     }
     /// Where advantages come from.
     pub enum AdvantageKind {

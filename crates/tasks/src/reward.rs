@@ -1,0 +1,271 @@
+//! The reward of a response: one verifier that decides what is right, and others that add to it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Grade, Problem, Response, Verdict, Verifier, verifier::Grader};
+
+/// A verifier as a term of the reward. In a config: its name, or a table of `kind`, the verifier's settings and these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RewardTerm {
+    /// Name of its column in the records; the verifier's own where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What its score is multiplied by.
+    #[serde(default = "one")]
+    pub weight: f64,
+    /// The data sources whose problems it grades; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// The verifier.
+    #[serde(flatten)]
+    pub verifier: Verifier,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl From<Verifier> for RewardTerm {
+    fn from(verifier: Verifier) -> RewardTerm {
+        RewardTerm { name: None, weight: 1.0, sources: Vec::new(), verifier }
+    }
+}
+
+impl RewardTerm {
+    /// Name of its column in the records.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(self.verifier.kind())
+    }
+
+    fn applies_to(&self, source: &str) -> bool {
+        self.sources.is_empty() || self.sources.iter().any(|own| own == source)
+    }
+}
+
+/// The lowest and the highest reward that terms can give, by the rewards of a right and a wrong answer ([`Grade::reward`]).
+pub fn reward_range(terms: &[RewardTerm], right: f64, wrong: f64) -> [f64; 2] {
+    let deciding = terms.iter().position(|term| term.sources.is_empty()).map_or(terms, |first| &terms[..=first]);
+    let decided = deciding
+        .iter()
+        .flat_map(|term| term.verifier.range().map(|score| term.weight * (wrong + score * (right - wrong))));
+    let (low, high) =
+        decided.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), reward| (low.min(reward), high.max(reward)));
+    // A term that decides for one source may add to the reward of another.
+    let added = terms.iter().skip(1).map(|term| term.verifier.range().map(|score| term.weight * score));
+    added.fold([low, high], |[low, high], [a, b]| [low + a.min(b).min(0.0), high + a.max(b).max(0.0)])
+}
+
+/// Checks terms that are to make up one reward.
+///
+/// # Errors
+/// [`Error::Term`] for the first term with wrong settings, with a name that another has, or that cannot decide and has to.
+pub fn check_terms(terms: &[RewardTerm]) -> Result<(), Error> {
+    let wrong =
+        |term: &RewardTerm, message: &str| Error::Term { term: term.name().to_owned(), message: message.into() };
+    for (index, term) in terms.iter().enumerate() {
+        term.verifier.validate().map_err(|error| wrong(term, &error.to_string()))?;
+        if terms[..index].iter().any(|other| other.name() == term.name()) {
+            return Err(wrong(term, "its name is that of another verifier, expected a `name` of its own"));
+        }
+        if !term.weight.is_finite() {
+            return Err(wrong(term, &format!("weight is {}, expected a number", term.weight)));
+        }
+    }
+    match terms.first() {
+        Some(first) if first.verifier.decides() => Ok(()),
+        Some(first) => {
+            Err(wrong(first, "it cannot say whether an answer is right, expected another verifier before it"))
+        }
+        None => Err(Error::Setting {
+            setting: "the number of verifiers",
+            expected: "at least 1".to_owned(),
+            found: "0".to_owned(),
+        }),
+    }
+}
+
+/// The terms of a reward, set up.
+#[derive(Clone, Debug)]
+pub struct Reward {
+    terms: Arc<[Term]>,
+}
+
+#[derive(Debug)]
+struct Term {
+    settings: RewardTerm,
+    name: Arc<str>,
+    grader: Box<dyn Grader>,
+}
+
+impl Reward {
+    /// Sets the verifiers up. Of the terms that apply to a problem the first decides whether an answer is right; the
+    /// others' weighted scores are added to its reward.
+    ///
+    /// # Errors
+    /// As for [`check_terms`].
+    pub fn new(terms: &[RewardTerm]) -> Result<Reward, Error> {
+        check_terms(terms)?;
+        let build = |settings: &RewardTerm| {
+            let grader = settings.verifier.build()?;
+            Ok(Term { name: settings.name().into(), settings: settings.clone(), grader })
+        };
+        Ok(Reward { terms: terms.iter().map(build).collect::<Result<_, Error>>()? })
+    }
+
+    /// The terms for problems of a data source.
+    fn terms_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Term> {
+        self.terms.iter().filter(move |term| term.settings.applies_to(source))
+    }
+
+    /// Checks that a response could earn the reward of a right answer.
+    ///
+    /// # Errors
+    /// What is needed, as a clause to follow the answer.
+    pub fn check_answer(&self, source: &str, answer: &str) -> Result<(), String> {
+        match self.terms_of(source).next() {
+            Some(deciding) if deciding.settings.verifier.decides() => deciding.grader.check_answer(answer),
+            _ => Err(format!("expected a verifier that decides for the data source `{source}`")),
+        }
+    }
+
+    /// Grades a response.
+    pub fn grade(&self, problem: &Problem, response: Response<'_>) -> Grade {
+        let mut terms = self.terms_of(&problem.data_source);
+        let Some(deciding) = terms.next() else {
+            return Verdict::failed(format!("no verifier for the data source `{}`", problem.data_source)).into();
+        };
+        let reading = deciding.grader.grade(problem, response);
+        let mut grade = Grade {
+            answer: reading.answer,
+            weight: deciding.settings.weight as f32,
+            scores: vec![(deciding.name.clone(), reading.verdict.score())],
+            ..Grade::from(reading.verdict)
+        };
+        for term in terms {
+            let verdict = term.grader.grade(problem, response).verdict;
+            grade.scores.push((term.name.clone(), verdict.score()));
+            match verdict {
+                Verdict::Failed { reason } => grade.verdict = Verdict::failed(format!("{}: {reason}", term.name)),
+                Verdict::Graded { score, .. } | Verdict::Malformed { score, .. } => {
+                    grade.shaping += term.settings.weight as f32 * score;
+                }
+            }
+        }
+        if self.terms.len() == 1 {
+            grade.scores.clear();
+        }
+        grade
+    }
+
+    /// How many responses to grade at once where another program does the work; 0: one per thread.
+    pub fn graded_at_once(&self) -> usize {
+        self.terms.iter().map(|term| term.grader.at_once()).max().unwrap_or(0)
+    }
+}
+
+impl TryFrom<Verifier> for Reward {
+    type Error = Error;
+
+    /// The reward of one verifier.
+    fn try_from(verifier: Verifier) -> Result<Reward, Error> {
+        Reward::new(&[verifier.into()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(source: &str, answer: &str) -> Problem {
+        Problem {
+            index: 0,
+            prompt: "?".into(),
+            answer: answer.into(),
+            data_source: source.into(),
+            extra: Default::default(),
+        }
+    }
+
+    fn term(json: &str) -> RewardTerm {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn terms() -> Vec<RewardTerm> {
+        vec![
+            term(r#"{"kind": "numeric", "sources": ["sums"], "weight": 2}"#),
+            term(r#"{"kind": "exact", "name": "text"}"#),
+            term(r#"{"kind": "length", "max_tokens": 10, "buffer": 4, "weight": 0.5}"#),
+        ]
+    }
+
+    #[test]
+    fn the_first_term_for_the_source_decides_and_the_others_add() {
+        let reward = Reward::new(&terms()).unwrap();
+        let grade = |source, text, tokens| reward.grade(&problem(source, "7"), Response { text, tokens: Some(tokens) });
+        let sum = grade("sums", "so 7", 8);
+        assert!(sum.verdict.is_correct() && sum.answer.as_deref() == Some("7"));
+        assert_eq!(
+            sum.scores,
+            [("numeric".into(), Some(1.0)), ("text".into(), Some(0.0)), ("length".into(), Some(-0.5))]
+        );
+        // 2 * right + 1 * 0 - 0.5 * 0.5
+        assert_eq!((sum.reward(1.0, -1.0), sum.shaping), (Some(1.75), -0.25));
+        // Another source: the text decides, wrong earns -1, and the length takes its half.
+        let text = grade("words", "so 7", 10);
+        assert!(!text.verdict.is_correct() && text.scores.len() == 2);
+        assert_eq!(text.reward(1.0, -1.0), Some(-1.5));
+    }
+
+    #[test]
+    fn a_failed_term_fails_the_whole_and_is_named() {
+        let reward = Reward::new(&terms()).unwrap();
+        let grade = reward.grade(&problem("sums", "7"), Response::from("7"));
+        assert_eq!(grade.verdict, Verdict::failed("length: the length of the response in tokens is not known"));
+        assert_eq!(grade.reward(1.0, 0.0), None);
+        assert_eq!(grade.scores[0], ("numeric".into(), Some(1.0)));
+        let only = Reward::new(&[term(r#"{"kind": "numeric", "sources": ["sums"]}"#)]).unwrap();
+        let message = only.check_answer("words", "7").unwrap_err();
+        assert_eq!(message, "expected a verifier that decides for the data source `words`");
+    }
+
+    #[test]
+    fn the_range_holds_every_reward() {
+        // Decided: 2 * (-1..1) or 1 * (-1..1); added: the text's 0..1 and -0.5..0.
+        assert_eq!(reward_range(&terms(), 1.0, -1.0), [-2.5, 3.0]);
+        assert_eq!(reward_range(&terms()[1..2], 1.0, 0.0), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn terms_are_checked() {
+        let message = |json: &[&str]| {
+            let terms: Vec<RewardTerm> = json.iter().map(|json| term(json)).collect();
+            check_terms(&terms).unwrap_err().to_string()
+        };
+        assert_eq!(message(&[]), "the number of verifiers is 0, expected at least 1");
+        assert_eq!(
+            message(&[r#"{"kind": "exact"}"#, r#"{"kind": "exact", "marker": "A:"}"#]),
+            "verifier `exact`: its name is that of another verifier, expected a `name` of its own"
+        );
+        assert_eq!(
+            message(&[r#"{"kind": "length", "buffer": 1}"#]),
+            "verifier `length`: it cannot say whether an answer is right, expected another verifier before it"
+        );
+        assert_eq!(
+            message(&[r#"{"kind": "numeric", "name": "n", "tolerance": -1}"#]),
+            "verifier `n`: tolerance is -1, expected 0 or a positive number"
+        );
+        for (json, words) in [
+            (r#"{"kind": "numeric", "tolerence": 1}"#, "unknown field `tolerence`, expected `marker` or `tolerance`"),
+            (r#"{"kind": "nmeric"}"#, "unknown variant `nmeric`"),
+            (r#"{"weight": 2}"#, "missing field `kind`"),
+        ] {
+            let error = serde_json::from_str::<RewardTerm>(json).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        for term in terms() {
+            assert_eq!(serde_json::from_str::<RewardTerm>(&serde_json::to_string(&term).unwrap()).unwrap(), term);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Equal texts.
+
+use super::{Grader, Reading};
+use crate::{Error, Problem, Response, Verdict};
+
+#[derive(Debug)]
+pub(super) struct Exact {
+    pub(super) marker: Option<String>,
+}
+
+impl Grader for Exact {
+    fn check_answer(&self, answer: &str) -> Result<(), String> {
+        check_not_blank(answer)
+    }
+
+    fn grade(&self, problem: &Problem, response: Response<'_>) -> Reading {
+        match after_marker(self.marker.as_deref(), response.text) {
+            Err(malformed) => malformed.into(),
+            Ok(given) => compare(given, &problem.answer),
+        }
+    }
+}
+
+/// Compares two texts, white space around them aside.
+pub(super) fn compare(given: &str, answer: &str) -> Reading {
+    match given.trim() {
+        "" => Verdict::malformed("no answer").into(),
+        given => Reading { verdict: Verdict::graded(given == answer.trim()), answer: Some(given.to_owned()) },
+    }
+}
+
+/// A text could be equal to any answer that is not blank.
+pub(super) fn check_not_blank(answer: &str) -> Result<(), String> {
+    if answer.trim().is_empty() { Err("expected a text".to_owned()) } else { Ok(()) }
+}
+
+/// The text that holds the answer, or the verdict on a response that lacks the marker.
+pub(super) fn after_marker<'a>(marker: Option<&str>, response: &'a str) -> Result<&'a str, Verdict> {
+    let Some(marker) = marker else {
+        return Ok(response);
+    };
+    let (_, after) = response.rsplit_once(marker).ok_or_else(|| Verdict::malformed(format!("no marker {marker:?}")))?;
+    Ok(after)
+}
+
+/// A marker has to be something that can be seen.
+pub(super) fn check_marker(marker: Option<&str>) -> Result<(), Error> {
+    match marker.filter(|marker| marker.trim().is_empty()) {
+        None => Ok(()),
+        Some(marker) => Err(Error::Setting {
+            setting: "marker",
+            expected: "a text that is not blank".to_owned(),
+            found: format!("{marker:?}"),
+        }),
+    }
+}

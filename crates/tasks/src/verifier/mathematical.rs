@@ -1,0 +1,40 @@
+//! Answers that mean the same ([`crate::math`]).
+
+use super::{Grader, Reading, number::literals};
+use crate::{
+    Problem, Response, Verdict,
+    math::{self, Rule},
+};
+
+#[derive(Debug)]
+pub(super) struct Mathematical {
+    pub(super) rule: Rule,
+}
+
+impl Grader for Mathematical {
+    fn check_answer(&self, answer: &str) -> Result<(), String> {
+        math::check_gold(answer)
+    }
+
+    fn grade(&self, problem: &Problem, response: Response<'_>) -> Reading {
+        let verdict = math::grade(self.rule, &problem.answer, response.text);
+        let answer = match &verdict {
+            // All right answers mean the same.
+            Verdict::Graded { correct: true, .. } => Some(problem.answer.trim().to_owned()),
+            Verdict::Graded { correct: false, .. } => math::extract(response.text, self.rule).map(|text| key(&text)),
+            Verdict::Malformed { .. } | Verdict::Failed { .. } => None,
+        };
+        Reading { verdict, answer }
+    }
+}
+
+/// Plain numbers in lowest terms, anything else without white space.
+fn key(answer: &str) -> String {
+    let compact: String = answer.split_whitespace().collect();
+    let mut numbers = literals(&compact);
+    let is_number = compact.chars().all(|c| c.is_ascii_digit() || "-+.,/".contains(c));
+    match (numbers.next().map(|literal| literal.value()), numbers.next()) {
+        (Some(Ok(number)), None) if is_number => number.to_string(),
+        _ => compact,
+    }
+}
