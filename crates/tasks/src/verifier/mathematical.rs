@@ -28,13 +28,16 @@ impl Grader for Mathematical {
     }
 }
 
-/// Plain numbers in lowest terms, anything else without white space.
+/// Plain numbers in lowest terms, anything else without white space and dollar signs.
 fn key(answer: &str) -> String {
-    let compact: String = answer.split_whitespace().collect();
-    let mut numbers = literals(&compact);
+    let compact: String = answer.chars().filter(|c| !c.is_whitespace() && *c != '$').collect();
     let is_number = compact.chars().all(|c| c.is_ascii_digit() || "-+.,/".contains(c));
-    match (numbers.next().map(|literal| literal.value()), numbers.next()) {
-        (Some(Ok(number)), None) if is_number => number.to_string(),
+    let number = {
+        let mut numbers = literals(&compact).map(|literal| literal.value());
+        numbers.next().filter(|_| is_number && numbers.next().is_none())
+    };
+    match number {
+        Some(Ok(number)) => number.to_string(),
         _ => compact,
     }
 }
