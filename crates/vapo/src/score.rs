@@ -33,7 +33,7 @@ pub(crate) fn run(args: ScoreArgs) -> Result<()> {
     let mut output = output(args.out.as_deref())?;
     let (policy, tokenizer) = chosen.load_for_scoring()?;
     let critic = args.critic.as_deref().map(load_critic).transpose()?;
-    let critic = critic.as_ref().map(|(model, config)| (model, value_bound(&config.critic, &config.algorithm)));
+    let critic = critic.as_ref().map(|(model, config)| (model, value_bound(&config.critic, config.reward_range())));
     let mut engine = Engine::new(threads(&chosen.config), chosen.config.run.micro_batch_tokens);
     let at_once = MICRO_BATCHES * engine.micro_batch_tokens();
     let mut scorer = Scorer::new(&mut engine, &policy, critic, args.temperature as f32)?;
