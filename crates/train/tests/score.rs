@@ -45,7 +45,7 @@ fn log_probs_and_values_are_pytorchs() {
         let policy = Model::load(&directory, Head::Language).unwrap();
         let critic = Model::load(&directory.join("critic"), Head::Value).unwrap();
         let config = Config::default();
-        let bound = value_bound(&config.critic, &config.algorithm);
+        let bound = value_bound(&config.critic, config.reward_range());
         let mut engine = Engine::new(2, 40);
         let temperature = numbers(&expected, "temperature")[0] as f32;
         let mut scorer = Scorer::new(&mut engine, &policy, Some((&critic, bound)), temperature).unwrap();
