@@ -6,6 +6,7 @@
 //!   they *are* the old log-probs of the trainer.
 //! - [`AdamW`], [`Schedule`]: the optimizer.
 //! - [`Tokenizer`]: a `tokenizer.json`.
+//! - [`import_gguf`]: a GGUF file becomes a Hugging Face directory.
 //!
 //! Losses know no tensors: [`Engine::policy_backward`] runs forward, hands the log-probs of the response tokens to a
 //! closure, and takes their derivatives back down.
@@ -14,6 +15,7 @@ mod config;
 mod engine;
 mod error;
 mod generate;
+mod gguf;
 mod layout;
 mod model;
 mod optimizer;
@@ -28,6 +30,7 @@ pub use config::{Family, Llama3Scaling, ModelConfig, RopeScaling, Sizes};
 pub use engine::{Engine, Scored, Sequence, TokenGrad};
 pub use error::Error;
 pub use generate::{Request, Sample, StopReason};
+pub use gguf::{ImportedGguf, import_gguf};
 pub use model::{Head, Model};
 pub use optimizer::{AdamW, AdamWConfig, Decay, Schedule};
 pub use sampling::Sampling;

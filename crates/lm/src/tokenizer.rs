@@ -1,6 +1,7 @@
 //! A Hugging Face `tokenizer.json`.
 
-use crate::Error;
+use crate::weights::read_bounded;
+use crate::{Error, ModelConfig};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,8 +14,10 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Reads `tokenizer.json` of a directory.
     pub fn load(dir: &Path) -> Result<Tokenizer, Error> {
+        /// A vocabulary of a million tokens with its merges.
+        const LARGEST: u64 = 256 << 20;
         let path = dir.join("tokenizer.json");
-        let json = std::fs::read(&path).map_err(Error::io(&path))?;
+        let json = read_bounded(&path, LARGEST)?;
         Tokenizer::from_json(&json).map_err(|e| Error::content(&path, e.to_string()))
     }
 
@@ -48,6 +51,21 @@ impl Tokenizer {
     /// Number of tokens, added ones included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+
+    /// Whether a network knows every token; it may know more (embeddings are often padded).
+    ///
+    /// # Errors
+    /// Names the token that is beyond the vocabulary.
+    pub fn check_fits(&self, config: &ModelConfig) -> Result<(), String> {
+        let vocab = self.inner.get_vocab(true);
+        match vocab.iter().max_by_key(|(token, id)| (**id, token.as_str())) {
+            Some((token, id)) if *id as usize >= config.vocab_size => Err(format!(
+                "tokenizer.json holds token {id} ({token:?}), expected tokens below the model's vocab_size ({})",
+                config.vocab_size
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The content of `tokenizer.json`.

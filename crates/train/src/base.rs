@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use vapo_lm::{Head, Model, Tokenizer};
+use vapo_lm::{Head, Model, ModelConfig, Tokenizer};
 
 use crate::{
     error::{Error, Result},
@@ -104,7 +104,9 @@ impl LanguageModel {
         if !directory.join("config.json").is_file() {
             return Err(Error::file(directory, "expected a model directory with config.json, found none"));
         }
-        Ok(Self { model: Model::load(directory, Head::Language)?, text: TextFiles::load(directory)? })
+        let text = TextFiles::load(directory)?;
+        text.tokenizer.check_fits(&ModelConfig::load(directory)?).map_err(|problem| Error::file(directory, problem))?;
+        Ok(Self { model: Model::load(directory, Head::Language)?, text })
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
 
-use crate::bench::BenchArgs;
+use crate::{bench::BenchArgs, import::ImportArgs};
 
 const OVERVIEW: &str = "\
 Examples:
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     Generate(GenerateArgs),
     Score(ScoreArgs),
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     Config(ConfigArgs),
     Pretrain(PretrainArgs),
     Ablate(AblateArgs),
@@ -316,6 +318,12 @@ pub(crate) struct ScoreArgs {
     #[arg(long, default_value_t = 0, value_parser = at_most(MOST_THREADS))]
     pub(crate) threads: usize,
 }
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  vapo import SmolLM2-135M-Instruct.Q4_1.gguf models/smollm2
+  vapo import model.gguf models/mine --dtype bfloat16  # half the size
+
+Weights are dequantised (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K), tokenizer and chat template rebuilt from the file's metadata. The directory loads in transformers as well.";
 
 const BENCH_EXAMPLES: &str = "\
 Examples:

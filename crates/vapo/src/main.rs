@@ -8,6 +8,7 @@ mod eval;
 mod format;
 mod generate;
 mod header;
+mod import;
 mod interrupt;
 mod model;
 mod pretrain;
@@ -44,6 +45,7 @@ fn run(command: Command) -> Result<()> {
         Command::Eval(args) => eval::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
+        Command::Import(args) => import::run(&args),
         Command::Config(args) => config::run(args),
         Command::Pretrain(args) => pretrain::run(args),
         Command::Ablate(args) => ablate::run(args),

@@ -27,6 +27,16 @@ impl Family {
     const ALL: [(&'static str, Family, &'static str); 3] =
         [("llama", Family::Llama, "Llama"), ("qwen2", Family::Qwen2, "Qwen2"), ("qwen3", Family::Qwen3, "Qwen3")];
 
+    /// The family that a `model_type` names.
+    pub(crate) fn named(model_type: &str) -> Option<Family> {
+        Family::ALL.iter().find(|family| family.0 == model_type).map(|family| family.1)
+    }
+
+    /// Every `model_type` that is supported.
+    pub(crate) fn names() -> Vec<&'static str> {
+        Family::ALL.iter().map(|family| family.0).collect()
+    }
+
     fn class_prefix(self) -> &'static str {
         Family::ALL[self as usize].2
     }

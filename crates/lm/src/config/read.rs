@@ -47,9 +47,8 @@ impl Reader {
 
     fn family(&self) -> Result<Family, String> {
         let model_type = self.text("model_type")?;
-        Family::ALL.iter().find(|f| f.0 == model_type).map(|f| f.1).ok_or_else(|| {
-            let known: Vec<&str> = Family::ALL.iter().map(|f| f.0).collect();
-            format!("model_type `{model_type}` is not supported (supported: {})", known.join(", "))
+        Family::named(model_type).ok_or_else(|| {
+            format!("model_type `{model_type}` is not supported (supported: {})", Family::names().join(", "))
         })
     }
 

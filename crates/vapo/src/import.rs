@@ -1,0 +1,56 @@
+//! `vapo import`: a GGUF file becomes a Hugging Face directory.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use vapo_train::{config::CheckpointDtype, import};
+
+use crate::screen::Screen;
+
+/// A GGUF file as a Hugging Face directory
+#[derive(Args)]
+pub(crate) struct ImportArgs {
+    /// GGUF file of a Llama, Qwen2 or Qwen3 model
+    #[arg(value_name = "MODEL.gguf")]
+    file: PathBuf,
+
+    /// Directory for the model, not there yet
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+
+    /// Type of the weights that are written
+    #[arg(long, default_value = "float32")]
+    dtype: Dtype,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Dtype {
+    Float32,
+    Bfloat16,
+}
+
+/// Writes the directory and says what it holds.
+pub(crate) fn run(args: &ImportArgs) -> Result<()> {
+    let (dtype, name) = match args.dtype {
+        Dtype::Float32 => (CheckpointDtype::Float32, "float32"),
+        Dtype::Bfloat16 => (CheckpointDtype::Bfloat16, "bfloat16"),
+    };
+    let imported = import(&args.file, &args.directory, dtype)?;
+    let (screen, config, directory) = (Screen::for_words(), &imported.config, args.directory.display());
+    let types: Vec<String> = imported.types.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    screen.line(&format!("wrote {directory}"));
+    screen.line(&format!(
+        "  network    {:?}: {} layers, width {}, vocabulary {}, {:.1} M parameters as {name} (the file has {} tensors)",
+        config.family,
+        config.num_layers,
+        config.hidden_size,
+        config.vocab_size,
+        imported.num_params as f64 / 1e6,
+        types.join(", ")
+    ));
+    let template = if imported.has_chat_template { "with a chat template" } else { "without a chat template" };
+    screen.line(&format!("  tokenizer  {}, {template}", imported.tokenizer));
+    screen.line(&format!("next: vapo generate --model {directory}"));
+    Ok(())
+}
