@@ -318,6 +318,7 @@ pub(crate) struct ScoreArgs {
     #[arg(long, default_value_t = 0, value_parser = at_most(MOST_THREADS))]
     pub(crate) threads: usize,
 }
+
 const IMPORT_EXAMPLES: &str = "\
 Examples:
   vapo import SmolLM2-135M-Instruct.Q4_1.gguf models/smollm2
