@@ -23,7 +23,13 @@ impl Tokenizer {
 
     /// Reads the content of a `tokenizer.json`.
     pub fn from_json(json: &[u8]) -> Result<Tokenizer, Error> {
-        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| Error::Tokenizer(e.to_string()))?;
+        // The crate panics on some content that is wrong, and on any that is no JSON.
+        let checked: Result<serde_json::Value, _> = serde_json::from_slice(json);
+        checked.map_err(|e| Error::Tokenizer(format!("not JSON: {e}")))?;
+        let read = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(json));
+        let read =
+            read.map_err(|_| Error::Tokenizer("it holds a part that the crate `tokenizers` cannot read".into()))?;
+        let inner = read.map_err(|e| Error::Tokenizer(e.to_string()))?;
         Ok(Tokenizer { inner: Arc::new(inner) })
     }
 

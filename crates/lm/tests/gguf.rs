@@ -38,7 +38,7 @@ fn imported_weights_have_the_bits_of_the_model_that_was_converted() {
             (got, want) => assert_eq!(got, want, "{name}"),
         }
         let (saved, wanted) = (json(&dir.path().join("config.json")), json(&fixtures().join(name).join("config.json")));
-        for key in ["architectures", "model_type", "head_dim", "hidden_size", "max_position_embeddings", "vocab_size"] {
+        for key in ["architectures", "model_type", "hidden_size", "max_position_embeddings", "vocab_size"] {
             assert_eq!(saved[key], wanted[key], "{name} {key}");
         }
     }
@@ -62,7 +62,7 @@ fn bfloat16_is_rounded_to_the_nearest() {
 fn an_existing_tokenizer_reads_what_was_rebuilt() {
     let dir = imported(&fixtures().join("gguf/llama.gguf")).unwrap();
     let tokenizer = Tokenizer::load(dir.path()).unwrap();
-    assert_eq!((tokenizer.vocab_size(), tokenizer.token_id("t95")), (96, Some(95)));
+    assert_eq!((tokenizer.vocab_size(), tokenizer.token_id("t3t4")), (96, Some(95)));
     assert_eq!(
         json(&dir.path().join("generation_config.json")),
         serde_json::json!({"bos_token_id": 1, "eos_token_id": 2})

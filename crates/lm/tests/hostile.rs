@@ -60,13 +60,17 @@ fn settings_that_would_change_the_arithmetic_are_refused_by_name() {
             json!({"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 64}),
             "a sliding window of 64",
         ),
-        (json!({"layer_types": null, "use_sliding_window": true, "sliding_window": 64}), "a sliding window of 64"),
+        (
+            json!({"layer_types": null, "use_sliding_window": true, "sliding_window": 64, "max_window_layers": 1}),
+            "a sliding window of 64",
+        ),
     ] {
         let error = with_keys(keys).unwrap_err();
         assert!(error.contains(want) && error.contains("config.json: "), "{error}\nexpected: {want}");
     }
     // A window as long as any text, or one that no layer uses, changes nothing.
-    with_keys(json!({"layer_types": null, "use_sliding_window": true, "sliding_window": 128})).unwrap();
+    with_keys(json!({"layer_types": null, "use_sliding_window": true, "sliding_window": 128, "max_window_layers": 0}))
+        .unwrap();
     with_keys(json!({"layer_types": null, "use_sliding_window": true, "sliding_window": 64, "max_window_layers": 2}))
         .unwrap();
     with_keys(json!({"layer_types": null, "use_sliding_window": false, "sliding_window": 64})).unwrap();
