@@ -61,6 +61,8 @@ pub enum Equality {
 }
 
 /// Finds the final answer of a response, in time and memory linear in the response's length.
+///
+/// Only the last 256 KiB of a response are looked at, and its last 8 KiB for an answer that nothing announces.
 pub fn extract(response: &str, rule: Rule) -> Option<String> {
     extract::extract(response, rule)
 }

@@ -46,13 +46,25 @@ fn same_choice(gold: &str, answer: &str) -> bool {
 fn same_reading(gold: &str, answer: &str) -> bool {
     let budget = Budget::new();
     let (golds, answers) = (readings(gold), readings(answer));
-    let decimal = |commas: &Commas| *commas == Commas::Decimal;
     golds.iter().any(|(left, gold)| {
-        answers.iter().any(|(right, answer)| {
-            // A decimal comma on both sides would be a list read alike in both.
-            !(decimal(left) && decimal(right)) && same(gold, answer, &budget)
+        answers.iter().any(|(right, answer)| match (left, right) {
+            (Commas::Decimal, Commas::Decimal) => false,
+            // A decimal comma stands for a decimal point, written with as many places.
+            (Commas::Decimal, _) | (_, Commas::Decimal) => {
+                places(gold).is_some() && places(gold) == places(answer) && same(gold, answer, &budget)
+            }
+            _ => same(gold, answer, &budget),
         })
     })
+}
+
+/// The places of a plain decimal.
+fn places(expr: &Expr) -> Option<u32> {
+    match expr {
+        Expr::Number { places, .. } => *places,
+        Expr::Negated(inner) | Expr::Measured(inner, _) => places(inner),
+        _ => None,
+    }
 }
 
 /// An answer as a tree, for each way its commas can be read.

@@ -42,46 +42,49 @@ pub(super) fn same(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
 
 /// Compares values with units, percent and degree signs; none if neither side has any.
 fn same_measured(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
-    let known = |unit: &String| {
-        unit.split([' ', '^', '/']).all(|word| words::unit(word).is_some() || word.parse::<u8>().is_ok())
-    };
-    match (gold, answer) {
-        (Expr::Measured(gold, left), Expr::Measured(answer, right)) => {
-            let clash = known(left) && known(right) && left != right;
-            return Some(!clash && same(gold, answer, budget));
+    let (gold_unit, answer_unit) = (unit(gold), unit(answer));
+    match (gold_unit, answer_unit) {
+        (None, None) => return None,
+        (Some(left), Some(right)) if left != right && is_known_unit(left) && is_known_unit(right) => {
+            return Some(false);
         }
-        (Expr::Measured(gold, _), answer) => return Some(same(gold, answer, budget)),
-        (gold, Expr::Measured(answer, _)) => return Some(same(gold, answer, budget)),
         _ => {}
     }
-    let (gold_value, gold_mark) = without_mark(gold);
-    let (answer_value, answer_mark) = without_mark(answer);
-    match (gold_mark, answer_mark) {
-        (None, None) => None,
-        (left, right) if left == right => Some(same(&gold_value, &answer_value, budget)),
-        (Some(_), Some(_)) => Some(scalar::equal(gold, answer, budget)),
-        // 10 % is answered by 10 and by 0.1, and 90° by 90 and by pi/2.
-        _ => Some(
-            same(&gold_value, &answer_value, budget)
-                || is_scalar(gold) && is_scalar(answer) && scalar::equal(gold, answer, budget),
-        ),
+    if same(&without_unit(gold), &without_unit(answer), budget) {
+        return Some(true);
     }
+    // 10 % is answered by 10 and by 0.1, and 90° by 90 and by pi/2.
+    let factor = |unit| matches!(unit, Some("percent" | "degree"));
+    let one_sided = gold_unit.is_none() || answer_unit.is_none();
+    let meant = one_sided && (factor(gold_unit) || factor(answer_unit)) && is_scalar(gold) && is_scalar(answer);
+    Some(meant && scalar::equal(gold, answer, budget))
 }
 
 fn is_scalar(expr: &Expr) -> bool {
     !matches!(expr, Expr::Several(..) | Expr::Related(..) | Expr::Matrix(_) | Expr::Sets(..) | Expr::Ratio(..))
 }
 
-/// Takes a percent or degree sign off a value.
-fn without_mark(expr: &Expr) -> (Expr, Option<Function>) {
+/// The unit, percent or degree sign of a value.
+fn unit(expr: &Expr) -> Option<&str> {
     match expr {
-        Expr::Apply(mark @ (Function::Percent | Function::Degrees), inner) => ((**inner).clone(), Some(*mark)),
-        Expr::Negated(inner) => match without_mark(inner) {
-            (value, Some(mark)) => (value.negated(), Some(mark)),
-            _ => (expr.clone(), None),
-        },
-        _ => (expr.clone(), None),
+        Expr::Measured(_, unit) => Some(unit),
+        Expr::Apply(Function::Percent, _) => Some("percent"),
+        Expr::Apply(Function::Degrees, _) => Some("degree"),
+        Expr::Negated(inner) => unit(inner),
+        _ => None,
     }
+}
+
+fn without_unit(expr: &Expr) -> Expr {
+    match expr {
+        Expr::Measured(value, _) | Expr::Apply(Function::Percent | Function::Degrees, value) => (**value).clone(),
+        Expr::Negated(inner) => without_unit(inner).negated(),
+        other => other.clone(),
+    }
+}
+
+fn is_known_unit(unit: &str) -> bool {
+    unit.split([' ', '^', '/']).all(|word| words::unit(word).is_some() || word.parse::<u8>().is_ok())
 }
 
 fn has_plus_minus(expr: &Expr) -> bool {
@@ -145,7 +148,12 @@ fn same_regions(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
         other => Region::of(other, budget),
     };
     let variable_differs = matches!((bounded_variable(gold), bounded_variable(answer)), (Some(a), Some(b)) if a != b);
-    Some(!variable_differs && region(gold)?.equals(&region(answer)?, budget))
+    match (region(gold), region(answer)) {
+        (Some(gold), Some(answer)) => Some(!variable_differs && gold.equals(&answer, budget)),
+        // What has no place on the line is compared as written.
+        (None, None) => None,
+        _ => Some(false),
+    }
 }
 
 /// The single variable that an inequality bounds.
@@ -359,8 +367,11 @@ fn same_ratios(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
             };
             parts() || proportional()
         }
-        (Expr::Ratio(parts, false), other) | (other, Expr::Ratio(parts, false)) if parts.len() == 2 => {
-            scalar::equal(&parts[0].clone().quotient(parts[1].clone()), other, budget)
+        (Expr::Ratio(parts, false), fraction @ Expr::Quotient(..))
+        | (fraction @ Expr::Quotient(..), Expr::Ratio(parts, false))
+            if parts.len() == 2 =>
+        {
+            scalar::equal(&parts[0].clone().quotient(parts[1].clone()), fraction, budget)
         }
         _ => false,
     }

@@ -6,11 +6,17 @@ use super::{Rule, text};
 const DAPO_TAIL: usize = 300;
 /// Boxes that belong together (`\boxed{2} and \boxed{3}`) stand no further apart than this.
 const MAX_GAP: usize = 60;
+/// Answers are looked for in this many bytes at the end of a response.
+const MAX_RESPONSE: usize = 1 << 18;
+/// Answers that nothing announces are looked for in this many bytes at the end.
+const MAX_TAIL: usize = 1 << 13;
+/// Announcements that announce nothing are passed over this many times.
+const MAX_ANNOUNCEMENTS: usize = 1_000;
 /// Longer texts hold an answer, they are none.
 const MAX_WHOLE: usize = 200;
 
 pub(super) fn extract(response: &str, rule: Rule) -> Option<String> {
-    let response = without_end(response);
+    let response = without_end(end(response, MAX_RESPONSE));
     let answer = match rule {
         Rule::Auto => marked(response).or_else(|| unmarked(after_thinking(response))),
         Rule::Boxed => last_boxes(response).map(|(_, content)| content),
@@ -23,13 +29,23 @@ pub(super) fn extract(response: &str, rule: Rule) -> Option<String> {
     (!answer.is_empty()).then(|| answer.to_owned())
 }
 
+/// At most so many bytes from the end of a text.
+fn end(text: &str, bytes: usize) -> &str {
+    let mut start = text.len().saturating_sub(bytes);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
 /// Cuts the special tokens off the end, and what a model wrote after ending its turn.
 fn without_end(response: &str) -> &str {
-    let cut = ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "</s>"]
-        .iter()
-        .filter_map(|token| response.find(token).filter(|at| !response[..*at].trim().is_empty()))
-        .min();
-    &response[..cut.unwrap_or(response.len())]
+    const TOKENS: [&str; 7] =
+        ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "</s>"];
+    let begin = response.len() - response.trim_start().len();
+    let starts = response.match_indices('<').map(|(at, _)| at);
+    let mut ends = starts.filter(|at| *at > begin && TOKENS.iter().any(|token| response[*at..].starts_with(token)));
+    &response[..ends.next().unwrap_or(response.len())]
 }
 
 /// The last answer that is boxed, announced or behind `####`.
@@ -61,7 +77,7 @@ fn after_thinking(response: &str) -> &str {
 fn dapo(response: &str) -> Option<String> {
     let start = response.char_indices().rev().nth(DAPO_TAIL - 1).map_or(0, |(at, _)| at);
     let tail = &response[start..];
-    let (_, after) = occurrences(tail, "answer").filter_map(|at| Some((at, colon(&tail[at + 6..])?))).last()?;
+    let after = occurrences(tail, "answer").rev().find_map(|at| colon(&tail[at + 6..]))?;
     Some(first_line(after).to_owned())
 }
 
@@ -75,40 +91,49 @@ fn first_line(text: &str) -> &str {
     text.trim_start().lines().next().unwrap_or("")
 }
 
-/// Where an ASCII word stands, in any case, from left to right.
-fn occurrences<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+/// Where a word of small ASCII letters stands, in any case, from left to right.
+fn occurrences<'a>(text: &'a str, word: &'a str) -> impl DoubleEndedIterator<Item = usize> + 'a {
     let (bytes, word) = (text.as_bytes(), word.as_bytes());
     let last = (bytes.len() + 1).saturating_sub(word.len());
-    (0..last).filter(move |&at| bytes[at..at + word.len()].eq_ignore_ascii_case(word))
+    (0..last).filter(move |&at| bytes[at] | 32 == word[0] && bytes[at..at + word.len()].eq_ignore_ascii_case(word))
 }
 
 /// The last `Answer:`, `answer is` or the like that an answer follows: where it stands and what follows it.
 fn last_announcement(text: &str) -> Option<(usize, &str)> {
-    let follows = |at: usize| {
-        let strong =
-            colon(text[at + 6..].trim_start_matches(['*', 's', '_', ')'])).map(|after| after.trim_start_matches('*'));
-        let after = text[at + 6..].trim_start_matches(['*', 's', ' ', '_']);
-        let verb =
-            ["is", "are", "=", "would be", "will be", "should be"].iter().find_map(|word| after.strip_prefix(word));
-        // "The answer is correct" announces nothing.
-        let weak = verb.map(|after| after.trim_start_matches([':', ' ', '*'])).filter(|after| {
-            let line = first_line(after);
-            line.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\' | '"'))
-                || line.split_whitespace().count() <= 3
-        });
-        strong.or(weak).filter(|after| !after.trim().is_empty())
-    };
-    occurrences(text, "answer").filter_map(|at| Some((at, follows(at)?))).last()
+    occurrences(text, "answer").rev().take(MAX_ANNOUNCEMENTS).find_map(|at| Some((at, announcement(&text[at + 6..])?)))
+}
+
+/// What stands behind `answer`, if that announces it.
+fn announcement(after: &str) -> Option<&str> {
+    let colon = colon(after.trim_start_matches(['*', 's', '_', ')'])).map(|after| after.trim_start_matches('*'));
+    if let Some(answer) = colon.filter(|answer| !answer.trim_start().is_empty()) {
+        return Some(answer);
+    }
+    let after = after.trim_start_matches(['*', 's', ' ', '_']);
+    let verb = ["is", "are", "=", "would be", "will be", "should be"].iter().find_map(|word| after.strip_prefix(word));
+    // "The answer is correct" announces nothing.
+    verb.map(|answer| answer.trim_start_matches([':', ' ', '*'])).filter(|answer| {
+        let end = answer.char_indices().nth(MAX_GAP).map_or(answer.len(), |(at, _)| at);
+        let line = first_line(&answer[..end]);
+        let words = line.split_whitespace().count();
+        line.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\' | '"')) || (1..=3).contains(&words)
+    })
 }
 
 /// The answer in what follows an announcement.
 fn announced(tail: &str) -> String {
-    let sentence = first_sentence(first_line(tail)).trim_matches(['*', ':', ' ', '"', '\\', '_']);
-    let sentence = if sentence.is_empty() { first_line(tail) } else { sentence };
-    if !text::is_prose(sentence) {
-        return sentence.to_owned();
+    let line = first_line(tail);
+    // A formula may go on over several lines.
+    if let Some((_, formula)) = formula_at(tail.trim_start()).filter(|(end, _)| *end > line.len()) {
+        return formula.to_owned();
     }
-    last_expression(sentence).unwrap_or(sentence).to_owned()
+    let sentence = first_sentence(line).trim_matches(['*', ':', ' ', '"', '_']);
+    let sentence = if sentence.is_empty() { line } else { sentence };
+    match formula_at(sentence) {
+        Some((end, formula)) if end == sentence.len() => formula.to_owned(),
+        _ if !text::is_prose(sentence) => sentence.to_owned(),
+        _ => last_expression(sentence).unwrap_or(sentence).to_owned(),
+    }
 }
 
 /// Up to the first full stop that ends a sentence.
@@ -196,33 +221,44 @@ fn box_before(text: &str) -> Option<usize> {
 
 /// The last formula between mathematical delimiters, or the last number outside, whichever comes last.
 fn last_expression(text: &str) -> Option<&str> {
+    let text = end(text, MAX_TAIL);
     let formula = last_formula(text);
     let after = formula.map_or(0, |(end, _)| end);
     last_number(&text[after..]).or(formula.map(|(_, content)| content))
 }
 
-/// The last formula between `$ $`, `\( \)` or `\[ \]`: where it ends, and its content.
+/// The formula between `$ $`, `$$ $$`, `\( \)` or `\[ \]` that a text begins with: where it ends, and its content.
+fn formula_at(text: &str) -> Option<(usize, &str)> {
+    let delimiters = [("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")];
+    let (open, close) = delimiters.into_iter().find(|(open, _)| text.starts_with(open))?;
+    let length = text[open.len()..].find(close)?;
+    Some((open.len() + length + close.len(), &text[open.len()..open.len() + length]))
+}
+
+/// The last formula of a text: where it ends, and its content.
 fn last_formula(text: &str) -> Option<(usize, &str)> {
-    let mut found: Option<(usize, &str)> = None;
+    let mut found = None;
+    let mut open: Option<(usize, &str)> = None;
     let mut at = 0;
     while let Some(offset) = text[at..].find(['$', '\\']) {
         let start = at + offset;
-        let closing = ["$$", "$", "\\(", "\\["]
-            .iter()
-            .zip(["$$", "$", "\\)", "\\]"])
-            .find(|(open, _)| text[start..].starts_with(**open));
-        let Some((open, close)) = closing else {
-            // A command; what follows its backslash is no delimiter.
-            at = start + 1 + text[start + 1..].chars().next().map_or(0, char::len_utf8);
+        let rest = &text[start..];
+        let Some(mark) = ["$$", "$", "\\(", "\\)", "\\[", "\\]"].into_iter().find(|mark| rest.starts_with(mark)) else {
+            // A command or escaped character.
+            at = start + 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
             continue;
         };
-        let inner = start + open.len();
-        let Some(length) = text[inner..].find(close) else { break };
-        let content = &text[inner..inner + length];
-        at = inner + length + close.len();
-        // Between the formulas of `$2$ and $3$` stands text, and a lone dollar is a price.
-        if !content.trim().is_empty() && !text::is_prose(content) {
-            found = Some((at, content));
+        at = start + mark.len();
+        let closes = |open: &str| matches!((open, mark), ("$", "$") | ("$$", "$$") | ("\\(", "\\)") | ("\\[", "\\]"));
+        match open {
+            // Between `$2$ and $3$`, and behind a price, stands text: then the mark opens what follows.
+            Some((inner, opening)) if closes(opening) && !text::is_prose(&text[inner..start]) => {
+                if !text[inner..start].trim().is_empty() {
+                    found = Some((at, &text[inner..start]));
+                }
+                open = None;
+            }
+            _ => open = Some((at, mark)),
         }
     }
     found
@@ -230,17 +266,27 @@ fn last_formula(text: &str) -> Option<(usize, &str)> {
 
 /// The last number of a text, with what is glued to it: sign, currency, unit, brackets.
 fn last_number(text: &str) -> Option<&str> {
-    let mut end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
-    let glued = |c: char| !c.is_whitespace() && !matches!(c, '"' | '*' | '`');
-    let mut start =
-        text[..end].rfind(|c: char| !glued(c)).map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
-    let tail = &text[end..];
-    let length = tail.find(|c: char| !glued(c)).unwrap_or(tail.len());
-    end += tail[..length].trim_end_matches(['.', ',', '!', '?', ';', ':']).len();
-    let word = text[start..end].trim_start_matches(['(', '[', '<', '>', ':', '=', '~']);
-    start = end - word.len();
-    let word = if word.contains(['(', '[']) { word } else { word.trim_end_matches([')', ']', '>']) };
-    // Digits in the middle of a name are no number.
-    let number = word.starts_with(|c: char| !c.is_ascii_alphabetic()) || word.contains('=');
-    if number { Some(word) } else { last_number(&text[..start]) }
+    let mut before = text;
+    while let Some(last) = before.rfind(|c: char| c.is_ascii_digit()) {
+        let start =
+            before[..last].char_indices().rev().find(|(_, c)| !is_glued(*c)).map_or(0, |(at, c)| at + c.len_utf8());
+        let tail = &text[last + 1..];
+        let length = tail.find(|c| !is_glued(c)).unwrap_or(tail.len());
+        let word = text[start..last + 1 + length].trim_end_matches(['.', ',', '!', '?', ';', ':']);
+        let word = word.trim_start_matches(['<', '>', ':', '=', '~']);
+        let unmatched = |open: char, close: char| word.contains(open) != word.contains(close);
+        let word =
+            if unmatched('(', ')') || unmatched('[', ']') { word.trim_matches(['(', ')', '[', ']']) } else { word };
+        // Digits in the middle of a name are no number.
+        if word.starts_with(|c: char| !c.is_ascii_alphabetic()) || word.contains('=') {
+            return Some(word);
+        }
+        before = &text[..start];
+    }
+    None
+}
+
+/// Whether a character belongs to the number next to it.
+fn is_glued(c: char) -> bool {
+    !c.is_whitespace() && !matches!(c, '"' | '*' | '`' | '$' | '\\')
 }

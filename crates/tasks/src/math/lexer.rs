@@ -203,6 +203,7 @@ impl Lexer<'_> {
             digits += &digit.to_string();
             self.at += c.len_utf8();
         }
+        self.mark_unit();
         self.symbol('^');
         self.symbol(GROUP);
         if negative {
@@ -212,6 +213,16 @@ impl Lexer<'_> {
             self.push(Kind::Number { digits, places: None });
         }
         self.symbol(END_GROUP);
+    }
+
+    /// In `5 m²` the letter is a unit.
+    fn mark_unit(&mut self) {
+        if let [.., number, letter] = self.tokens.as_mut_slice()
+            && matches!(number.kind, Kind::Number { .. })
+            && letter.kind == Kind::Letter('m')
+        {
+            letter.kind = Kind::Word { letters: "m".to_owned(), upright: true };
+        }
     }
 
     fn vulgar_fraction(&mut self, c: char) {
@@ -235,9 +246,19 @@ impl Lexer<'_> {
 
     /// A run of letters.
     fn letters(&mut self) {
-        let length = self.rest().bytes().take_while(u8::is_ascii_alphabetic).count();
-        let run = self.rest()[..length].to_owned();
         let upright = self.upright();
+        let mut length = self.rest().bytes().take_while(u8::is_ascii_alphabetic).count();
+        if upright {
+            // `\text{A5}_{11}` is one name.
+            length += self.rest()[length..].bytes().take_while(u8::is_ascii_digit).count();
+        }
+        if let Some(connective) = ["and", "or"].iter().find(|word| self.rest()[..length].starts_with(**word))
+            && length == connective.len() + 1
+        {
+            // `x=1orx=2` and the like: the letter belongs to what follows.
+            length -= 1;
+        }
+        let run = self.rest()[..length].to_owned();
         self.at += length;
         if let Some(letter) = words::constant(&run) {
             self.push(letter);
@@ -266,7 +287,7 @@ impl Lexer<'_> {
             }
         }
         let mut places = None;
-        let point = if self.commas == Commas::Decimal && self.is_decimal_comma(&digits) { ',' } else { '.' };
+        let point = if self.commas == Commas::Decimal && self.is_decimal_comma() { ',' } else { '.' };
         let behind = |lexer: &Self| lexer.rest()[1..].starts_with(|c: char| c.is_ascii_digit());
         if self.rest().starts_with(point) && behind(self) {
             self.at += 1;
@@ -310,10 +331,10 @@ impl Lexer<'_> {
         self.rest()[separator..].bytes().take_while(u8::is_ascii_digit).count() == 3
     }
 
-    /// Whether `,` is a decimal comma: followed by digits, but not by three.
-    fn is_decimal_comma(&self, whole: &str) -> bool {
+    /// Whether `,` is a decimal comma: outside brackets and followed by digits, but not by three.
+    fn is_decimal_comma(&self) -> bool {
         let decimals = self.rest().bytes().skip(1).take_while(u8::is_ascii_digit).count();
-        self.rest().starts_with(',') && decimals > 0 && (decimals > 1 && decimals != 3 || whole == "0")
+        self.brackets == 0 && self.rest().starts_with(',') && decimals > 0 && decimals != 3
     }
 
     fn command(&mut self) -> Option<()> {

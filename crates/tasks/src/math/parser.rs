@@ -7,7 +7,7 @@ use super::words;
 /// Deeper nesting is not read; a parenthesis takes about six levels.
 const MAX_DEPTH: u32 = 200;
 /// Longer chains of operations that group to the left (`a/b/c`, `5!!`) are not read.
-const MAX_CHAIN: u32 = 2_000;
+const MAX_CHAIN: u32 = 200;
 
 pub(super) struct Parser {
     pub(super) tokens: Vec<Token>,
@@ -246,12 +246,12 @@ impl Parser {
                 return Some(if terms.len() == 1 { terms.remove(0) } else { Expr::Sum(terms) });
             };
             self.at += 1;
-            self.longer()?;
             let term = self.product()?;
             match sign {
                 '+' => terms.push(term),
                 '-' => terms.push(term.negated()),
                 _ => {
+                    self.longer()?;
                     let before = if terms.len() == 1 { terms.remove(0) } else { Expr::Sum(std::mem::take(&mut terms)) };
                     terms = vec![Expr::PlusMinus(Box::new(before), Box::new(term), sign == '∓')];
                 }
@@ -262,7 +262,6 @@ impl Parser {
     pub(super) fn product(&mut self) -> Option<Expr> {
         let mut product = self.signed()?;
         loop {
-            self.longer()?;
             match self.peek_symbol() {
                 Some('*') => {
                     self.at += 1;
@@ -270,6 +269,7 @@ impl Parser {
                 }
                 Some('/') if !self.is_per() => {
                     self.at += 1;
+                    self.longer()?;
                     product = product.quotient(self.signed()?);
                 }
                 _ if self.starts_factor() => product = self.adjoined(product)?,
@@ -316,7 +316,6 @@ impl Parser {
 
     /// A product and the factor that follows without a mark, or the two parts of a mixed number.
     fn adjoined(&mut self, product: Expr) -> Option<Expr> {
-        self.longer()?;
         if !self.follows_whole_number() {
             return Some(times(product, self.power()?));
         }
@@ -327,9 +326,9 @@ impl Parser {
             let (below, mark) = split_mark(self.power()?);
             return Some(mark.into_iter().fold(plus(product, factor.quotient(below)), |sum, mark| apply(mark, sum)));
         }
-        let (fraction, mark) = split_mark(factor.clone());
+        let (fraction, mark) = split_mark(factor);
         if !is_proper_fraction(&fraction) {
-            return Some(times(product, factor));
+            return Some(times(product, mark.into_iter().fold(fraction, |value, mark| apply(mark, value))));
         }
         Some(mark.into_iter().fold(plus(product, fraction), |sum, mark| apply(mark, sum)))
     }
@@ -382,7 +381,9 @@ impl Parser {
 
     pub(super) fn raised(&mut self, mut base: Expr) -> Option<Expr> {
         loop {
-            self.longer()?;
+            if matches!(self.peek_symbol(), Some('^' | '!' | '%' | '°')) {
+                self.longer()?;
+            }
             match self.peek_symbol() {
                 Some('^') => {
                     self.at += 1;

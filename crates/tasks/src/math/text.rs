@@ -20,7 +20,9 @@ pub(super) fn phrase(text: &str) -> Option<String> {
                 rest = &rest[name..];
                 plain.push(' ');
             }
-        } else if c.is_alphanumeric() || matches!(c, '+' | '-' | '=' | '<' | '>' | '/' | '^' | '*') {
+        } else if c.is_alphanumeric()
+            || !matches!(c, '.' | ',' | '$' | '{' | '}' | '"' | '\'' | ' ' | '~' | '`') && !c.is_whitespace()
+        {
             plain.extend(c.to_lowercase());
         } else if c != '\'' {
             plain.push(' ');
@@ -59,6 +61,13 @@ pub(super) fn choice(text: &str) -> Option<(char, &str)> {
     (marked || rest.is_empty()).then_some((letter, rest))
 }
 
+/// Words of two and three letters that no formula holds.
+const SMALL_WORDS: &[&str] = &[
+    "is", "it", "its", "we", "so", "not", "the", "get", "has", "was", "are", "my", "of", "to", "for", "if", "but",
+    "you", "he", "she", "her", "his", "let", "thus", "no", "by", "at", "on", "as", "be", "The", "It", "We", "So", "If",
+    "He", "She", "Let",
+];
+
 /// Whether a text is a sentence around an answer rather than an answer: words before its last number or formula.
 pub(super) fn is_prose(text: &str) -> bool {
     let Some(tokens) = tokens(text, Commas::Usual) else { return true };
@@ -69,7 +78,7 @@ pub(super) fn is_prose(text: &str) -> bool {
                 && words::unit(letters).is_none()
                 && !words::is_connective(letters)
                 && !letters.bytes().all(|b| b.is_ascii_uppercase())
-                && letters.len() > 3
+                && (letters.len() > 3 || SMALL_WORDS.contains(&letters.as_str()))
         }
         _ => false,
     };

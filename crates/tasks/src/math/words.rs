@@ -333,7 +333,7 @@ pub(super) fn is_filler(word: &str) -> bool {
         "either",
         "all",
     ];
-    fillers.contains(&word.to_ascii_lowercase().as_str())
+    fillers.contains(&word)
 }
 
 /// Units by every way they are written, singular first; the first name stands for all.
