@@ -120,8 +120,5 @@ pub fn grade(rule: Rule, gold: &str, response: &str) -> Verdict {
 /// # Errors
 /// What the verifier needs, as a clause to follow the answer.
 pub fn check_gold(gold: &str) -> Result<(), String> {
-    match compare(gold, gold) {
-        Equality::Equal => Ok(()),
-        _ => Err("expected a number, formula or text".to_owned()),
-    }
+    if answers::is_readable(&reference(gold)) { Ok(()) } else { Err("expected a number, formula or text".to_owned()) }
 }

@@ -20,8 +20,13 @@ pub(super) fn compare(gold: &str, answer: &str) -> Equality {
     if same_choice(gold, answer) || same_reading(gold, answer) {
         return Equality::Equal;
     }
-    let readable = phrase.is_some() || !readings(answer).is_empty() || text::choice(answer).is_some();
-    if readable { Equality::Different } else { Equality::Unreadable }
+    if is_readable(answer) { Equality::Different } else { Equality::Unreadable }
+}
+
+/// Whether an answer that stands alone says anything.
+pub(super) fn is_readable(answer: &str) -> bool {
+    let answer = trimmed(answer);
+    text::phrase(answer).is_some() || text::choice(answer).is_some() || !readings(answer).is_empty()
 }
 
 /// Without the white space, full stops and mathematical delimiters around it.

@@ -94,6 +94,7 @@ fn has_plus_minus(expr: &Expr) -> bool {
 /// Both readings of an expression with ±, as a list.
 fn expanded(expr: &Expr) -> Expr {
     match expr {
+        _ if !has_plus_minus(expr) => expr.clone(),
         Expr::Several(brackets, items) if *brackets == Brackets::None || *brackets == Brackets::Set => {
             let flat = items.iter().flat_map(|item| match expanded(item) {
                 Expr::Several(Brackets::None, both) if has_plus_minus(item) => both,
@@ -109,8 +110,7 @@ fn expanded(expr: &Expr) -> Expr {
             }
             Expr::Several(Brackets::None, both)
         }
-        _ if has_plus_minus(expr) => Expr::Several(Brackets::None, vec![one_sign(expr, true), one_sign(expr, false)]),
-        _ => expr.clone(),
+        _ => Expr::Several(Brackets::None, vec![one_sign(expr, true), one_sign(expr, false)]),
     }
 }
 
@@ -183,12 +183,10 @@ fn statement(expr: &Expr) -> Statement<'_> {
     // `x = 1/3 ≈ 0.33`: what follows the sign is not exact.
     let exact = rest.iter().take_while(|(relation, _)| *relation == Relation::Equal).count().max(1);
     let value = &rest[exact - 1].1;
-    if is_label(first) || is_constant(first) || is_operator(first) {
-        return Statement::Value(Some(first), value);
-    }
     match value {
         // `5 = x`
         Expr::Symbol(_) if is_constant(first) => Statement::Value(Some(value), first),
+        _ if is_label(first) || is_constant(first) || is_operator(first) => Statement::Value(Some(first), value),
         _ => Statement::Equation,
     }
 }
@@ -319,8 +317,13 @@ fn same_lists(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
         }
         (Some(Brackets::Ordered { .. }), Some(Brackets::Set))
         | (Some(Brackets::Set), Some(Brackets::Ordered { .. })) => false,
-        (Some(Brackets::Ordered { .. }), Some(Brackets::None))
-        | (Some(Brackets::None), Some(Brackets::Ordered { .. })) => pairwise(),
+        (Some(ordered @ Brackets::Ordered { .. }), Some(Brackets::None))
+        | (Some(Brackets::None), Some(ordered @ Brackets::Ordered { .. })) => {
+            // `-2, 2` may be the point (-2, 2) but not the interval [-2, 2].
+            let point = ordered == Brackets::Ordered { left_closed: false, right_closed: false };
+            (point || gold.len() != 2) && pairwise()
+        }
+        (Some(Brackets::Ordered { .. }), None) | (None, Some(Brackets::Ordered { .. })) => pairwise(),
         _ => same_members(&gold, &answer, budget),
     }
 }

@@ -100,7 +100,10 @@ fn occurrences<'a>(text: &'a str, word: &'a str) -> impl DoubleEndedIterator<Ite
 
 /// The last `Answer:`, `answer is` or the like that an answer follows: where it stands and what follows it.
 fn last_announcement(text: &str) -> Option<(usize, &str)> {
-    occurrences(text, "answer").rev().take(MAX_ANNOUNCEMENTS).find_map(|at| Some((at, announcement(&text[at + 6..])?)))
+    // "We check our answer: .." announces nothing.
+    let owned = |at: usize| ["our ", "my ", "your ", "this "].iter().any(|word| text[..at].ends_with(word));
+    let places = occurrences(text, "answer").rev().take(MAX_ANNOUNCEMENTS);
+    places.filter(|at| !owned(*at)).find_map(|at| Some((at, announcement(&text[at + 6..])?)))
 }
 
 /// What stands behind `answer`, if that announces it.
@@ -115,8 +118,12 @@ fn announcement(after: &str) -> Option<&str> {
     verb.map(|answer| answer.trim_start_matches([':', ' ', '*'])).filter(|answer| {
         let end = answer.char_indices().nth(MAX_GAP).map_or(answer.len(), |(at, _)| at);
         let line = first_line(&answer[..end]);
-        let words = line.split_whitespace().count();
-        line.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\' | '"')) || (1..=3).contains(&words)
+        let judged =
+            ["correct", "incorrect", "right", "wrong", "valid", "not", "unique", "reasonable", "therefore", "that"];
+        let first = line.split(|c: char| !c.is_alphabetic()).next().unwrap_or("");
+        let few = (1..=3).contains(&line.split_whitespace().count())
+            && !judged.contains(&first.to_ascii_lowercase().as_str());
+        few || line.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\' | '"'))
     })
 }
 

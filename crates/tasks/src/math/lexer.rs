@@ -246,6 +246,12 @@ impl Lexer<'_> {
 
     /// A run of letters.
     fn letters(&mut self) {
+        for (marked, word) in [("a.m", "am"), ("p.m", "pm")] {
+            if self.rest().starts_with(marked) {
+                self.at += marked.len();
+                return self.push(Kind::Word { letters: word.to_owned(), upright: true });
+            }
+        }
         let upright = self.upright();
         let mut length = self.rest().bytes().take_while(u8::is_ascii_alphabetic).count();
         if upright {

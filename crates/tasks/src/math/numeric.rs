@@ -1,5 +1,7 @@
 //! Values as complex numbers of about 30 digits with a bound on their error.
 
+use num_bigint::BigInt;
+
 use super::budget::Budget;
 use super::constant::rational;
 use super::double::{Double, EULER, ONE, PI, ZERO};
@@ -28,6 +30,12 @@ pub(super) struct Point {
 impl Ball {
     fn real(re: Double) -> Ball {
         Ball { re, im: ZERO, error: re.high.abs() * EPSILON }
+    }
+
+    fn integer(value: &BigInt) -> Ball {
+        let re = Double::from_integer(value);
+        // Up to 100 bits the two doubles hold it exactly.
+        Ball { re, im: ZERO, error: if value.bits() <= 100 { 0.0 } else { re.high.abs() * EPSILON } }
     }
 
     fn exact(value: i32) -> Ball {
@@ -192,6 +200,7 @@ impl Point {
     pub(super) fn evaluate(&self, expr: &Expr, budget: &Budget) -> Option<Ball> {
         budget.spend(5)?;
         match expr {
+            Expr::Number { value, .. } if value.denominator == BigInt::from(1) => Some(Ball::integer(&value.numerator)),
             Expr::Number { value, .. } => Ball::real(Double::from_integer(&value.numerator))
                 .mul(Ball::real(Double::from_integer(&value.denominator)).inverse()?),
             Expr::Symbol(name) => Some(self.variable(name)),

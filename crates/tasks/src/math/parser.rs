@@ -388,6 +388,7 @@ impl Parser {
                 Some('^') => {
                     self.at += 1;
                     if self.accept_degrees() {
+                        (!matches!(base, Expr::Apply(Function::Degrees, _))).then_some(())?;
                         base = apply(Function::Degrees, base);
                         continue;
                     }
@@ -397,6 +398,9 @@ impl Parser {
                 Some('!') => {
                     self.at += 1;
                     base = apply(Function::Factorial, base);
+                }
+                Some('%' | '°') if matches!(base, Expr::Apply(Function::Percent | Function::Degrees, _)) => {
+                    return None;
                 }
                 Some('%') => {
                     self.at += 1;

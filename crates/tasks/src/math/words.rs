@@ -372,8 +372,8 @@ const UNITS: &[&[&str]] = &[
     &["mph"],
     &["kph"],
     &["acre", "acres"],
-    &["am", "a.m."],
-    &["pm", "p.m."],
+    &["am", "AM"],
+    &["pm", "PM"],
 ];
 
 /// The unit of a word in the form that stands for all its forms.

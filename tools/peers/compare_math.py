@@ -1,0 +1,78 @@
+"""Scores files with vapo's math verifier and with Math-Verify, and lists the rows on which they differ.
+
+    pip install "math-verify[antlr4_13_2]"
+    python tools/peers/compare_math.py FILE.jsonl [..]
+
+Each row of a file is a JSON object with `gold` and `pred` or `response`. Both verifiers get the same strings in one
+process and one thread; the rate of each is that of its own loop, without starting up and reading the file. Where a row
+has `expected`, the table says who agrees with it.
+"""
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+import time
+
+from math_verify import parse, verify
+
+OURS = "cargo run -q --release -p vapo-tasks --example math_score --"
+
+
+def rows_of(path):
+    rows = [json.loads(line) for line in open(path, encoding="utf-8")]
+    return [(row["gold"], row.get("pred", row.get("response")), row.get("expected")) for row in rows]
+
+
+def theirs(rows):
+    """Verdicts of Math-Verify with its defaults, and rows per second."""
+    verdicts = []
+    start = time.process_time()
+    for gold, answer, _ in rows:
+        verdicts.append(bool(verify(parse_gold(gold), parse(answer))))
+    return verdicts, len(rows) / (time.process_time() - start)
+
+
+def parse_gold(gold):
+    """A bare reference answer is LaTeX; Math-Verify reads LaTeX between delimiters only."""
+    return parse(gold) if "$" in gold or "\\boxed" in gold else parse(f"${gold}$")
+
+
+def ours(path, command):
+    """Verdicts of vapo, and the rows per second that it states."""
+    result = subprocess.run([*command.split(), path], capture_output=True, text=True, check=True)
+    rate = float(result.stderr.strip().splitlines()[-1].split()[0])
+    return [line == "1" for line in result.stdout.split()], rate
+
+
+def shortened(text, length=70):
+    text = " ".join(text.split())
+    return text if len(text) <= length else "..." + text[-length:]
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("files", nargs="+")
+    arguments.add_argument("--ours", default=OURS, help="the command that scores a file with vapo")
+    options = arguments.parse_args()
+    logging.disable(logging.CRITICAL)
+    for path in options.files:
+        rows = rows_of(path)
+        our_verdicts, our_rate = ours(path, options.ours)
+        their_verdicts, their_rate = theirs(rows)
+        print(f"{path}: {len(rows)} rows, vapo {our_rate:.0f} rows/s, Math-Verify {their_rate:.0f} rows/s, "
+              f"ratio {our_rate / their_rate:.0f}")
+        for name, verdicts in [("vapo", our_verdicts), ("Math-Verify", their_verdicts)]:
+            known = [verdict == row[2] for verdict, row in zip(verdicts, rows) if isinstance(row[2], bool)]
+            if known:
+                print(f"  {name} agrees with `expected` on {sum(known)} of {len(known)}")
+        print("| gold | answer | vapo | Math-Verify | expected |\n|---|---|---|---|---|")
+        for (gold, answer, expected), our_verdict, their_verdict in zip(rows, our_verdicts, their_verdicts):
+            if our_verdict != their_verdict:
+                print(f"| `{shortened(gold)}` | `{shortened(answer)}` | {our_verdict} | {their_verdict} | {expected} |")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
