@@ -38,7 +38,7 @@ fn table_of_cases() {
 
 /// Cuts `gold | answer` at the bar that stands between spaces and leaves both sides with paired bars.
 fn halves(text: &str) -> (&str, &str) {
-    let paired = |side: &str| side.matches('|').count() % 2 == 0 || side.contains("<|");
+    let paired = |side: &str| side.matches('|').count().is_multiple_of(2) || side.contains("<|");
     let cuts = text.match_indices(" | ").map(|(at, _)| (&text[..at], text[at + 3..].trim()));
     let mut whole = cuts.filter(|(left, right)| paired(left) && paired(right));
     whole.next().unwrap_or((text.split_once(" |").unwrap().0, ""))

@@ -282,8 +282,8 @@ fn same_chains(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
 /// Compares matrices, a column or row being a tuple as well; none if neither side is a matrix.
 fn same_matrices(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
     let holds = |expr: &Expr| expr.any(&|part| matches!(part, Expr::Matrix(_)));
-    let scalar_parts = |expr: &Expr| matches!(expr, Expr::Several(..));
-    if !(holds(gold) && !scalar_parts(gold) || holds(answer) && !scalar_parts(answer)) {
+    let is_matrix = |expr: &Expr| !matches!(expr, Expr::Several(..)) && holds(expr);
+    if !is_matrix(gold) && !is_matrix(answer) {
         return None;
     }
     let rows = |expr: &Expr| match expr {

@@ -54,7 +54,7 @@ fn power(base: &Rational, exponent: &Rational, budget: &Budget) -> Option<Ration
 
 /// The real root of a perfect power.
 fn root(radicand: &Rational, degree: u32, budget: &Budget) -> Option<Rational> {
-    if degree == 0 || degree > 64 || (radicand.is_negative() && degree % 2 == 0) {
+    if degree == 0 || degree > 64 || (radicand.is_negative() && degree.is_multiple_of(2)) {
         return None;
     }
     // The fraction need not be in lowest terms: a/b = a b^(n-1) / b^n.

@@ -13,9 +13,9 @@ pub(super) struct Double {
 
 pub(super) const ZERO: Double = Double { high: 0.0, low: 0.0 };
 pub(super) const ONE: Double = Double { high: 1.0, low: 0.0 };
-pub(super) const PI: Double = Double { high: 3.141592653589793116e0, low: 1.224646799147353207e-16 };
-pub(super) const EULER: Double = Double { high: 2.718281828459045091e0, low: 1.445646891729250158e-16 };
-const LN_2: Double = Double { high: 6.931471805599452862e-1, low: 2.319046813846299558e-17 };
+pub(super) const PI: Double = Double { high: std::f64::consts::PI, low: 1.2246467991473532e-16 };
+pub(super) const EULER: Double = Double { high: std::f64::consts::E, low: 1.4456468917292502e-16 };
+const LN_2: Double = Double { high: std::f64::consts::LN_2, low: 2.3190468138462996e-17 };
 
 impl Double {
     pub(super) fn from_f64(high: f64) -> Double {

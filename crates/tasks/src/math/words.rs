@@ -378,9 +378,9 @@ const UNITS: &[&[&str]] = &[
 
 /// The unit of a word in the form that stands for all its forms.
 pub(super) fn unit(word: &str) -> Option<&'static str> {
-    let found = UNITS.iter().find(|names| names.iter().any(|name| *name == word));
+    let found = UNITS.iter().find(|names| names.contains(&word));
     let lower = word.to_ascii_lowercase();
-    let found = found.or_else(|| UNITS.iter().find(|names| lower.len() > 2 && names.iter().any(|name| *name == lower)));
+    let found = found.or_else(|| UNITS.iter().find(|names| lower.len() > 2 && names.contains(&lower.as_str())));
     found.map(|names| names[0])
 }
 
