@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use vapo_algo::soft_overlong_penalty;
 use vapo_lm::Sequence;
 use vapo_tasks::{Random, Verdict};
 
 use crate::{
+    config::Config,
     error::{Error, Result},
     rollout::Graded,
 };
@@ -30,6 +32,43 @@ pub struct RewardRules {
     pub wrong: f64,
     /// More failed verdicts than this share of the step are an error.
     pub max_failed_share: f64,
+    /// Soft overlong punishment, if there is one.
+    pub overlong: Option<Overlong>,
+}
+
+/// Soft overlong punishment ([`soft_overlong_penalty`]).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overlong {
+    /// Longest response.
+    pub max_tokens: usize,
+    /// Tokens before it over which the reward falls.
+    pub buffer_tokens: usize,
+    /// By how much at most.
+    pub penalty: f64,
+}
+
+impl RewardRules {
+    /// The rules of a config.
+    pub fn new(config: &Config) -> Self {
+        let (algorithm, max_tokens) = (&config.algorithm, config.rollout.max_new_tokens);
+        let overlong = algorithm.overlong_buffer.map(|share| Overlong {
+            max_tokens,
+            buffer_tokens: (share * max_tokens as f64).round() as usize,
+            penalty: algorithm.largest_punishment(),
+        });
+        let (right, wrong) = (algorithm.reward_right, algorithm.reward_wrong);
+        Self { right, wrong, max_failed_share: config.reward.max_failed_share, overlong }
+    }
+
+    fn reward(self, graded: &Graded<'_>) -> Option<f32> {
+        let earned = graded.grade.reward(self.right, self.wrong)?;
+        let length = graded.rollout.sample.tokens.len();
+        let punished = self.overlong.map_or(0.0, |overlong| {
+            let share = soft_overlong_penalty(length, overlong.max_tokens, overlong.buffer_tokens);
+            overlong.penalty * f64::from(share)
+        });
+        Some((f64::from(earned) + punished) as f32)
+    }
 }
 
 impl<'a> Batch<'a> {
@@ -43,7 +82,7 @@ impl<'a> Batch<'a> {
     pub fn new(graded: Vec<Graded<'a>>, rules: RewardRules) -> Result<Self> {
         check_failures(graded.iter().map(|graded| &graded.grade.verdict), rules.max_failed_share, "step")?;
         let total = graded.len();
-        let reward = |graded: &Graded<'_>| graded.grade.reward(rules.right, rules.wrong);
+        let reward = |graded: &Graded<'_>| rules.reward(graded);
         let (rewards, responses): (Vec<f32>, Vec<_>) =
             graded.into_iter().filter_map(|graded| Some((reward(&graded)?, graded))).unzip();
         let (mut offsets, mut old_logp) = (vec![0], Vec::new());
@@ -92,6 +131,11 @@ impl<'a> Batch<'a> {
         self.offsets.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 
+    /// Whether each response counts in the policy's loss `[R]`: overlong filtering leaves out those that were cut off.
+    pub fn included(&self, overlong_filtering: bool) -> Vec<bool> {
+        self.responses.iter().map(|graded| !(overlong_filtering && graded.rollout.is_truncated())).collect()
+    }
+
     /// The responses to one prompt each, in order.
     pub fn groups(&self) -> Vec<Range<usize>> {
         let mut groups: Vec<Range<usize>> = Vec::new();
@@ -122,6 +166,7 @@ impl<'a> Batch<'a> {
             sequences: responses.iter().map(|&response| self.sequence(response)).collect(),
             lengths: responses.iter().map(|&response| self.tokens_of(response).len()).collect(),
             correct: responses.iter().map(|&response| self.responses[response].grade.verdict.is_correct()).collect(),
+            truncated: responses.iter().map(|&response| self.responses[response].rollout.is_truncated()).collect(),
             tokens: responses.iter().flat_map(|&response| self.tokens_of(response)).collect(),
         }
     }
@@ -176,6 +221,8 @@ pub struct Minibatch<'a> {
     pub lengths: Vec<usize>,
     /// Whether the answer is right.
     pub correct: Vec<bool>,
+    /// Whether the length limit cut the response off.
+    pub truncated: Vec<bool>,
     tokens: Vec<usize>,
 }
 
@@ -183,6 +230,11 @@ impl Minibatch<'_> {
     /// The minibatch's part of a per-token column of the batch: `[N]` -> `[n]`.
     pub fn gather(&self, column: &[f32]) -> Vec<f32> {
         self.tokens.iter().map(|&token| column[token]).collect()
+    }
+
+    /// Whether each response counts in the policy's loss.
+    pub fn included(&self, overlong_filtering: bool) -> Vec<bool> {
+        self.truncated.iter().map(|&truncated| !(overlong_filtering && truncated)).collect()
     }
 
     /// n.
@@ -219,7 +271,7 @@ pub(crate) mod tests {
         Graded { rollout: Rollout { prompt, sample, text: String::new() }, grade: verdict.into() }
     }
 
-    const RULES: RewardRules = RewardRules { right: 1.0, wrong: -1.0, max_failed_share: 0.25 };
+    const RULES: RewardRules = RewardRules { right: 1.0, wrong: -1.0, max_failed_share: 0.25, overlong: None };
 
     #[test]
     fn tokens_are_packed_in_order_and_failed_responses_left_out() {
@@ -242,6 +294,21 @@ pub(crate) mod tests {
         assert_eq!(minibatch.gather(batch.old_logp()), [-7.0, -8.0, -9.0, -3.0, -4.0]);
         assert_eq!((minibatch.lengths.as_slice(), minibatch.correct.as_slice()), (&[3, 2][..], &[false, true][..]));
         assert_eq!(minibatch.sequences[0].response, [7, 8, 9]);
+    }
+
+    /// A limit of 5 tokens with a buffer of 4: lengths 1, 3 and 5 lose nothing, half and all of the penalty.
+    #[test]
+    fn rewards_fall_towards_the_length_limit() {
+        let prompt = prompt(0);
+        let mut config = Config::default();
+        config.rollout.max_new_tokens = 5;
+        config.algorithm.reward_wrong = -1.0;
+        (config.algorithm.overlong_buffer, config.algorithm.overlong_penalty) = (Some(0.8), 0.5);
+        let of_length = |length: u32, right| graded(&prompt, &vec![1; length as usize], Verdict::graded(right));
+        let responses = vec![of_length(1, true), of_length(3, true), of_length(5, true), of_length(5, false)];
+        let batch = Batch::new(responses, RewardRules::new(&config)).unwrap();
+        assert_eq!(batch.rewards(), [1.0, 0.5, 0.0, -2.0]);
+        assert_eq!(config.reward_range(), [-2.0, 1.0]);
     }
 
     #[test]

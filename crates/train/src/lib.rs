@@ -8,7 +8,8 @@
 //! 3. `step`: one training step, top to bottom. Its stages have their own types:
 //!    [`rollout::Prompt`] -> [`rollout::Rollout`] -> [`rollout::Graded`] -> [`batch::Batch`] -> [`credit::Credit`] ->
 //!    [`report::StepReport`] -> [`metrics::Row`].
-//! 4. [`update`]: the losses as closures inside the model's backward pass.
+//! 4. [`sampling`]: a step's responses, with dynamic sampling. [`update`] and `objective`: the losses as closures inside the
+//!    model's backward pass.
 //! 5. [`eval::evaluate`]: held-out accuracy. [`Scorer`]: log-probs and values of given texts. [`pretrain::pretrain`]: making a built-in base model.
 //!
 //! A caller watches through an [`observer::Observer`] and stops a run through an `AtomicBool`.
@@ -26,6 +27,7 @@ mod import;
 mod memory;
 pub mod metrics;
 mod network;
+mod objective;
 pub mod observer;
 mod passes;
 pub mod pretrain;
@@ -34,6 +36,7 @@ mod resources;
 pub mod rollout;
 mod run;
 pub mod rundir;
+pub mod sampling;
 mod score;
 mod setup;
 mod step;

@@ -23,7 +23,7 @@ impl MemoryPlan {
     pub fn new(config: &Config, shape: &ModelConfig, prompt_tokens: usize) -> Self {
         let policy = Model::flat_len_of(shape, Head::Language);
         let critic = if config.has_critic() { Model::flat_len_of(shape, Head::Value) } else { 0 };
-        let reference = if config.algorithm.kl_weight > 0.0 { policy } else { 0 };
+        let reference = if config.has_reference() { policy } else { 0 };
         let longest = prompt_tokens + config.longest_response();
         // A longer sequence passes alone.
         let rows = config.run.micro_batch_tokens.max(longest);

@@ -7,9 +7,10 @@ use crate::{
     credit::Credit,
     error::Result,
     network::{Network, Update},
+    objective::StepColumns,
     observer::{Event, Monitor, Progress, Stage},
     trainer::{Stream, Trainer},
-    update::{CriticReport, PolicyReport, StepColumns, update_critic, update_policy, value_bound},
+    update::{CriticReport, PolicyReport, update_critic, update_policy, value_bound},
 };
 
 /// All critic updates of the step: each pass over the rollout is dealt anew.
@@ -22,13 +23,14 @@ pub(crate) fn train_critic(
     let critic_config = &trainer.config.critic;
     let algorithm = &trainer.config.algorithm;
     let settings = (value_bound(critic_config, trainer.config.reward_range()), critic_config.value_clip);
-    let passes = algorithm.epochs * algorithm.critic_updates_per_policy_update;
+    let (passes, parts) =
+        (algorithm.epochs * algorithm.critic_updates_per_policy_update, trainer.config.critic_minibatches());
     let (Some(critic), Some(values)) = (&mut trainer.critic, &credit.values) else { return Ok(None) };
     let mut report = CriticReport::default();
-    let mut progress = UpdateProgress::new(Stage::Critic, passes * algorithm.updates_per_rollout);
+    let mut progress = UpdateProgress::new(Stage::Critic, passes * parts);
     for pass in 0..passes {
         let random = shuffle(trainer.config.run.seed, Stream::CriticShuffle, trainer.counters.global_step, pass);
-        for minibatch in batch.minibatches(algorithm.updates_per_rollout, random) {
+        for minibatch in batch.minibatches(parts, random) {
             let update = update_critic(critic, &mut trainer.engine, &minibatch, values, settings, &mut report)?;
             warn_if_skipped(update, critic, monitor);
             progress.advance(minibatch.num_tokens(), monitor);

@@ -10,7 +10,8 @@ use crate::{
     credit::Credit,
     metrics::Row,
     resources::Usage,
-    trainer::{Counters, CriticQuality, Phase, Shape},
+    sampling::SamplingReport,
+    trainer::{Counters, CriticQuality, Phase},
     update::{CriticReport, PolicyReport},
 };
 
@@ -19,7 +20,9 @@ use crate::{
 pub struct StepReport {
     /// What it trained.
     pub phase: Phase,
-    /// The responses.
+    /// What was sampled.
+    pub sampling: SamplingReport,
+    /// The responses that the step trains on.
     pub rollout: RolloutReport,
     /// Credit before normalisation's effect on the updates.
     pub credit: CreditReport,
@@ -54,20 +57,11 @@ pub struct RolloutReport {
     pub failed: usize,
     /// Responses cut off by the length limit.
     pub truncated: usize,
-    /// Prompts all, or none, of whose responses are right.
-    pub unanimous_groups: usize,
-    /// Prompts.
-    pub groups: usize,
 }
 
 impl RolloutReport {
     pub(crate) fn of(batch: &Batch<'_>) -> Self {
-        let mut report = Self {
-            rewards: Summary::of(batch.rewards()),
-            failed: batch.failed(),
-            groups: batch.groups().len(),
-            ..Self::default()
-        };
+        let mut report = Self { rewards: Summary::of(batch.rewards()), failed: batch.failed(), ..Self::default() };
         for (graded, length) in batch.responses().iter().zip(batch.lengths()) {
             let correct = graded.grade.verdict.is_correct();
             report.scores.push(f64::from(graded.grade.verdict.score().unwrap_or(f32::NAN)));
@@ -78,12 +72,6 @@ impl RolloutReport {
             report.malformed += usize::from(matches!(graded.grade.verdict, Verdict::Malformed { .. }));
             report.truncated += usize::from(graded.rollout.is_truncated());
         }
-        let unanimous = |group: &std::ops::Range<usize>| {
-            let mut correct = batch.responses()[group.clone()].iter().map(|graded| graded.grade.verdict.is_correct());
-            let first = correct.next();
-            correct.all(|correct| Some(correct) == first)
-        };
-        report.unanimous_groups = batch.groups().iter().filter(|group| unanimous(group)).count();
         report
     }
 
@@ -106,7 +94,6 @@ impl RolloutReport {
         row.number("vapo/malformed_frac", share(self.malformed, self.responses()));
         row.number("vapo/failed_frac", share(self.failed, self.responses() + self.failed as u64));
         row.number("vapo/positive_token_frac", share(self.correct_tokens, self.tokens()));
-        row.number("vapo/unanimous_group_frac", share(self.unanimous_groups, self.groups as u64));
     }
 }
 
@@ -117,6 +104,8 @@ pub struct CreditReport {
     pub advantages: Summary,
     /// The critic's side, if there is a critic.
     pub values: Option<ValueReport>,
+    /// Divergence per token that was subtracted from the reward.
+    pub reward_kl: Option<Summary>,
 }
 
 /// Values, targets and how well they agree.
@@ -153,11 +142,12 @@ impl CreditReport {
             }
             report
         });
-        Self { advantages: Summary::of(&credit.advantages), values }
+        Self { advantages: Summary::of(&credit.advantages), values, reward_kl: credit.reward_kl }
     }
 
     fn write(&self, row: &mut Row) {
         row.summary("critic/advantages", &self.advantages);
+        row.number("actor/reward_kl_penalty", self.reward_kl.and_then(|kl| kl.mean()));
         let Some(values) = &self.values else { return };
         row.summary("critic/returns", &values.targets);
         row.summary("critic/values", &values.values);
@@ -211,6 +201,7 @@ impl StepReport {
         row.count("training/responses", counters.responses);
         row.count("training/tokens", counters.tokens);
         row.number("training/rollout_logp_diff_max", self.logp_diff_max());
+        self.sampling.write(&mut row);
         self.rollout.write(&mut row);
         self.credit.write(&mut row);
         if let Some(critic) = &self.critic {
@@ -219,7 +210,7 @@ impl StepReport {
         if let Some(policy) = &self.policy {
             policy.write(&mut row);
         }
-        self.timing.write(&mut row, self.rollout.tokens() + total_prompt_tokens(&self.rollout));
+        self.timing.write(&mut row, (self.sampling.tokens + self.sampling.prompt_tokens) as u64);
         row
     }
 
@@ -232,11 +223,11 @@ impl StepReport {
 
 impl Counters {
     /// Counts a finished step.
-    pub(crate) fn add(&mut self, report: &StepReport, shape: Shape) {
+    pub(crate) fn add(&mut self, report: &StepReport) {
         self.global_step += 1;
-        self.prompts += shape.prompts as u64;
-        self.responses += report.rollout.responses() + report.rollout.failed as u64;
-        self.tokens += report.rollout.tokens();
+        self.prompts += report.sampling.prompts as u64;
+        self.responses += report.sampling.responses as u64;
+        self.tokens += report.sampling.tokens as u64;
         self.policy_updates += report.policy.as_ref().map_or(0, |policy| policy.loss.count());
         self.critic_updates += report.critic.as_ref().map_or(0, |critic| critic.loss.count());
         if report.phase == Phase::ValuePretraining {
@@ -265,11 +256,15 @@ impl Timing {
         Self { begun: Instant::now(), laps: Vec::new(), total_secs: 0.0, cpu_secs: Usage::now().cpu_secs }
     }
 
-    /// Times a stage.
+    /// Times a stage; its times add up.
     pub(crate) fn lap<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let result = work();
-        self.laps.push((stage, begun.elapsed().as_secs_f64()));
+        let secs = begun.elapsed().as_secs_f64();
+        match self.laps.iter_mut().find(|(name, _)| *name == stage) {
+            Some((_, sum)) => *sum += secs,
+            None => self.laps.push((stage, secs)),
+        }
         result
     }
 
@@ -292,15 +287,11 @@ impl Timing {
     }
 }
 
-fn total_prompt_tokens(rollout: &RolloutReport) -> u64 {
-    total(&rollout.prompt_tokens)
-}
-
 /// Sum of whole numbers, from their mean.
 fn total(numbers: &Summary) -> u64 {
     (numbers.mean().unwrap_or(0.0) * numbers.count() as f64).round() as u64
 }
 
-fn share(part: usize, whole: u64) -> Option<f64> {
+pub(crate) fn share(part: usize, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }

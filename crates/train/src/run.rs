@@ -92,7 +92,7 @@ impl Run {
     fn from_checkpoint(directory: RunDir, config: Config, checkpoint: &Path) -> Result<Self> {
         let state = load_state(checkpoint)?;
         let (task, memory) = checked_task(&config)?;
-        let reference = match config.algorithm.kl_weight > 0.0 {
+        let reference = match config.has_reference() {
             true => Some(LanguageModel::load(base_directory(&config)?.path())?.model),
             false => None,
         };

@@ -76,7 +76,7 @@ pub(crate) struct Models {
     pub(crate) policy: LanguageModel,
     /// None for methods without a critic.
     pub(crate) critic: Option<Model>,
-    /// The initial policy, if the loss holds the divergence from it.
+    /// The initial policy, if the divergence from it is measured.
     pub(crate) reference: Option<Model>,
 }
 
@@ -93,7 +93,7 @@ impl Models {
                 Some(critic)
             }
         };
-        let reference = (config.algorithm.kl_weight > 0.0).then(|| policy.model.clone());
+        let reference = config.has_reference().then(|| policy.model.clone());
         Self { policy, critic, reference }.checked()
     }
 
@@ -169,10 +169,10 @@ impl Trainer {
     /// Puts a run together, with fresh moments and counters at 0.
     pub(crate) fn new(config: Config, task: Box<dyn Task>, models: Models) -> Self {
         let algorithm = &config.algorithm;
-        let updates = (algorithm.updates_per_rollout * algorithm.epochs) as u64;
-        let policy_updates = config.run.steps.saturating_mul(updates);
+        let policy_updates = config.run.steps.saturating_mul((algorithm.updates_per_rollout * algorithm.epochs) as u64);
+        let critic_passes = algorithm.epochs * algorithm.critic_updates_per_policy_update;
         let critic_updates = (config.run.steps + config.value_pretraining.steps)
-            .saturating_mul(updates * algorithm.critic_updates_per_policy_update as u64);
+            .saturating_mul((critic_passes * config.critic_minibatches()) as u64);
         Self {
             engine: Engine::new(threads(&config), config.run.micro_batch_tokens),
             task,

@@ -6,15 +6,16 @@ use vapo_algo::ValueBound;
 
 use crate::{
     batch::{Batch, RewardRules},
-    config::{AlgorithmConfig, Config, LogpCheck},
+    config::{AlgorithmConfig, LogpCheck},
     credit::Credit,
     error::Result,
-    observer::{Monitor, Stage},
+    objective::StepColumns,
+    observer::Monitor,
     passes::{train_critic, train_policy},
     report::{CreditReport, RolloutReport, StepReport, Timing},
-    rollout::{Generator, Graded, Prompt, Rollout, grade},
-    trainer::{Phase, Shape, Stream, Trainer, training_sampling},
-    update::{StepColumns, value_bound},
+    sampling::{PromptRounds, sample_step},
+    trainer::{Phase, Trainer},
+    update::value_bound,
 };
 
 /// Responses whose log-probs are recomputed in each step under `run.check_logps = "sample"`.
@@ -23,24 +24,17 @@ const CHECKED_RESPONSES: usize = 8;
 /// Does one step; `None` if it was stopped before anything was updated. Once updates begin they are completed.
 pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Monitor<'_>) -> Result<Option<StepReport>> {
     let mut timing = Timing::start();
-    let shape = trainer.shape(phase);
-    let prompts = draw_prompts(trainer, shape)?;
-
-    let Some(rollouts) = timing.lap("gen", || sample(trainer, &prompts, shape, monitor))? else {
+    let rounds = PromptRounds::new(trainer, phase);
+    let Some((graded, sampling)) = sample_step(trainer, phase, &rounds, &mut timing, monitor)? else {
         return Ok(None);
     };
-    let threads = trainer.engine.threads();
-    let graded: Option<Vec<Graded<'_>>> =
-        timing.lap("reward", || grade(trainer.task.as_ref(), rollouts, threads, monitor));
-    let Some(graded) = graded.filter(|_| !monitor.stopped()) else {
-        return Ok(None);
-    };
-    let batch = Batch::new(graded, reward_rules(&trainer.config))?;
+    let batch = Batch::new(graded, RewardRules::new(&trainer.config))?;
 
     let logp_diff = timing.lap("check_logps", || largest_logp_difference(trainer, &batch));
     let values = timing.lap("values", || old_values(trainer, &batch));
     let reference_logp = timing.lap("ref", || reference_logp(trainer, &batch));
-    let credit = timing.lap("adv", || Credit::assign(&batch, values, &algorithm(trainer, phase)));
+    let credit =
+        timing.lap("adv", || Credit::assign(&batch, values, reference_logp.as_deref(), &algorithm(trainer, phase)));
 
     let critic = timing.lap("update_critic", || train_critic(trainer, &batch, &credit, monitor))?;
     let columns =
@@ -51,6 +45,7 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
 
     let report = StepReport {
         phase,
+        sampling,
         rollout: RolloutReport::of(&batch),
         credit: CreditReport::of(&batch, &credit),
         critic,
@@ -58,42 +53,8 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
         logp_diff,
         timing: timing.stop(),
     };
-    trainer.counters.add(&report, shape);
+    trainer.counters.add(&report);
     Ok(Some(report))
-}
-
-fn draw_prompts(trainer: &Trainer, shape: Shape) -> Result<Vec<Prompt>> {
-    let start = trainer.counters.prompts;
-    let problems = trainer.task.train_problems(start, shape.prompts);
-    let longest = trainer.config.rollout.max_new_tokens;
-    (start..)
-        .zip(problems)
-        .map(|(position, problem)| {
-            Prompt::new(problem, position, &trainer.text, trainer.policy.model.config(), longest)
-        })
-        .collect()
-}
-
-fn sample<'p>(
-    trainer: &mut Trainer,
-    prompts: &'p [Prompt],
-    shape: Shape,
-    monitor: &mut Monitor<'_>,
-) -> Result<Option<Vec<Rollout<'p>>>> {
-    let mut generator = Generator {
-        sampling: &training_sampling(&trainer.config, &trainer.policy.model, &trainer.text.tokenizer),
-        seed: Stream::Sampling.random(trainer.config.run.seed, 0).next_u64(),
-        engine: &mut trainer.engine,
-        policy: &trainer.policy.model,
-        text: &trainer.text,
-        stage: Stage::Rollout,
-    };
-    generator.sample(prompts, shape.group_size, monitor)
-}
-
-fn reward_rules(config: &Config) -> RewardRules {
-    let (right, wrong) = (config.algorithm.reward_right, config.algorithm.reward_wrong);
-    RewardRules { right, wrong, max_failed_share: config.reward.max_failed_share }
 }
 
 /// The method's settings in a phase: value pretraining always targets the Monte-Carlo return.

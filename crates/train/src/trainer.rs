@@ -74,7 +74,7 @@ pub(crate) struct Trainer {
     pub(crate) text: TextFiles,
     pub(crate) policy: Network,
     pub(crate) critic: Option<Network>,
-    /// The initial policy, if the loss holds the divergence from it.
+    /// The initial policy, if the divergence from it is measured.
     pub(crate) reference: Option<Model>,
     pub(crate) counters: Counters,
 }

@@ -3,18 +3,16 @@
 //! Every denominator counts the tokens of the whole update ([`Reduction::token_weights`]), so the gradient does not depend on
 //! how the engine cuts an update into micro-batches.
 
-use vapo_algo::{
-    Clip, PolicyBatch, PolicyStats, RatioRange, Reduction, Summary, ValueBatch, ValueBound, ValueStats,
-    clipped_policy_loss, entropy_bonus, kl_loss, positive_lm_loss, value_loss,
-};
-use vapo_lm::{Engine, Scored, TokenGrad};
+use vapo_algo::{PolicyStats, Reduction, Summary, ValueBatch, ValueBound, ValueStats, value_loss};
+use vapo_lm::Engine;
 
 use crate::{
     batch::Minibatch,
     config::{AlgorithmConfig, BoundKind, CriticConfig},
-    credit::{Credit, ValueCredit},
+    credit::ValueCredit,
     error::Result,
     network::{Network, Update},
+    objective::{Objective, PolicySums, StepColumns},
 };
 
 /// What the critic's updates of a step saw.
@@ -99,46 +97,6 @@ pub(crate) fn update_critic(
     Ok(update)
 }
 
-/// Per-token columns of a policy update.
-struct PolicyColumns {
-    old_logp: Vec<f32>,
-    advantages: Vec<f32>,
-    weights: Vec<f32>,
-    positive_weights: Vec<f32>,
-    reference_logp: Option<Vec<f32>>,
-}
-
-impl PolicyColumns {
-    fn new(minibatch: &Minibatch<'_>, columns: &StepColumns<'_>, reduction: Reduction) -> Self {
-        let included = vec![true; minibatch.lengths.len()];
-        Self {
-            old_logp: minibatch.gather(columns.old_logp),
-            advantages: minibatch.gather(&columns.credit.advantages),
-            weights: reduction.token_weights(&minibatch.lengths, &included),
-            positive_weights: Reduction::TokenMean.token_weights(&minibatch.lengths, &minibatch.correct),
-            reference_logp: columns.reference_logp.map(|logp| minibatch.gather(logp)),
-        }
-    }
-}
-
-/// Per-token columns of a step that the policy's updates read `[N]`.
-pub(crate) struct StepColumns<'a> {
-    pub(crate) old_logp: &'a [f32],
-    pub(crate) credit: &'a Credit,
-    /// Under the initial policy; only when the divergence from it is in the loss.
-    pub(crate) reference_logp: Option<&'a [f32]>,
-}
-
-/// Sums over an update's micro-batches.
-#[derive(Default)]
-struct PolicySums {
-    loss: f64,
-    positive_lm_loss: f64,
-    kl_loss: f64,
-    stats: PolicyStats,
-    entropy: Summary,
-}
-
 /// One update of the policy on a minibatch.
 pub(crate) fn update_policy(
     policy: &mut Network,
@@ -148,48 +106,18 @@ pub(crate) fn update_policy(
     (algorithm, temperature): (&AlgorithmConfig, f32),
     report: &mut PolicyReport,
 ) -> Result<Update> {
-    let columns = PolicyColumns::new(minibatch, columns, algorithm.loss_reduction);
-    let mut sums = PolicySums::default();
+    let mut objective = Objective::new(minibatch, columns, algorithm);
     let update = policy.update(engine, |engine, model, gradients| {
         engine.policy_backward(model, gradients, &minibatch.sequences, temperature, |tokens, scored| {
-            token_grad(scored, tokens, &columns, algorithm, &mut sums)
+            objective.token_grad(scored, tokens)
         });
     })?;
-    report.add(sums, update, minibatch.correct.contains(&true), columns.reference_logp.is_some());
+    report.add(objective.sums, update);
     Ok(update)
 }
 
-/// The loss of a micro-batch: clipped policy loss + mu * positive-example LM loss (+ KL, - entropy bonus), VAPO eq. 8 to 10.
-fn token_grad(
-    scored: &Scored,
-    tokens: std::ops::Range<usize>,
-    columns: &PolicyColumns,
-    algorithm: &AlgorithmConfig,
-    sums: &mut PolicySums,
-) -> TokenGrad {
-    let weights = &columns.weights[tokens.clone()];
-    let batch = PolicyBatch { old_logp: &columns.old_logp, advantages: &columns.advantages, weights: &columns.weights };
-    let clip = Clip::Ratio(RatioRange { low: algorithm.clip_low, high: algorithm.clip_high });
-    let mut loss = clipped_policy_loss(&scored.logp, batch.slice(tokens.clone()), clip, algorithm.clip_dual);
-    sums.loss += loss.loss;
-    sums.stats.merge(&loss.stats);
-    sums.entropy.merge(&Summary::of(&scored.entropy));
-
-    let positive = positive_lm_loss(&scored.logp, &columns.positive_weights[tokens.clone()]);
-    sums.positive_lm_loss += positive.loss;
-    loss.add(algorithm.positive_lm_weight, &positive);
-    if let Some(reference) = &columns.reference_logp {
-        let kl = kl_loss(&scored.logp, &reference[tokens], weights, algorithm.kl_estimator);
-        sums.kl_loss += kl.loss;
-        loss.add(algorithm.kl_weight, &kl);
-    }
-    let bonus = (algorithm.entropy_weight > 0.0)
-        .then(|| entropy_bonus(&scored.entropy, weights, algorithm.entropy_weight).dentropy);
-    TokenGrad { dlogp: loss.dlogp, dentropy: bonus }
-}
-
 impl PolicyReport {
-    fn add(&mut self, sums: PolicySums, update: Update, any_correct: bool, has_reference: bool) {
+    fn add(&mut self, sums: PolicySums, update: Update) {
         self.learning_rate = update.learning_rate;
         let Some(grad_norm) = update.grad_norm else {
             self.skipped += 1;
@@ -197,12 +125,8 @@ impl PolicyReport {
         };
         self.grad_norm.push(f64::from(grad_norm));
         self.loss.push(sums.loss);
-        if any_correct {
-            self.positive_lm_loss.push(sums.positive_lm_loss);
-        }
-        if has_reference {
-            self.kl_loss.push(sums.kl_loss);
-        }
+        sums.positive_lm_loss.into_iter().for_each(|loss| self.positive_lm_loss.push(loss));
+        sums.kl_loss.into_iter().for_each(|loss| self.kl_loss.push(loss));
         if self.first_log_ratio_max.is_none() {
             self.first_log_ratio_max = sums.stats.max_abs_log_ratio();
         }

@@ -1,7 +1,11 @@
 //! What a run will do, before it does it.
 
 use anyhow::Result;
-use vapo_train::{Config, MemoryPlan, Run, available_memory, config::PretrainingRule, threads};
+use vapo_train::{
+    Config, MemoryPlan, Run, available_memory,
+    config::{AdvantageKind, PolicyLossKind, PretrainingRule},
+    threads,
+};
 
 use crate::{
     format::{bytes, count, short},
@@ -67,7 +71,11 @@ fn task(run: &Run) -> String {
 }
 
 fn method(config: &Config) -> String {
-    let from = if config.has_critic() { "a critic" } else { "the group's other responses" };
+    let from = match config.algorithm.advantage {
+        AdvantageKind::Gae => "a critic",
+        AdvantageKind::Group | AdvantageKind::LeaveOneOut => "the group's other responses",
+        AdvantageKind::Return => "the reward alone",
+    };
     format!("{}: credit from {from}", config.algorithm.preset)
 }
 
@@ -80,12 +88,19 @@ fn vapo_parts(config: &Config) -> Vec<&'static str> {
         ("value pretraining", critic && config.value_pretraining.steps > 0),
         ("decoupled GAE", critic && algorithm.lambda_critic.is_some() && decoupled),
         ("length-adaptive GAE", critic && algorithm.length_adaptive_alpha.is_some()),
-        ("clip-higher", algorithm.clip_high > algorithm.clip_low),
+        ("clip-higher", clips_higher(config)),
         ("token-level loss", algorithm.loss_reduction.to_string() == "token-mean"),
         ("positive-example LM loss", algorithm.positive_lm_weight > 0.0),
         ("group sampling", config.rollout.group_size > 1),
     ];
     parts.into_iter().filter_map(|(name, on)| on.then_some(name)).collect()
+}
+
+/// Whether the ratio may rise further than it may fall.
+fn clips_higher(config: &Config) -> bool {
+    let algorithm = &config.algorithm;
+    let bounds = algorithm.clip_low.zip(algorithm.clip_high);
+    algorithm.policy_loss == PolicyLossKind::Clip && bounds.is_some_and(|(low, high)| high > low)
 }
 
 fn steps(config: &Config) -> String {

@@ -4,30 +4,28 @@ use super::{Config, OptimizerConfig};
 use crate::error::{Error, Result};
 
 /// Most responses of a step or an evaluation, which are in memory together.
-const MOST_RESPONSES: usize = 10_000_000;
+pub(super) const MOST_RESPONSES: usize = 10_000_000;
 /// Most tokens of a training pass.
 const MOST_TOKENS: usize = 100_000_000;
-/// Most passes over the responses of a step.
-const MOST_PASSES: usize = 1_000_000;
 const MOST_THREADS: usize = 1_024;
 
 /// Collects what is wrong, so that one attempt shows all of it.
 #[derive(Default)]
-struct Failures(Vec<String>);
+pub(super) struct Failures(Vec<String>);
 
 impl Failures {
-    fn unless(&mut self, holds: bool, message: impl FnOnce() -> String) {
+    pub(super) fn unless(&mut self, holds: bool, message: impl FnOnce() -> String) {
         if !holds {
             self.0.push(message());
         }
     }
 
-    fn at_least(&mut self, key: &str, value: usize, least: usize) {
+    pub(super) fn at_least(&mut self, key: &str, value: usize, least: usize) {
         self.unless(value >= least, || format!("{key} ({value}) must be at least {least}"));
     }
 
     /// A number of things that are there at once.
-    fn count(&mut self, key: &str, value: usize, most: usize) {
+    pub(super) fn count(&mut self, key: &str, value: usize, most: usize) {
         self.at_least(key, value, 1);
         self.unless(value <= most, || format!("{key} ({value}) must be at most {most}"));
     }
@@ -42,15 +40,15 @@ impl Failures {
         });
     }
 
-    fn within(&mut self, key: &str, value: f64, low: f64, high: f64) {
+    pub(super) fn within(&mut self, key: &str, value: f64, low: f64, high: f64) {
         self.unless((low..=high).contains(&value), || format!("{key} ({value}) must be between {low} and {high}"));
     }
 
-    fn positive(&mut self, key: &str, value: f64) {
+    pub(super) fn positive(&mut self, key: &str, value: f64) {
         self.unless(value > 0.0 && value.is_finite(), || format!("{key} ({value}) must be greater than 0"));
     }
 
-    fn not_negative(&mut self, key: &str, value: f64) {
+    pub(super) fn not_negative(&mut self, key: &str, value: f64) {
         self.unless(value >= 0.0 && value.is_finite(), || format!("{key} ({value}) must not be negative"));
     }
 }
@@ -97,66 +95,6 @@ impl Config {
         failures.responses(["eval.problems", "eval.samples"], [self.eval.problems, self.eval.samples]);
         failures.at_least("eval.max_new_tokens", self.eval.max_new_tokens.unwrap_or(1), 1);
         failures.not_negative("eval.temperature", self.eval.temperature);
-    }
-
-    fn check_algorithm(&self, failures: &mut Failures) {
-        let algorithm = &self.algorithm;
-        failures.unless(self.has_critic() || self.rollout.group_size >= 2, || {
-            format!(
-                "rollout.group_size ({}) must be at least 2 when algorithm.advantage is `group`",
-                self.rollout.group_size
-            )
-        });
-        failures.unless(self.has_critic() || self.value_pretraining.steps == 0, || {
-            format!(
-                "value_pretraining.steps ({}) must be 0 when algorithm.advantage is `group`, which has no critic",
-                self.value_pretraining.steps
-            )
-        });
-        failures.within("algorithm.gamma", algorithm.gamma, 0.0, 1.0);
-        failures.within("algorithm.lambda_policy", algorithm.lambda_policy, 0.0, 1.0);
-        failures.within("algorithm.lambda_critic", algorithm.lambda_critic.unwrap_or(1.0), 0.0, 1.0);
-        failures.positive("algorithm.length_adaptive_alpha", algorithm.length_adaptive_alpha.unwrap_or(1.0));
-        failures.within("algorithm.clip_low", algorithm.clip_low, 0.0, 1.0);
-        failures.not_negative("algorithm.clip_high", algorithm.clip_high);
-        let dual = algorithm.clip_dual.unwrap_or(f64::MAX);
-        failures.unless(dual > 1.0 + algorithm.clip_high, || {
-            format!(
-                "algorithm.clip_dual ({dual}) must be greater than 1 + algorithm.clip_high ({})",
-                algorithm.clip_high
-            )
-        });
-        failures.not_negative("algorithm.positive_lm_weight", algorithm.positive_lm_weight);
-        failures.not_negative("algorithm.entropy_weight", algorithm.entropy_weight);
-        failures.not_negative("algorithm.kl_weight", algorithm.kl_weight);
-        failures.unless(algorithm.reward_right > algorithm.reward_wrong, || {
-            format!(
-                "algorithm.reward_right ({}) must be greater than algorithm.reward_wrong ({})",
-                algorithm.reward_right, algorithm.reward_wrong
-            )
-        });
-        self.check_updates(failures);
-    }
-
-    fn check_updates(&self, failures: &mut Failures) {
-        let (algorithm, pretraining) = (&self.algorithm, &self.value_pretraining);
-        failures.at_least("algorithm.updates_per_rollout", algorithm.updates_per_rollout, 1);
-        failures.count("algorithm.epochs", algorithm.epochs, MOST_PASSES);
-        let critic_updates = algorithm.critic_updates_per_policy_update;
-        failures.count("algorithm.critic_updates_per_policy_update", critic_updates, MOST_PASSES);
-        let shapes = [
-            ("rollout", self.rollout.prompts_per_step, self.rollout.group_size),
-            ("value_pretraining", pretraining.prompts_per_step, pretraining.group_size),
-        ];
-        let used = if pretraining.steps > 0 { 2 } else { 1 };
-        for (section, prompts, group_size) in &shapes[..used] {
-            failures.unless(algorithm.updates_per_rollout <= prompts.saturating_mul(*group_size), || {
-                format!(
-                    "algorithm.updates_per_rollout ({}) must not exceed {section}.prompts_per_step x {section}.group_size ({prompts} x {group_size})",
-                    algorithm.updates_per_rollout
-                )
-            });
-        }
     }
 
     fn check_critic(&self, failures: &mut Failures) {

@@ -11,6 +11,8 @@ use toml::{
 use super::{Config, SECTIONS, names, preset};
 use crate::error::{Error, Result};
 
+const PRESET: &str = "algorithm.preset";
+
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -66,6 +68,18 @@ impl Settings {
         Self(entries)
     }
 
+    /// `key=value` entries; a value that is no TOML is a string.
+    ///
+    /// # Errors
+    /// A text without `=`.
+    pub fn from_overrides(overrides: &[String]) -> Result<Self> {
+        Ok(Self(overrides.iter().map(|text| parse_override(text)).collect::<Result<_>>()?))
+    }
+
+    fn preset(&self) -> Option<&Entry> {
+        self.0.iter().rfind(|entry| entry.key == PRESET)
+    }
+
     /// Keys and values in their order.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|entry| (entry.key.as_str(), &entry.value))
@@ -94,26 +108,22 @@ impl Layers {
         Self { table, config }
     }
 
-    /// Writes a layer's entries; its preset comes first, so that the keys beside it win.
-    pub(super) fn add(&mut self, settings: Settings) -> Result<()> {
-        self.apply(settings.0)
-    }
-
-    /// Writes `key=value` entries; a value that is no TOML is a string.
-    pub(super) fn add_overrides(&mut self, overrides: &[String]) -> Result<()> {
-        let entries = overrides.iter().map(|text| parse_override(text));
-        self.apply(entries.collect::<Result<_>>()?)
+    /// Writes layers, the later over the earlier. A layer's preset comes before its other keys, so that they win; of several
+    /// layers' presets only the last counts: presets do not stack.
+    pub(super) fn add(&mut self, layers: &[Settings]) -> Result<()> {
+        let last = layers.iter().rposition(|layer| layer.preset().is_some());
+        for (index, layer) in layers.iter().enumerate() {
+            if let Some(entry) = layer.preset().filter(|_| last == Some(index)) {
+                self.apply_preset(entry)?;
+            }
+            let counts = |entry: &&Entry| entry.key != PRESET || last == Some(index);
+            layer.0.iter().filter(counts).try_for_each(|entry| self.write(entry.clone()))?;
+        }
+        Ok(())
     }
 
     pub(super) fn into_config(self) -> Config {
         self.config
-    }
-
-    fn apply(&mut self, entries: Vec<Entry>) -> Result<()> {
-        if let Some(entry) = entries.iter().rfind(|entry| entry.key == "algorithm.preset") {
-            self.apply_preset(entry)?;
-        }
-        entries.into_iter().try_for_each(|entry| self.write(entry))
     }
 
     fn apply_preset(&mut self, entry: &Entry) -> Result<()> {
@@ -126,7 +136,11 @@ impl Layers {
                 preset::PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", ")
             ),
         })?;
-        self.add(Settings::from_toml(preset.toml, Path::new(preset.name))?)
+        for text in [preset::COMMON, preset.toml] {
+            let settings = Settings::from_toml(text, Path::new(preset.name))?;
+            settings.0.into_iter().try_for_each(|entry| self.write(entry))?;
+        }
+        Ok(())
     }
 
     fn write(&mut self, entry: Entry) -> Result<()> {

@@ -1,9 +1,10 @@
 //! Configuration: sections, presets, layers (defaults, file, `--set`), checks and the commented print.
 //!
 //! A config is built by writing one `key = value` after the other over the defaults. Naming a preset writes the preset's keys at
-//! that place, so that the keys beside it win, and a preset on the command line wins over the file.
+//! that place, so that the keys beside it win; a preset on the command line replaces the file's and wins over the file's keys.
 
 mod check;
+mod check_method;
 mod layers;
 mod names;
 mod preset;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use vapo_tasks::{RewardTerm, Verifier, reward_range};
 
 pub use layers::Settings;
-pub use preset::{PRESETS, Preset};
+pub use preset::{COMMON, PRESETS, Preset};
 pub use schema::Field;
 pub use sections::*;
 
@@ -120,19 +121,16 @@ impl Config {
     /// # Errors
     /// As for [`Config::load`].
     pub fn from_toml(text: &str, path: &Path, overrides: &[String]) -> Result<Self> {
-        let mut layers = Layers::new();
-        layers.add(Settings::from_toml(text, path)?)?;
-        layers.add_overrides(overrides)?;
-        layers.into_config().checked()
+        Self::layered([Settings::from_toml(text, path)?, Settings::from_overrides(overrides)?])
     }
 
-    /// Writes layers over the defaults, the later over the earlier, and checks the result.
+    /// Writes layers over the defaults, the later over the earlier, and checks the result. Only the last preset counts.
     ///
     /// # Errors
     /// As for [`Config::load`].
     pub fn layered(settings: impl IntoIterator<Item = Settings>) -> Result<Self> {
         let mut layers = Layers::new();
-        settings.into_iter().try_for_each(|settings| layers.add(settings))?;
+        layers.add(&settings.into_iter().collect::<Vec<_>>())?;
         layers.into_config().checked()
     }
 
@@ -172,14 +170,33 @@ impl Config {
     /// The lowest and the highest reward.
     pub fn reward_range(&self) -> [f64; 2] {
         let (right, wrong) = (self.algorithm.reward_right, self.algorithm.reward_wrong);
-        match self.data.train {
+        let [lowest, highest] = match self.data.train {
             Some(_) => reward_range(&self.reward_terms(), right, wrong),
             None => [wrong, right],
-        }
+        };
+        [lowest - self.algorithm.largest_punishment(), highest]
+    }
+
+    /// Critic updates per pass over a rollout.
+    pub fn critic_minibatches(&self) -> usize {
+        self.algorithm.critic_minibatches.unwrap_or(self.algorithm.updates_per_rollout)
+    }
+
+    /// Whether the divergence from the initial policy is measured, which takes a copy of it.
+    pub fn has_reference(&self) -> bool {
+        self.algorithm.kl_weight > 0.0
     }
 
     /// Whether the method has a critic.
     pub fn has_critic(&self) -> bool {
         self.algorithm.advantage == AdvantageKind::Gae
+    }
+}
+
+impl AlgorithmConfig {
+    /// What the longest answer loses of its reward.
+    pub fn largest_punishment(&self) -> f64 {
+        let share = if self.overlong_buffer.is_some() { self.overlong_penalty } else { 0.0 };
+        share * (self.reward_right - self.reward_wrong)
     }
 }

@@ -5,90 +5,207 @@
 pub struct Preset {
     /// What `algorithm.preset` is set to.
     pub name: &'static str,
-    /// Its settings, as a config file would give them. All presets set the same keys.
+    /// The method in a few words, with its source.
+    pub about: &'static str,
+    /// What it sets beside [`COMMON`], as a config file would say it.
     pub toml: &'static str,
 }
 
-/// All presets. Sources and open choices: `docs/vapo.md`.
+/// What every preset sets first, so that nothing of one method survives the choice of another: plain PPO.
+pub const COMMON: &str = r#"
+    rollout = { prompts_per_step = 256, group_size = 1 }
+    value_pretraining = { steps = 0 }
+    [algorithm]
+    advantage = "gae"
+    group_std = true
+    lambda_critic = 0.95
+    lambda_policy = 0.95
+    length_adaptive_alpha = "off"
+    policy_loss = "clip"
+    clip_low = 0.2
+    clip_high = 0.2
+    loss_reduction = "seq-mean-token-mean"
+    positive_lm_weight = 0.0
+    kl_weight = 0.0
+    dynamic_sampling_rounds = "off"
+    overlong_filtering = false
+    overlong_buffer = "off"
+"#;
+
+/// All presets. What each had to choose: `docs/methods.md`.
 pub const PRESETS: &[Preset] = &[
     Preset {
         name: "vapo",
+        about: "VAPO with its seven parts, arXiv 2504.05118",
         toml: r#"
             rollout = { prompts_per_step = 16, group_size = 16 }
             value_pretraining = { steps = 50 }
             [algorithm]
-            advantage = "gae"
             lambda_critic = 1.0
-            lambda_policy = 0.95
             length_adaptive_alpha = 0.05
-            clip_low = 0.2
             clip_high = 0.28
             loss_reduction = "token-mean"
             positive_lm_weight = 0.1
         "#,
     },
+    Preset { name: "ppo", about: "PPO as VAPO's paper compares with it, arXiv 1707.06347", toml: "" },
     Preset {
-        name: "ppo",
+        name: "vc-ppo",
+        about: "PPO with value pretraining and decoupled GAE, arXiv 2503.01491",
         toml: r#"
-            rollout = { prompts_per_step = 256, group_size = 1 }
-            value_pretraining = { steps = 0 }
+            value_pretraining = { steps = 50 }
             [algorithm]
-            advantage = "gae"
-            lambda_critic = 0.95
-            lambda_policy = 0.95
-            length_adaptive_alpha = "off"
-            clip_low = 0.2
-            clip_high = 0.2
-            loss_reduction = "seq-mean-token-mean"
-            positive_lm_weight = 0.0
+            lambda_critic = 1.0
         "#,
     },
     Preset {
-        name: "vc-ppo",
+        name: "orz",
+        about: "Open-Reasoner-Zero's PPO: lambda and gamma 1, 12 critic updates, arXiv 2503.24290",
         toml: r#"
-            rollout = { prompts_per_step = 256, group_size = 1 }
-            value_pretraining = { steps = 50 }
+            rollout = { prompts_per_step = 16, group_size = 16 }
             [algorithm]
-            advantage = "gae"
+            gamma = 1.0
             lambda_critic = 1.0
-            lambda_policy = 0.95
-            length_adaptive_alpha = "off"
-            clip_low = 0.2
-            clip_high = 0.2
-            loss_reduction = "seq-mean-token-mean"
-            positive_lm_weight = 0.0
+            lambda_policy = 1.0
+            advantage_normalization = "whiten"
+            updates_per_rollout = 1
+            critic_minibatches = 12
+        "#,
+    },
+    Preset {
+        name: "bpco",
+        about: "BPCO: bounded values, Monte-Carlo target, clipped probability shift, arXiv 2608.23566",
+        toml: r#"
+            value_pretraining = { steps = 15 }
+            critic = { bound = "atan" }
+            [algorithm]
+            lambda_critic = 1.0
+            length_adaptive_alpha = 0.4
+            advantage_normalization = "none"
+            policy_loss = "probability-shift"
+            loss_reduction = "seq-mean-token-sum"
+        "#,
+    },
+    Preset {
+        name: "sao",
+        about: "SAO's critic settings and direct importance weight, arXiv 2607.07508",
+        toml: r#"
+            value_pretraining = { steps = 10 }
+            [algorithm]
+            lambda_critic = 1.0
+            length_adaptive_alpha = 1.5
+            policy_loss = "dis"
+            clip_low = 0.3
+            clip_high = 5.0
+            loss_reduction = "token-mean"
+            critic_updates_per_policy_update = 2
         "#,
     },
     Preset {
         name: "grpo",
+        about: "GRPO as in DeepSeek-R1-Zero, arXiv 2501.12948",
         toml: r#"
             rollout = { prompts_per_step = 16, group_size = 16 }
-            value_pretraining = { steps = 0 }
             [algorithm]
             advantage = "group"
-            lambda_critic = "off"
-            lambda_policy = 1.0
-            length_adaptive_alpha = "off"
-            clip_low = 0.2
-            clip_high = 0.2
-            loss_reduction = "seq-mean-token-mean"
-            positive_lm_weight = 0.0
+            kl_weight = 0.001
+            kl_in = "loss"
+            kl_estimator = "k3"
         "#,
     },
     Preset {
         name: "dapo",
+        about: "DAPO with its five parts, arXiv 2503.14476",
         toml: r#"
             rollout = { prompts_per_step = 16, group_size = 16 }
-            value_pretraining = { steps = 0 }
             [algorithm]
             advantage = "group"
-            lambda_critic = "off"
-            lambda_policy = 1.0
-            length_adaptive_alpha = "off"
-            clip_low = 0.2
             clip_high = 0.28
             loss_reduction = "token-mean"
-            positive_lm_weight = 0.0
+            dynamic_sampling_rounds = 10
+            overlong_filtering = true
+            overlong_buffer = 0.2
+            overlong_penalty = 0.5
+        "#,
+    },
+    Preset {
+        name: "dr-grpo",
+        about: "GRPO without division by length and deviation, arXiv 2503.20783",
+        toml: r#"
+            rollout = { prompts_per_step = 32, group_size = 8 }
+            [algorithm]
+            advantage = "group"
+            group_std = false
+            loss_reduction = "seq-mean-token-sum-norm:256"
+        "#,
+    },
+    Preset {
+        name: "rloo",
+        about: "REINFORCE with the mean of the other responses as baseline, arXiv 2402.14740",
+        toml: r#"
+            rollout = { prompts_per_step = 64, group_size = 4 }
+            [algorithm]
+            advantage = "leave-one-out"
+            clip_low = "off"
+            clip_high = "off"
+            loss_reduction = "seq-mean-token-sum"
+            kl_weight = 0.03
+            kl_in = "reward"
+            kl_estimator = "k1"
+        "#,
+    },
+    Preset {
+        name: "reinforce++",
+        about: "REINFORCE++: PPO's clip, no critic, advantages whitened over the batch, arXiv 2501.03262",
+        toml: r#"
+            [algorithm]
+            advantage = "return"
+            gamma = 1.0
+            advantage_normalization = "whiten"
+            loss_reduction = "token-mean"
+            kl_weight = 0.001
+            kl_in = "reward"
+            kl_estimator = "k1"
+        "#,
+    },
+    Preset {
+        name: "reinforce++-baseline",
+        about: "REINFORCE++ with the group's mean as baseline, arXiv 2501.03262",
+        toml: r#"
+            rollout = { prompts_per_step = 16, group_size = 16 }
+            [algorithm]
+            advantage = "group"
+            group_std = false
+            advantage_normalization = "whiten"
+            loss_reduction = "token-mean"
+            kl_weight = 0.001
+            kl_in = "loss"
+            kl_estimator = "k2"
+        "#,
+    },
+    Preset {
+        name: "gspo",
+        about: "GSPO: one ratio per response, arXiv 2507.18071",
+        toml: r#"
+            rollout = { prompts_per_step = 16, group_size = 16 }
+            [algorithm]
+            advantage = "group"
+            policy_loss = "gspo"
+            clip_low = 3e-4
+            clip_high = 4e-4
+        "#,
+    },
+    Preset {
+        name: "cispo",
+        about: "CISPO: the bounded ratio weighs log-probs and stops no gradient, arXiv 2506.13585",
+        toml: r#"
+            rollout = { prompts_per_step = 16, group_size = 16 }
+            [algorithm]
+            advantage = "group"
+            policy_loss = "cispo"
+            clip_low = "off"
+            clip_high = 4.0
+            loss_reduction = "token-mean"
         "#,
     },
 ];

@@ -102,9 +102,11 @@ settings! {
 settings! {
     /// `[algorithm]`: the method. VAPO's parts are independent settings here, in `[rollout]` (group sampling) and in `[value_pretraining]`.
     pub struct AlgorithmConfig {
-        /// Values of a published method: "vapo", "ppo", "vc-ppo", "grpo" or "dapo". Keys given beside it win over it.
+        /// Values of a published method: "vapo", "ppo", "vc-ppo", "orz", "bpco", "sao", "grpo", "dapo", "dr-grpo", "rloo",
+        /// "reinforce++", "reinforce++-baseline", "gspo" or "cispo". Keys given beside it win over it.
         pub preset: String = "vapo".into(),
-        /// Where advantages come from: "gae" (a critic) or "group" (the responses to one prompt, no critic).
+        /// Where advantages come from: "gae" (a critic), or without a critic "group" (reward minus the group's mean),
+        /// "leave-one-out" (minus the mean of the others) or "return" (the reward itself, and what is left of a KL penalty).
         pub advantage: AdvantageKind = AdvantageKind::Gae,
         /// Discount per token.
         pub gamma: f64 = 1.0,
@@ -123,10 +125,15 @@ settings! {
         /// The paper is silent; "std" keeps signs and gives `positive_lm_weight` a scale to be compared with.
         #[serde(with = "by_name")]
         pub advantage_normalization: Normalization = Normalization::None,
-        /// The ratio new/old is clipped to [1 - clip_low, 1 + clip_high].
-        pub clip_low: f64 = 0.2,
-        /// Upper clip; above `clip_low` it is DAPO's and VAPO's clip-higher.
-        pub clip_high: f64 = 0.28,
+        /// What bounds an update: "clip" (PPO's ratio), "probability-shift" (|new - old probability| <= clip_high; BPCO), "gspo" (one
+        /// ratio per response), "cispo" (bounded weight, every token keeps its gradient) or "dis" (no gradient outside; SAO).
+        pub policy_loss: PolicyLossKind = PolicyLossKind::Clip,
+        /// The ratio new/old is held to [1 - clip_low, 1 + clip_high]; "off": no lower bound.
+        #[serde(with = "or_off")]
+        pub clip_low: Option<f64> = Some(0.2),
+        /// Upper clip; above `clip_low` it is DAPO's and VAPO's clip-higher. "off": no upper bound.
+        #[serde(with = "or_off")]
+        pub clip_high: Option<f64> = Some(0.28),
         /// Dual clip: bound of the loss where the advantage is negative (DAPO's script: 10); "off": none.
         #[serde(with = "or_off")]
         pub clip_dual: Option<f64> = None,
@@ -138,8 +145,10 @@ settings! {
         pub positive_lm_weight: f64 = 0.1,
         /// Weight of the entropy bonus; 0: none.
         pub entropy_weight: f64 = 0.0,
-        /// Weight of the divergence from the initial policy in the loss; 0: none, and no copy is kept.
+        /// Weight of the divergence from the initial policy; 0: none, and no copy is kept.
         pub kl_weight: f64 = 0.0,
+        /// Where that divergence stands: in the "loss", or subtracted from the "reward" of each token.
+        pub kl_in: KlPlace = KlPlace::Loss,
         /// Estimator of that divergence: "k1", "k2" or "k3".
         #[serde(with = "by_name")]
         pub kl_estimator: KlEstimator = KlEstimator::K3,
@@ -147,8 +156,23 @@ settings! {
         pub updates_per_rollout: usize = 16,
         /// Passes over a rollout.
         pub epochs: usize = 1,
-        /// Critic updates for each policy update.
+        /// Passes of the critic over a rollout for each one of the policy.
         pub critic_updates_per_policy_update: usize = 1,
+        /// Critic updates per pass over a rollout; "off": as many as `updates_per_rollout`.
+        #[serde(with = "or_off")]
+        pub critic_minibatches: Option<usize> = None,
+        /// Dynamic sampling: groups whose answers all have the same score are left out and further prompts drawn until there
+        /// are `rollout.prompts_per_step` groups, in at most so many rounds (DAPO: 10); "off": every group is kept.
+        #[serde(with = "or_off")]
+        pub dynamic_sampling_rounds: Option<usize> = None,
+        /// Leaves responses that the length limit cut off out of the policy's loss.
+        pub overlong_filtering: bool = false,
+        /// Soft overlong punishment: the reward falls over the last tokens before `rollout.max_new_tokens`, this share of it
+        /// (DAPO: 4096 of 20480, 0.2); "off": none.
+        #[serde(with = "or_off")]
+        pub overlong_buffer: Option<f64> = None,
+        /// By how much it falls at most, in units of `reward_right` - `reward_wrong` (DAPO: 1 between -1 and 1, 0.5).
+        pub overlong_penalty: f64 = 0.5,
         /// Reward of a right answer.
         pub reward_right: f64 = 1.0,
         /// Reward of a wrong, malformed or cut-off answer.
@@ -289,6 +313,30 @@ choices! {
         Gae,
         /// Reward relative to the group's mean, as in GRPO.
         Group,
+        /// Reward relative to the mean of the group's other responses, as in RLOO.
+        LeaveOneOut,
+        /// The discounted rewards from a token on, as in REINFORCE++.
+        Return,
+    }
+    /// What bounds a policy update.
+    pub enum PolicyLossKind {
+        /// The clipped ratio of each token.
+        Clip,
+        /// The clipped shift of each token's probability.
+        ProbabilityShift,
+        /// The clipped ratio of each response.
+        Gspo,
+        /// Log-probs weighted by the bounded ratio.
+        Cispo,
+        /// Log-probs weighted by the ratio where it is within bounds.
+        Dis,
+    }
+    /// Where the divergence from the initial policy stands.
+    pub enum KlPlace {
+        /// In the policy's loss.
+        Loss,
+        /// In the reward of each token.
+        Reward,
     }
     /// What confines the critic's values to the range of rewards.
     pub enum BoundKind {

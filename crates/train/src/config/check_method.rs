@@ -1,0 +1,144 @@
+//! Ranges and relations of the method's settings: what does not fit together is refused with both names.
+
+use serde::Serialize;
+
+use super::{
+    AdvantageKind, BoundKind, Config, KlPlace, PolicyLossKind,
+    check::{Failures, MOST_RESPONSES},
+};
+use vapo_algo::KlEstimator;
+
+/// Most passes over the responses of a step.
+const MOST_PASSES: usize = 1_000_000;
+
+impl Config {
+    pub(super) fn check_algorithm(&self, failures: &mut Failures) {
+        let algorithm = &self.algorithm;
+        failures.within("algorithm.gamma", algorithm.gamma, 0.0, 1.0);
+        failures.within("algorithm.lambda_policy", algorithm.lambda_policy, 0.0, 1.0);
+        failures.within("algorithm.lambda_critic", algorithm.lambda_critic.unwrap_or(1.0), 0.0, 1.0);
+        failures.positive("algorithm.length_adaptive_alpha", algorithm.length_adaptive_alpha.unwrap_or(1.0));
+        failures.not_negative("algorithm.positive_lm_weight", algorithm.positive_lm_weight);
+        failures.not_negative("algorithm.entropy_weight", algorithm.entropy_weight);
+        failures.unless(algorithm.reward_right > algorithm.reward_wrong, || {
+            format!(
+                "algorithm.reward_right ({}) must be greater than algorithm.reward_wrong ({})",
+                algorithm.reward_right, algorithm.reward_wrong
+            )
+        });
+        self.check_advantage(failures);
+        self.check_policy_loss(failures);
+        self.check_divergence(failures);
+        self.check_overlong(failures);
+        self.check_updates(failures);
+    }
+
+    /// Groups need members, and methods without a critic have none to train.
+    fn check_advantage(&self, failures: &mut Failures) {
+        let (algorithm, group_size) = (&self.algorithm, self.rollout.group_size);
+        let advantage = word(algorithm.advantage);
+        let compares = matches!(algorithm.advantage, AdvantageKind::Group | AdvantageKind::LeaveOneOut);
+        failures.unless(!compares || group_size >= 2, || {
+            format!("rollout.group_size ({group_size}) must be at least 2 when algorithm.advantage is `{advantage}`")
+        });
+        failures.unless(self.has_critic() || self.value_pretraining.steps == 0, || {
+            format!(
+                "value_pretraining.steps ({}) must be 0 when algorithm.advantage is `{advantage}`, which has no critic",
+                self.value_pretraining.steps
+            )
+        });
+        let Some(rounds) = algorithm.dynamic_sampling_rounds else { return };
+        failures.count("algorithm.dynamic_sampling_rounds", rounds, MOST_RESPONSES);
+        failures.unless(group_size >= 2, || {
+            format!(
+                "rollout.group_size ({group_size}) must be at least 2 when algorithm.dynamic_sampling_rounds ({rounds}) is set: it compares the answers of a group"
+            )
+        });
+    }
+
+    fn check_policy_loss(&self, failures: &mut Failures) {
+        let algorithm = &self.algorithm;
+        let loss = word(algorithm.policy_loss);
+        failures.within("algorithm.clip_low", algorithm.clip_low.unwrap_or(0.0), 0.0, 1.0);
+        failures.not_negative("algorithm.clip_high", algorithm.clip_high.unwrap_or(0.0));
+        let or_off = |bound: Option<f64>| bound.map_or("off".into(), |bound| bound.to_string());
+        let shift = algorithm.policy_loss == PolicyLossKind::ProbabilityShift;
+        failures.unless(!shift || (algorithm.clip_high.is_some() && algorithm.clip_low == algorithm.clip_high), || {
+            format!(
+                "algorithm.clip_low ({}) and algorithm.clip_high ({}) must be the same number when algorithm.policy_loss is `{loss}`, whose range is symmetric",
+                or_off(algorithm.clip_low),
+                or_off(algorithm.clip_high)
+            )
+        });
+        let Some(dual) = algorithm.clip_dual else { return };
+        failures.unless(matches!(algorithm.policy_loss, PolicyLossKind::Clip | PolicyLossKind::ProbabilityShift), || {
+            format!(
+                "algorithm.clip_dual ({dual}) must be \"off\" when algorithm.policy_loss is `{loss}`, which has no dual clip"
+            )
+        });
+        failures.unless(dual > 1.0 + algorithm.clip_high.unwrap_or(0.0), || {
+            format!(
+                "algorithm.clip_dual ({dual}) must be greater than 1 + algorithm.clip_high ({})",
+                or_off(algorithm.clip_high)
+            )
+        });
+    }
+
+    fn check_divergence(&self, failures: &mut Failures) {
+        let algorithm = &self.algorithm;
+        failures.not_negative("algorithm.kl_weight", algorithm.kl_weight);
+        if !self.has_reference() {
+            return;
+        }
+        failures.unless(algorithm.kl_in == KlPlace::Reward || algorithm.kl_estimator != KlEstimator::K1, || {
+            "algorithm.kl_estimator `k1` must stand in the reward (algorithm.kl_in `reward`): in the loss (`loss`) its gradient is 0 on average".into()
+        });
+        let bound = self.critic.bound;
+        failures.unless(algorithm.kl_in == KlPlace::Loss || bound == BoundKind::None || !self.has_critic(), || {
+            format!(
+                "critic.bound must be `none` when algorithm.kl_in is `reward`, found `{}`: the penalty takes returns beyond the two rewards",
+                word(bound)
+            )
+        });
+    }
+
+    fn check_overlong(&self, failures: &mut Failures) {
+        let algorithm = &self.algorithm;
+        failures.not_negative("algorithm.overlong_penalty", algorithm.overlong_penalty);
+        if let Some(buffer) = algorithm.overlong_buffer {
+            failures.unless(buffer > 0.0 && buffer <= 1.0, || {
+                format!("algorithm.overlong_buffer ({buffer}) must be greater than 0 and at most 1: a share of rollout.max_new_tokens")
+            });
+        }
+    }
+
+    fn check_updates(&self, failures: &mut Failures) {
+        let (algorithm, pretraining) = (&self.algorithm, &self.value_pretraining);
+        failures.at_least("algorithm.updates_per_rollout", algorithm.updates_per_rollout, 1);
+        failures.at_least("algorithm.critic_minibatches", self.critic_minibatches(), 1);
+        failures.count("algorithm.epochs", algorithm.epochs, MOST_PASSES);
+        let critic_updates = algorithm.critic_updates_per_policy_update;
+        failures.count("algorithm.critic_updates_per_policy_update", critic_updates, MOST_PASSES);
+        let shapes = [
+            ("rollout", self.rollout.prompts_per_step, self.rollout.group_size),
+            ("value_pretraining", pretraining.prompts_per_step, pretraining.group_size),
+        ];
+        let used = if pretraining.steps > 0 { 2 } else { 1 };
+        let parts = [
+            ("algorithm.updates_per_rollout", algorithm.updates_per_rollout),
+            ("algorithm.critic_minibatches", algorithm.critic_minibatches.unwrap_or(0)),
+        ];
+        for ((section, prompts, group_size), (key, parts)) in
+            shapes[..used].iter().flat_map(|shape| parts.map(|part| (*shape, part)))
+        {
+            failures.unless(parts <= prompts.saturating_mul(group_size), || {
+                format!("{key} ({parts}) must not exceed {section}.prompts_per_step x {section}.group_size ({prompts} x {group_size})")
+            });
+        }
+    }
+}
+
+/// A choice as it stands in a config.
+fn word(choice: impl Serialize) -> String {
+    toml::Value::try_from(choice).ok().and_then(|value| value.as_str().map(str::to_string)).unwrap_or_default()
+}
