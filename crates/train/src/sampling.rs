@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 
 use crate::{
+    batch::check_failures,
     error::Result,
     metrics::Row,
     observer::{Monitor, Stage},
@@ -103,6 +104,11 @@ pub(crate) fn sample_step<'p>(
         let Some(graded) = graded.filter(|_| !monitor.stopped()) else {
             return Ok(None);
         };
+        if selects {
+            // What is left out below counts too.
+            let verdicts = graded.iter().map(|graded| &graded.grade.verdict);
+            check_failures(verdicts, trainer.config.reward.max_failed_share, "round")?;
+        }
         report.rounds += 1;
         let mut graded = graded.into_iter().peekable();
         while graded.peek().is_some() {
