@@ -51,6 +51,9 @@ pub struct Reach {
     pub seeds: usize,
 }
 
+/// Sums of as many right answers in another order may differ by this much.
+const ROUNDING: f64 = 1e-9;
+
 impl ArmResult {
     pub(crate) fn new(arm: &Arm, records: Vec<Record>) -> Self {
         let horizon = Budget::Updates.planned(&arm.config) as f64;
@@ -92,10 +95,11 @@ impl ArmResult {
 
     /// What it took to reach an accuracy.
     pub fn reach(&self, accuracy: f64) -> Reach {
-        let reached = |record: &&Record| record.points.iter().any(|point| point.accuracy >= accuracy);
+        let target = accuracy - ROUNDING;
+        let reached = |record: &&Record| record.points.iter().any(|point| point.accuracy >= target);
         let points: Vec<Point> =
             self.curve.iter().map(|point| Point { cost: point.cost, accuracy: point.accuracy.mean }).collect();
-        Reach { accuracy, cost: first_reach(&points, accuracy), seeds: self.records.iter().filter(reached).count() }
+        Reach { accuracy, cost: first_reach(&points, target), seeds: self.records.iter().filter(reached).count() }
     }
 
     /// A metric of policy training.

@@ -115,25 +115,25 @@ fn draw_on<'a>(picture: &Picture<'a>, arms: &[&ArmResult], axis: Axis) -> Drawn<
         .x_label_formatter(&|value| short(*value))
         .y_label_formatter(&|value| format!("{:.0} %", 100.0 * value))
         .draw()?;
-    for (index, arm) in arms.iter().enumerate() {
-        draw_curve(&mut plot, &arm.curve, axis, COLOURS[index % COLOURS.len()])?;
+    let coloured = || arms.iter().zip(COLOURS.iter().cycle());
+    for (arm, colour) in coloured().filter(|(arm, _)| arm.curve.len() > 1) {
+        plot.draw_series([Polygon::new(band(&arm.curve, axis), colour.mix(0.12))])?;
+    }
+    for (arm, colour) in coloured() {
+        let line = arm.curve.iter().map(|point| (axis.of(point.cost), point.accuracy.mean));
+        plot.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
     }
     draw_names(picture, &plot, arms, axis)
 }
 
-fn draw_curve<'a>(plot: &mut Plot<'_, 'a>, curve: &[CurvePoint], axis: Axis, colour: RGBColor) -> Drawn<'a> {
-    let bound = |point: &CurvePoint, of: fn(&CurvePoint) -> Option<f64>| {
-        (axis.of(point.cost), of(point).unwrap_or(point.accuracy.mean).clamp(0.0, 1.0))
+/// The outline of the intervals: upper ends forwards, lower ends back.
+fn band(curve: &[CurvePoint], axis: Axis) -> Vec<(f64, f64)> {
+    let end = |point: &CurvePoint, accuracy: Option<f64>| {
+        (axis.of(point.cost), accuracy.unwrap_or(point.accuracy.mean).clamp(0.0, 1.0))
     };
-    let upper = curve.iter().map(|point| bound(point, |point| point.accuracy.high));
-    let lower = curve.iter().rev().map(|point| bound(point, |point| point.accuracy.low));
-    let band: Vec<(f64, f64)> = upper.chain(lower).collect();
-    if curve.len() > 1 {
-        plot.draw_series([Polygon::new(band, colour.mix(0.14))])?;
-    }
-    let line = curve.iter().map(|point| (axis.of(point.cost), point.accuracy.mean));
-    plot.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
-    Ok(())
+    let upper = curve.iter().map(|point| end(point, point.accuracy.high));
+    let lower = curve.iter().rev().map(|point| end(point, point.accuracy.low));
+    upper.chain(lower).collect()
 }
 
 /// Writes each arm's name beside the end of its line, one below the other where they would meet.

@@ -114,7 +114,7 @@ fn final_table(study: &Study, results: &Results) -> Vec<Vec<String>> {
         }
         let total = arm.total();
         row.extend([arm.records.len().to_string(), arm.crashes().to_string()]);
-        row.extend([total.tokens, total.cpu_secs, total.wall_secs].map(|number| format!("{number:.0}")));
+        row.extend([format!("{:.0}", total.tokens), secs(total.cpu_secs), secs(total.wall_secs)]);
         rows.push(row);
     }
     rows
@@ -147,7 +147,7 @@ fn reach_table(study: &Study, results: &Results) -> Option<Vec<Vec<String>>> {
             let reach = arm.reach(accuracy);
             let seeds = format!("{}/{}", reach.seeds, arm.records.len());
             match reach.cost {
-                Some(cost) => format!("{:.0} / {:.0} / {:.0} / {seeds}", cost.updates, cost.samples, cost.cpu_secs),
+                Some(cost) => format!("{:.0} / {:.0} / {} / {seeds}", cost.updates, cost.samples, secs(cost.cpu_secs)),
                 None => format!("- / - / - / {seeds}"),
             }
         };
@@ -172,19 +172,19 @@ fn budget_table(results: &Results) -> Vec<Vec<String>> {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for arm in &results.arms {
         let (policy, pretraining): (Cost, Cost) = (arm.policy(), arm.pretraining());
-        let numbers = [
-            policy.updates,
-            policy.samples,
-            policy.prompts,
-            policy.tokens,
-            policy.cpu_secs,
-            policy.critic_updates + pretraining.critic_updates,
-            pretraining.samples,
-            pretraining.tokens,
-            pretraining.cpu_secs,
-        ];
-        let numbers = numbers.map(|number| format!("{number:.0}"));
-        rows.push(std::iter::once(arm.name.clone()).chain(numbers).collect());
+        let whole = |number: f64| format!("{number:.0}");
+        rows.push(vec![
+            arm.name.clone(),
+            whole(policy.updates),
+            whole(policy.samples),
+            whole(policy.prompts),
+            whole(policy.tokens),
+            secs(policy.cpu_secs),
+            whole(policy.critic_updates + pretraining.critic_updates),
+            whole(pretraining.samples),
+            whole(pretraining.tokens),
+            secs(pretraining.cpu_secs),
+        ]);
     }
     rows
 }
@@ -229,7 +229,7 @@ fn doctor_tables(results: &Results) -> String {
     let mut keys: Vec<&str> = Vec::new();
     for metric in results.arms.iter().flat_map(|arm| &arm.metrics) {
         let is_sight =
-            ["decile", "first_error", "wrong_step", "calibration"].iter().any(|word| metric.key.contains(word));
+            ["decile", "first_wrong", "wrong_step", "calibration"].iter().any(|word| metric.key.contains(word));
         if is_sight && !keys.contains(&metric.key.as_str()) {
             keys.push(&metric.key);
         }
@@ -285,6 +285,12 @@ fn signed(interval: Option<Interval>) -> String {
         Some(Interval { mean, .. }) => format!("{:+.1}", 100.0 * mean),
         None => "-".into(),
     }
+}
+
+/// `3.2`, `61`
+fn secs(number: f64) -> String {
+    let digits = usize::from(number < 10.0);
+    format!("{number:.digits$}")
 }
 
 /// Three significant digits or so.

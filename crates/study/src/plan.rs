@@ -271,7 +271,14 @@ fn beginning(study: &Study, arm: usize, seed: u64, directory: &Path) -> Job {
     let path = directory.join("value-pretraining").join(name).join(format!("seed-{seed}"));
     let mut config = placed(study.arms[arm].config.clone(), seed, path);
     config.run.steps = 0;
-    Job { arm, name: format!("value pretraining seed {seed}"), seed, config, is_beginning: true, begins_with: None }
+    Job {
+        arm,
+        name: format!("value pretraining ({name}) seed {seed}"),
+        seed,
+        config,
+        is_beginning: true,
+        begins_with: None,
+    }
 }
 
 fn placed(mut config: Config, seed: u64, path: PathBuf) -> Config {

@@ -44,6 +44,11 @@ impl Board {
         Self { screen: screen.clone(), lines, arms, total, begun: Instant::now(), steps_before, names_width }
     }
 
+    /// Prints a line.
+    pub(super) fn tell(&self, text: &str) {
+        self.lines.suspend(|| self.screen.line(text));
+    }
+
     /// Tells of a run that has ended.
     pub(super) fn ended(&self, plan: &Plan, states: &[JobState], running: &RunningJob) {
         let job = &plan.jobs[running.index];
@@ -56,8 +61,7 @@ impl Board {
             _ => self.screen.dim(&format!("stopped after {} steps", running.steps)),
         };
         let line = format!("  {:<width$} {accuracy:>8} {what}", job.name, width = self.names_width);
-        let line = format!("{line}   {ended}/{}", runs().count());
-        self.lines.suspend(|| self.screen.line(&line));
+        self.tell(&format!("{line}   {ended}/{}", runs().count()));
     }
 
     /// Shows how far everything is.

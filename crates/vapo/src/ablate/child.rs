@@ -13,8 +13,10 @@ use vapo_study::Job;
 use vapo_train::{Row, RunDir};
 
 /// How long a run of an earlier session may take for its checkpoint.
-const ORPHAN_DEADLINE: Duration = Duration::from_secs(120);
+const ORPHAN_DEADLINE: Duration = Duration::from_secs(600);
 const ORPHAN_INTERVAL: Duration = Duration::from_millis(50);
+/// After so long somebody wants to know what is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Longest reason of a crash that is kept.
 const REASON_CHARACTERS: usize = 400;
 
@@ -106,11 +108,16 @@ fn open_log(path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// It takes too long.
-pub(super) fn wait_for_orphan(job: &Job) -> Result<()> {
+pub(super) fn wait_for_orphan(job: &Job, tell: impl Fn(&str)) -> Result<()> {
     let begun = Instant::now();
     let path = job.log_path();
     let Ok(file) = File::open(&path) else { return Ok(()) };
+    let mut told = false;
     while file.try_lock().is_err() {
+        if !told && begun.elapsed() > PATIENCE {
+            tell(&format!("  {}: waiting for an earlier session's process to write its checkpoint", job.name));
+            told = true;
+        }
         if begun.elapsed() > ORPHAN_DEADLINE {
             bail!("another process still works on {}", job.path().display());
         }

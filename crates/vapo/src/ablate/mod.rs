@@ -25,7 +25,7 @@ use pool::Pool;
 /// Runs what is missing of a study and reports what is there.
 pub(crate) fn run(args: AblateArgs) -> Result<()> {
     let study = Study::load(&args.study)?;
-    let directory = args.out.unwrap_or_else(|| PathBuf::from("studies").join(&study.name));
+    let directory = args.out.clone().unwrap_or_else(|| PathBuf::from("studies").join(&study.name));
     let plan = Plan::new(&study, &directory);
     plan.check_existing()?;
     let screen = Screen::for_words();
@@ -46,7 +46,8 @@ pub(crate) fn run(args: AblateArgs) -> Result<()> {
     let ended = Pool::new(&study, &plan, jobs, board)?.work(&stop)?;
     report(&screen, &study, &plan)?;
     if !ended {
-        let again = format!("vapo ablate {}", args.study.display());
+        let out = args.out.map_or(String::new(), |out| format!(" --out {}", out.display()));
+        let again = format!("vapo ablate {}{out}", args.study.display());
         screen.line(&format!("  go on with {}", screen.bold(&again)));
     }
     Ok(())

@@ -76,7 +76,7 @@ fn a_study_that_was_killed_and_stopped_gives_the_report_of_one_that_was_not() {
     let output = child.wait_with_output().unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("stopping: ") && told.contains("go on with vapo ablate smoke.toml"), "{told}");
+    assert!(told.contains("stopping: ") && told.contains("go on with vapo ablate smoke.toml --out broken"), "{told}");
     let told = place.vapo(&args).ok();
     assert!(told.contains("4/4"), "{told}");
     assert_eq!(timeless(&report(&place, "broken")), timeless(&straight));
