@@ -16,8 +16,9 @@ use crate::{
 };
 
 const SIZE: (u32, u32) = (900, 480);
-/// Room for the names at the right.
-const NAMES_WIDTH: i32 = 210;
+/// Room for the names at the right: for the line that leads to them, and for each character.
+const LEADER_WIDTH: usize = 24;
+const CHARACTER_WIDTH: usize = 7;
 /// Least distance of two names.
 const NAME_HEIGHT: i32 = 15;
 const GREY: RGBColor = RGBColor(128, 128, 128);
@@ -99,7 +100,7 @@ fn draw_on<'a>(picture: &Picture<'a>, arms: &[&ArmResult], axis: Axis) -> Drawn<
     let (low, high) = accuracy_range(points());
     let mut plot = ChartBuilder::on(picture)
         .margin(8)
-        .margin_right(NAMES_WIDTH)
+        .margin_right(names_width(arms))
         .x_label_area_size(42)
         .y_label_area_size(52)
         .build_cartesian_2d(0.0..end, low..high)?;
@@ -112,7 +113,7 @@ fn draw_on<'a>(picture: &Picture<'a>, arms: &[&ArmResult], axis: Axis) -> Drawn<
         .x_desc(axis.title())
         .y_desc("held-out accuracy")
         .y_labels(11)
-        .x_label_formatter(&|value| short(*value))
+        .x_label_formatter(&|value| short(*value, end))
         .y_label_formatter(&|value| format!("{:.0} %", 100.0 * value))
         .draw()?;
     let coloured = || arms.iter().zip(COLOURS.iter().cycle());
@@ -138,7 +139,7 @@ fn band(curve: &[CurvePoint], axis: Axis) -> Vec<(f64, f64)> {
 
 /// Writes each arm's name beside the end of its line, one below the other where they would meet.
 fn draw_names<'a>(picture: &Picture<'a>, plot: &Plot<'_, 'a>, arms: &[&ArmResult], axis: Axis) -> Drawn<'a> {
-    let right = SIZE.0 as i32 - NAMES_WIDTH;
+    let right = SIZE.0 as i32 - names_width(arms) as i32;
     let mut names: Vec<(i32, i32, usize)> = Vec::new();
     for (index, arm) in arms.iter().enumerate() {
         let Some(last) = arm.curve.last() else { continue };
@@ -151,10 +152,21 @@ fn draw_names<'a>(picture: &Picture<'a>, plot: &Plot<'_, 'a>, arms: &[&ArmResult
         let (arm, colour) = (arms[*index], COLOURS[index % COLOURS.len()]);
         picture.draw(&PathElement::new(vec![(*x, *y), (right + 6, place)], colour.mix(0.5)))?;
         let style = ("sans-serif", 13).into_font().color(&colour).pos(Pos::new(HPos::Left, VPos::Center));
-        let accuracy = arm.curve.last().map_or(0.0, |point| point.accuracy.mean);
-        picture.draw(&Text::new(format!("{} {:.1} %", arm.name, 100.0 * accuracy), (right + 10, place), style))?;
+        picture.draw(&Text::new(label(arm), (right + 10, place), style))?;
     }
     Ok(())
+}
+
+/// An arm's name and its last accuracy.
+fn label(arm: &ArmResult) -> String {
+    let last = arm.curve.last().map_or(0.0, |point| 100.0 * point.accuracy.mean);
+    format!("{} {last:.1} %", arm.name)
+}
+
+/// Pixels that the longest label takes, at most half of the picture.
+fn names_width(arms: &[&ArmResult]) -> u32 {
+    let longest = arms.iter().map(|arm| label(arm).len()).max().unwrap_or(0);
+    ((LEADER_WIDTH + CHARACTER_WIDTH * longest) as u32).min(SIZE.0 / 2)
 }
 
 /// Places at least [`NAME_HEIGHT`] apart, near the wanted ones (ascending), none below `bottom` while there is room.
@@ -183,9 +195,10 @@ fn accuracy_range<'a>(points: impl Iterator<Item = &'a CurvePoint>) -> (f64, f64
     if low < high { (low.clamp(0.0, 0.9), high.clamp(0.1, 1.0)) } else { (0.0, 1.0) }
 }
 
-/// `950`, `1.2k`, `52k`, `3.4M`
-fn short(number: f64) -> String {
+/// `2.5`, `950`, `1.2k`, `52k`, `3.4M`, on an axis that ends at `end`.
+fn short(number: f64, end: f64) -> String {
     match number {
+        n if end < 20.0 => format!("{n:.1}"),
         n if n < 1000.0 => format!("{n:.0}"),
         n if n < 9950.0 => format!("{:.1}k", n / 1e3),
         n if n < 999_500.0 => format!("{:.0}k", n / 1e3),
