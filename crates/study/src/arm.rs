@@ -95,11 +95,10 @@ impl ArmResult {
 
     /// What it took to reach an accuracy.
     pub fn reach(&self, accuracy: f64) -> Reach {
-        let target = accuracy - ROUNDING;
-        let reached = |record: &&Record| record.points.iter().any(|point| point.accuracy >= target);
+        let reached = |record: &&Record| record.points.iter().any(|point| reaches(point, accuracy));
         let points: Vec<Point> =
             self.curve.iter().map(|point| Point { cost: point.cost, accuracy: point.accuracy.mean }).collect();
-        Reach { accuracy, cost: first_reach(&points, target), seeds: self.records.iter().filter(reached).count() }
+        Reach { accuracy, cost: first_reach(&points, accuracy), seeds: self.records.iter().filter(reached).count() }
     }
 
     /// A metric of policy training.
@@ -122,11 +121,15 @@ fn mean_curve(records: &[Record]) -> Vec<CurvePoint> {
     (0..length).filter_map(point).collect()
 }
 
+fn reaches(point: &Point, accuracy: f64) -> bool {
+    point.accuracy >= accuracy - ROUNDING
+}
+
 fn first_reach(points: &[Point], accuracy: f64) -> Option<Cost> {
-    let index = points.iter().position(|point| point.accuracy >= accuracy)?;
+    let index = points.iter().position(|point| reaches(point, accuracy))?;
     let reached = points[index];
     let Some(before) = index.checked_sub(1).map(|index| points[index]) else { return Some(reached.cost) };
-    let share = (accuracy - before.accuracy) / (reached.accuracy - before.accuracy);
+    let share = ((accuracy - before.accuracy) / (reached.accuracy - before.accuracy)).min(1.0);
     Some(before.cost.zip(reached.cost, |from, to| from + share * (to - from)))
 }
 

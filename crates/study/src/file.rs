@@ -227,7 +227,8 @@ impl Study {
     pub fn warnings(&self) -> Vec<String> {
         let few = self.seeds.len() < FEW_SEEDS;
         let few = few.then(|| {
-            format!("{} seeds: intervals over fewer than {FEW_SEEDS} say little about the next seed", self.seeds.len())
+            let noun = if self.seeds.len() == 1 { "seed" } else { "seeds" };
+            format!("{} {noun}: intervals over fewer than {FEW_SEEDS} say little about the next seed", self.seeds.len())
         });
         few.into_iter().collect()
     }

@@ -107,7 +107,15 @@ eval = { problems = 4, samples = 1 }
 fn a_crash_is_counted_and_stops_nobody() {
     let place = Place::new();
     let text = CRASHING.replace("STALLED", "30")
-        + "[[arms]]\nname = \"wild\"\nset.policy_optimizer = { learning_rate = 1e30, warmup_updates = 0 }\n[[arms]]\nname = \"tame\"\n";
+        + r#"
+[[arms]]
+name = "wild"
+set.algorithm = { advantage = "gae" }
+set.critic.bound = "none"
+set.critic_optimizer = { learning_rate = 1e30, warmup_updates = 0 }
+[[arms]]
+name = "tame"
+"#;
     place.write("study.toml", &text);
     let told = place.vapo(&["ablate", "study.toml", "--jobs", "1"]).ok();
     assert!(told.contains("crashed after") && told.contains("tame seed 0"), "{told}");
