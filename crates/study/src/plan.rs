@@ -116,10 +116,10 @@ impl Plan {
     pub fn states(&self) -> Result<Vec<JobState>> {
         let mut states = self.jobs.iter().map(Job::state).collect::<Result<Vec<_>>>()?;
         for (index, job) in self.jobs.iter().enumerate() {
-            if let (JobState::New, Some(beginning)) = (&states[index], job.begins_with) {
-                if let JobState::Crashed(reason) = &states[beginning] {
-                    states[index] = JobState::Crashed(format!("its value pretraining: {reason}"));
-                }
+            if let (JobState::New, Some(beginning)) = (&states[index], job.begins_with)
+                && let JobState::Crashed(reason) = &states[beginning]
+            {
+                states[index] = JobState::Crashed(format!("its value pretraining: {reason}"));
             }
         }
         Ok(states)
@@ -246,7 +246,7 @@ impl Job {
 
 /// Indices of arms that pretrain the same critic, each in one group.
 fn sharing_groups(study: &Study) -> Vec<Vec<usize>> {
-    let mut groups: Vec<(Vec<(String, toml::Value)>, Vec<usize>)> = Vec::new();
+    let mut groups: Vec<(Entries, Vec<usize>)> = Vec::new();
     for (index, arm) in study.arms.iter().enumerate() {
         let config = &arm.config;
         if !config.has_critic() || config.value_pretraining.steps == 0 {
@@ -287,7 +287,10 @@ fn placed(mut config: Config, seed: u64, path: PathBuf) -> Config {
     config
 }
 
-fn without(config: &Config, keys: &[&str]) -> Vec<(String, toml::Value)> {
+/// Settings by their dotted keys.
+type Entries = Vec<(String, toml::Value)>;
+
+fn without(config: &Config, keys: &[&str]) -> Entries {
     let mut entries = config.entries();
     entries.retain(|(key, _)| !keys.contains(&key.as_str()));
     entries
