@@ -27,8 +27,10 @@ note = "with value pretraining"
 set.value_pretraining.steps = 1
 "#;
 
-/// Writes a run's metrics: per row the step's phase, samples and updates so far, processor seconds, accuracy.
-fn write_run(directory: &Path, rows: &[(Option<bool>, u64, u64, f64, Option<f64>)], end: &str) {
+/// Whether a step is one of value pretraining (none: before the first), samples and updates so far, processor seconds, accuracy.
+type Step = (Option<bool>, u64, u64, f64, Option<f64>);
+
+fn write_run(directory: &Path, rows: &[Step], end: &str) {
     fs::create_dir_all(directory).unwrap();
     fs::write(directory.join("config.toml"), "").unwrap();
     let lines = rows.iter().enumerate().map(|(step, (pretraining, samples, updates, cpu_secs, accuracy))| {
