@@ -20,7 +20,7 @@ impl DataTask {
     /// ([`DataTask::leaked`] counts them).
     ///
     /// # Errors
-    /// [`Error::Setting`] if no training problems are left.
+    /// [`Error::Setting`] if no training problems are left, [`Error::Term`] if a verifier does not work.
     pub fn new(train: Dataset, held_out: Option<Dataset>, reward: Reward, seed: u64) -> Result<DataTask, Error> {
         let mut warnings: Vec<String> = duplicates("training", &train).into_iter().collect();
         warnings.extend(held_out.as_ref().and_then(|set| duplicates("held-out", set)));
@@ -41,6 +41,7 @@ impl DataTask {
             warnings
                 .push(format!("{leaked} of {read} training problems are left out: they are held out for evaluation"));
         }
+        reward.probe(train.iter().chain(&held_out))?;
         let sampler = Sampler::new(seed, train.len());
         Ok(DataTask { train, held_out, reward, sampler, leaked, warnings })
     }
@@ -100,9 +101,10 @@ impl HeldOutTask {
     /// Reads them from a JSONL file.
     ///
     /// # Errors
-    /// As for [`Dataset::load_jsonl`].
+    /// As for [`Dataset::load_jsonl`], and [`Error::Term`] if a verifier does not work.
     pub fn load_jsonl(path: &Path, options: &DataOptions, reward: Reward) -> Result<HeldOutTask, Error> {
         let set = Dataset::load_jsonl(path, options, &reward)?;
+        reward.probe(set.problems.iter())?;
         let warnings = duplicates("held-out", &set).into_iter().collect();
         Ok(HeldOutTask { name: path.display().to_string(), problems: set.problems, reward, warnings })
     }

@@ -101,6 +101,8 @@ pub struct Grade {
     pub verdict: Verdict,
     /// The answer that was read, in a form in which equal answers are equal texts, for majority votes.
     pub answer: Option<String>,
+    /// What the verifier says besides; of an answer that could not be read or compared the reason.
+    pub remark: Option<String>,
     /// Weight of the deciding term's reward.
     pub weight: f32,
     /// The weighted scores of the other terms, added to the reward as they are.
@@ -112,7 +114,8 @@ pub struct Grade {
 impl From<Verdict> for Grade {
     /// A verdict that is everything there is.
     fn from(verdict: Verdict) -> Grade {
-        Grade { verdict, answer: None, weight: 1.0, shaping: 0.0, scores: Vec::new() }
+        let remark = verdict.reason().map(str::to_owned);
+        Grade { verdict, answer: None, remark, weight: 1.0, shaping: 0.0, scores: Vec::new() }
     }
 }
 

@@ -34,4 +34,4 @@ pub use random::Random;
 pub use reward::{Reward, RewardTerm, check_terms, reward_range};
 pub use sampler::Sampler;
 pub use template::PromptTemplate;
-pub use verifier::Verifier;
+pub use verifier::{Verifier, kill_workers};

@@ -138,6 +138,7 @@ impl Reward {
         };
         let reading = deciding.grader.grade(problem, response);
         let mut grade = Grade {
+            remark: reading.remark.or_else(|| reading.verdict.reason().map(str::to_owned)),
             answer: reading.answer,
             weight: deciding.settings.weight as f32,
             scores: vec![(deciding.name.clone(), reading.verdict.score())],
@@ -147,7 +148,11 @@ impl Reward {
             let verdict = term.grader.grade(problem, response).verdict;
             grade.scores.push((term.name.clone(), verdict.score()));
             match verdict {
-                Verdict::Failed { reason } => grade.verdict = Verdict::failed(format!("{}: {reason}", term.name)),
+                Verdict::Failed { reason } => {
+                    let reason = format!("{}: {reason}", term.name);
+                    grade.remark = Some(reason.clone());
+                    grade.verdict = Verdict::failed(reason);
+                }
                 Verdict::Graded { score, .. } | Verdict::Malformed { score, .. } => {
                     grade.shaping += term.settings.weight as f32 * score;
                 }
@@ -157,6 +162,24 @@ impl Reward {
             grade.scores.clear();
         }
         grade
+    }
+
+    /// Has every verifier that is another program grade the reference answer of one of these problems, so that a
+    /// program that is missing or broken is found before a run starts.
+    ///
+    /// # Errors
+    /// [`Error::Term`] with the reason for which a verifier failed.
+    pub fn probe<'a>(&self, problems: impl Iterator<Item = &'a Problem> + Clone) -> Result<(), Error> {
+        for term in self.terms.iter().filter(|term| term.grader.is_external()) {
+            let mut own = problems.clone().filter(|problem| term.settings.applies_to(&problem.data_source));
+            let Some(problem) = own.next() else { continue };
+            let reading = term.grader.grade(problem, Response { text: &problem.answer, tokens: Some(1) });
+            if let Verdict::Failed { reason } = reading.verdict {
+                let message = format!("it failed on the first reference answer: {reason}");
+                return Err(Error::Term { term: term.name.to_string(), message });
+            }
+        }
+        Ok(())
     }
 
     /// How many responses to grade at once where another program does the work; 0: one per thread.

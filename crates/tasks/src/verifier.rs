@@ -1,14 +1,21 @@
 //! Verifiers: rules that compare a response with a reference answer, each with its settings.
 
+mod command;
 mod exact;
 mod format;
+mod http;
 mod length;
 mod mathematical;
 mod number;
 mod numeric;
 mod pattern;
+mod protocol;
+mod worker;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+pub use worker::kill_workers;
 
 use crate::{Error, Problem, Response, Verdict, math::Rule};
 
@@ -61,6 +68,60 @@ pub enum Verifier {
         /// Tokens before `max_tokens` in which the punishment grows.
         buffer: usize,
     },
+    /// A program that reads a JSON object per line and answers each with one (`docs/verifiers.md`).
+    Command {
+        /// Program and arguments.
+        command: Vec<String>,
+        /// Processes at once; 0: one per core.
+        #[serde(default)]
+        workers: usize,
+        /// Seconds that a reply may take; then the process is killed and the verdict has failed.
+        #[serde(default = "ten_seconds")]
+        timeout: f64,
+        /// Seconds that the first reply of a process may take longer, for its start.
+        #[serde(default = "a_minute")]
+        startup: f64,
+        /// The lowest and the highest score.
+        #[serde(default = "from_0_to_1")]
+        range: [f64; 2],
+    },
+    /// A server that is sent the same object by POST and answers with the same one.
+    Http {
+        /// Where it is, `http://host:port/path`.
+        url: String,
+        /// Requests at once.
+        #[serde(default = "eight")]
+        parallel: usize,
+        /// Seconds for one response, repetitions included.
+        #[serde(default = "ten_seconds")]
+        timeout: f64,
+        /// Repetitions after a connection that failed, status 429 or 5xx, after 0.1, 0.2, 0.4.. seconds.
+        #[serde(default = "three")]
+        retries: usize,
+        /// The lowest and the highest score.
+        #[serde(default = "from_0_to_1")]
+        range: [f64; 2],
+    },
+}
+
+fn ten_seconds() -> f64 {
+    10.0
+}
+
+fn a_minute() -> f64 {
+    60.0
+}
+
+fn from_0_to_1() -> [f64; 2] {
+    [0.0, 1.0]
+}
+
+fn three() -> usize {
+    3
+}
+
+fn eight() -> usize {
+    8
 }
 
 /// What a verifier reads in a response.
@@ -68,11 +129,13 @@ pub(crate) struct Reading {
     pub(crate) verdict: Verdict,
     /// In a form in which equal answers are equal texts.
     pub(crate) answer: Option<String>,
+    /// What the verifier says besides.
+    pub(crate) remark: Option<String>,
 }
 
 impl From<Verdict> for Reading {
     fn from(verdict: Verdict) -> Reading {
-        Reading { verdict, answer: None }
+        Reading { verdict, answer: None, remark: None }
     }
 }
 
@@ -90,6 +153,11 @@ pub(crate) trait Grader: Send + Sync + std::fmt::Debug {
     fn at_once(&self) -> usize {
         0
     }
+
+    /// Whether another program decides, which may be missing or broken.
+    fn is_external(&self) -> bool {
+        false
+    }
 }
 
 impl Verifier {
@@ -102,11 +170,13 @@ impl Verifier {
             Verifier::Regex { .. } => "regex",
             Verifier::Format { .. } => "format",
             Verifier::Length { .. } => "length",
+            Verifier::Command { .. } => "command",
+            Verifier::Http { .. } => "http",
         }
     }
 
     /// The names of all verifiers.
-    pub const KINDS: [&str; 6] = ["math", "exact", "numeric", "regex", "format", "length"];
+    pub const KINDS: [&str; 8] = ["math", "exact", "numeric", "regex", "format", "length", "command", "http"];
 
     /// Whether the verdict says that an answer is right; else the verifier only adds to the reward.
     pub fn decides(&self) -> bool {
@@ -117,6 +187,7 @@ impl Verifier {
     pub fn range(&self) -> [f64; 2] {
         match self {
             Verifier::Length { .. } => [-1.0, 0.0],
+            Verifier::Command { range, .. } | Verifier::Http { range, .. } => *range,
             _ => [0.0, 1.0],
         }
     }
@@ -139,6 +210,22 @@ impl Verifier {
                 Some(max_tokens) => length::Overlong::new(*max_tokens, *buffer).map(drop),
                 None => Ok(()),
             },
+            Verifier::Command { command, workers, timeout, startup, range } => {
+                if command.first().is_none_or(String::is_empty) {
+                    let expected = "a list of the program and its arguments".to_owned();
+                    return Err(Error::Setting { setting: "command", expected, found: format!("{command:?}") });
+                }
+                protocol::check_at_once("workers", *workers, 0)?;
+                protocol::check_seconds("timeout", *timeout)?;
+                protocol::check_seconds("startup", *startup)?;
+                protocol::check_range(*range)
+            }
+            Verifier::Http { url, parallel, timeout, retries: _, range } => {
+                http::check_url(url)?;
+                protocol::check_at_once("parallel", *parallel, 1)?;
+                protocol::check_seconds("timeout", *timeout)?;
+                protocol::check_range(*range)
+            }
         }
     }
 
@@ -163,6 +250,25 @@ impl Verifier {
                     found: "not given".to_owned(),
                 })?;
                 Box::new(length::Overlong::new(max_tokens, *buffer)?)
+            }
+            Verifier::Command { command, workers, timeout, startup, range } => {
+                let cores = || std::thread::available_parallelism().map_or(1, Into::into);
+                Box::new(command::CommandVerifier::new(command::Settings {
+                    command: command.clone(),
+                    workers: if *workers == 0 { cores() } else { *workers },
+                    timeout: Duration::from_secs_f64(*timeout),
+                    startup: Duration::from_secs_f64(*startup),
+                    range: *range,
+                }))
+            }
+            Verifier::Http { url, parallel, timeout, retries, range } => {
+                Box::new(http::HttpVerifier::new(http::Settings {
+                    url: url.clone(),
+                    parallel: *parallel,
+                    timeout: Duration::from_secs_f64(*timeout),
+                    retries: *retries,
+                    range: *range,
+                }))
             }
         })
     }

@@ -26,6 +26,7 @@ pub(crate) fn stop_flag(screen: &Screen, promise: &'static str) -> Result<Arc<At
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
             screen.clear_bar();
+            vapo_tasks::kill_workers();
             exit(INTERRUPTED);
         }
         screen.line(&screen.warning(&format!("  {promise} (Ctrl-C again: stop at once)")));

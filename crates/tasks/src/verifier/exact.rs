@@ -25,7 +25,9 @@ impl Grader for Exact {
 pub(super) fn compare(given: &str, answer: &str) -> Reading {
     match given.trim() {
         "" => Verdict::malformed("no answer").into(),
-        given => Reading { verdict: Verdict::graded(given == answer.trim()), answer: Some(given.to_owned()) },
+        given => {
+            Reading { verdict: Verdict::graded(given == answer.trim()), answer: Some(given.to_owned()), remark: None }
+        }
     }
 }
 

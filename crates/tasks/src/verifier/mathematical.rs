@@ -24,7 +24,7 @@ impl Grader for Mathematical {
             Verdict::Graded { correct: false, .. } => math::extract(response.text, self.rule).map(|text| key(&text)),
             Verdict::Malformed { .. } | Verdict::Failed { .. } => None,
         };
-        Reading { verdict, answer }
+        Reading { verdict, answer, remark: None }
     }
 }
 

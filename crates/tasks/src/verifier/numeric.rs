@@ -35,6 +35,7 @@ impl Grader for Numeric {
             Some(Ok(given)) => Reading {
                 verdict: Verdict::graded(given.is_within(&self.tolerance, &answer)),
                 answer: Some(given.to_string()),
+                remark: None,
             },
         }
     }

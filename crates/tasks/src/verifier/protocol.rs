@@ -1,0 +1,102 @@
+//! What is said to another program and what it answers: one JSON object each way.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Reading;
+use crate::{Problem, Response, Verdict};
+
+/// Longer replies are cut off.
+pub(super) const MAX_REPLY_BYTES: usize = 1 << 20;
+/// Characters of a reply that a message shows.
+const SHOWN_CHARS: usize = 120;
+
+/// The request for one response, without a line end.
+pub(super) fn request(id: u64, problem: &Problem, response: Response<'_>) -> Vec<u8> {
+    let request = json!({
+        "id": id,
+        "prompt": problem.prompt,
+        "answer": problem.answer,
+        "response": response.text,
+        "tokens": response.tokens,
+        "data_source": problem.data_source,
+        "extra": problem.extra,
+    });
+    request.to_string().into_bytes()
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    id: Option<Value>,
+    score: Option<f64>,
+    correct: Option<bool>,
+    answer: Option<String>,
+    reason: Option<String>,
+    error: Option<String>,
+}
+
+/// Reads a reply.
+///
+/// # Errors
+/// What was expected and found, if it is none that the request with this id can have.
+pub(super) fn parse_reply(bytes: &[u8], id: u64, range: [f64; 2]) -> Result<Reading, String> {
+    let told = |problem: &str| format!("{problem}, found {}", shown(bytes));
+    let reply: Reply = serde_json::from_slice(bytes)
+        .map_err(|error| told(&format!("expected a JSON object with `id` and `score` ({error})")))?;
+    if reply.id != Some(id.into()) {
+        return Err(told(&format!("expected the reply to have the request's `id` ({id})")));
+    }
+    if let Some(error) = reply.error {
+        return Ok(Verdict::failed(shown(error.as_bytes())).into());
+    }
+    let [low, high] = range;
+    match reply.score {
+        Some(score) if (low..=high).contains(&score) => Ok(Reading {
+            verdict: Verdict::Graded { score: score as f32, correct: reply.correct.unwrap_or(score == high) },
+            answer: reply.answer,
+            remark: reply.reason,
+        }),
+        Some(_) => Err(told(&format!("expected a `score` within `range` ({low} to {high})"))),
+        None => Err(told("expected a number `score` (or a text `error`)")),
+    }
+}
+
+/// The beginning of what a program wrote, fit for a message.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * SHOWN_CHARS)]);
+    let mut shown: String = text.trim().chars().take(SHOWN_CHARS).collect();
+    shown = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let ellipsis = if shown.len() < text.trim().len() || bytes.len() > 4 * SHOWN_CHARS { "..." } else { "" };
+    format!("`{shown}{ellipsis}`")
+}
+
+/// Checks the range of scores that a program may give.
+pub(super) fn check_range([low, high]: [f64; 2]) -> Result<(), crate::Error> {
+    if low < high && low.is_finite() && high.is_finite() {
+        return Ok(());
+    }
+    Err(crate::Error::Setting {
+        setting: "range",
+        expected: "two numbers, the smaller one first".to_owned(),
+        found: format!("[{low}, {high}]"),
+    })
+}
+
+/// Checks a number of seconds.
+pub(super) fn check_seconds(setting: &'static str, seconds: f64) -> Result<(), crate::Error> {
+    const MOST: f64 = 86_400.0;
+    if seconds > 0.0 && seconds <= MOST {
+        return Ok(());
+    }
+    let expected = format!("more than 0 and at most {MOST}");
+    Err(crate::Error::Setting { setting, expected, found: seconds.to_string() })
+}
+
+/// Checks how many workers or requests there may be at once.
+pub(super) fn check_at_once(setting: &'static str, number: usize, least: usize) -> Result<(), crate::Error> {
+    const MOST: usize = 1024;
+    if (least..=MOST).contains(&number) {
+        return Ok(());
+    }
+    Err(crate::Error::Setting { setting, expected: format!("{least} to {MOST}"), found: number.to_string() })
+}

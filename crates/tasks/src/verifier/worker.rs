@@ -1,0 +1,217 @@
+//! A process that answers line by line, and that can neither hang, flood nor outlive its owner.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::process::CommandExt,
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+
+use super::protocol::{MAX_REPLY_BYTES, shown};
+
+/// Lines of standard error that a failure shows.
+const ERROR_LINES: usize = 8;
+/// Bytes of each of them.
+const ERROR_LINE_BYTES: usize = 300;
+/// How long the last words of a process that ended are waited for.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Process groups of all living workers, for an end without destructors.
+static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kills every worker of this process and all that they started, for a caller that is about to exit without unwinding.
+pub fn kill_workers() {
+    for group in locked(&GROUPS).iter() {
+        // A group that is gone already needs no killing.
+        let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
+    }
+}
+
+/// Why a worker can no longer be used.
+#[derive(Debug, PartialEq)]
+pub(super) enum Broken {
+    /// It ended.
+    Ended(String),
+    /// It broke the protocol or its deadline.
+    Misbehaved(String),
+}
+
+enum Output {
+    Line(Vec<u8>),
+    Flood,
+}
+
+/// A running process, in a process group of its own.
+#[derive(Debug)]
+pub(super) struct Worker {
+    child: Child,
+    group: i32,
+    requests: Sender<Vec<u8>>,
+    replies: Receiver<Output>,
+    last_words: Arc<Mutex<VecDeque<String>>>,
+    errors_ended: Receiver<()>,
+    /// Whether it has answered yet.
+    pub(super) is_proven: bool,
+}
+
+impl Worker {
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// The system cannot start it, e.g. because there is no such program.
+    pub(super) fn start(command: &[String]) -> io::Result<Worker> {
+        let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        command.args(arguments).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Held over the start, so that no worker is alive and unknown.
+        let mut groups = locked(&GROUPS);
+        let mut child = command.spawn()?;
+        let group = i32::try_from(child.id()).map_err(io::Error::other)?;
+        groups.insert(group);
+        drop(groups);
+        let missing = || io::Error::other("a pipe is missing");
+        let stdin = child.stdin.take().ok_or_else(missing)?;
+        let stdout = child.stdout.take().ok_or_else(missing)?;
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        // These threads end with the pipes; they are never waited for, because a grandchild may hold the other end.
+        let (requests, to_write) = channel();
+        thread::spawn(move || write_requests(stdin, &to_write));
+        let (found, replies) = sync_channel(1);
+        thread::spawn(move || read_lines(stdout, &found));
+        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let (ended, errors_ended) = channel();
+        let kept = last_words.clone();
+        thread::spawn(move || keep_last_lines(stderr, &kept, &ended));
+        Ok(Worker { child, group, requests, replies, last_words, errors_ended, is_proven: false })
+    }
+
+    /// Sends a line and waits for the one that answers it.
+    ///
+    /// # Errors
+    /// There is no such line before the deadline; the worker must not be used again.
+    pub(super) fn ask(&mut self, mut request: Vec<u8>, deadline: Instant) -> Result<Vec<u8>, Broken> {
+        if let Ok(Output::Line(line)) = self.replies.try_recv() {
+            let message =
+                format!("it wrote a line that nobody asked for (messages belong to stderr): {}", shown(&line));
+            return Err(Broken::Misbehaved(message));
+        }
+        request.push(b'\n');
+        let begun = Instant::now();
+        // A writer that is gone has left a process that is: the reply tells.
+        let _ = self.requests.send(request);
+        match self.replies.recv_timeout(deadline.saturating_duration_since(begun)) {
+            Ok(Output::Line(line)) => {
+                self.is_proven = true;
+                Ok(line)
+            }
+            Ok(Output::Flood) => {
+                Err(Broken::Misbehaved(format!("it wrote more than {MAX_REPLY_BYTES} bytes without a line end")))
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let seconds = begun.elapsed().as_secs_f64();
+                let words = self.last_words();
+                Err(Broken::Misbehaved(format!("no reply within {seconds:.1} s (a reply must be flushed){words}")))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(Broken::Ended(self.autopsy())),
+        }
+    }
+
+    /// How a process that closed its output came to its end.
+    fn autopsy(&mut self) -> String {
+        let exited = (0..20).find_map(|_| {
+            let status = self.child.try_wait().ok().flatten();
+            if status.is_none() {
+                thread::sleep(LAST_WORDS / 20);
+            }
+            status
+        });
+        let end = exited.map_or("it closed its output".to_owned(), |status| format!("it ended ({status})"));
+        // The process may be gone while its last lines are still on their way.
+        let _ = self.errors_ended.recv_timeout(LAST_WORDS);
+        format!("{end}{}", self.last_words())
+    }
+
+    fn last_words(&self) -> String {
+        let lines = locked(&self.last_words);
+        if lines.is_empty() {
+            return String::new();
+        }
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        format!("; its stderr ends with: {}", lines.join(" | "))
+    }
+}
+
+impl Drop for Worker {
+    /// Kills the process with everything that it started.
+    fn drop(&mut self) {
+        let mut groups = locked(&GROUPS);
+        let _ = killpg(Pid::from_raw(self.group), Signal::SIGKILL);
+        let _ = self.child.wait();
+        groups.remove(&self.group);
+    }
+}
+
+fn write_requests(mut stdin: ChildStdin, requests: &Receiver<Vec<u8>>) {
+    for request in requests {
+        if stdin.write_all(&request).and_then(|()| stdin.flush()).is_err() {
+            break;
+        }
+    }
+}
+
+/// Passes lines on, one at a time: whoever writes more waits at the pipe.
+fn read_lines(stdout: ChildStdout, found: &SyncSender<Output>) {
+    let mut stdout = BufReader::new(stdout);
+    loop {
+        let mut line = Vec::new();
+        let read = stdout.by_ref().take(MAX_REPLY_BYTES as u64).read_until(b'\n', &mut line);
+        let output = match read {
+            Ok(0) | Err(_) => break,
+            Ok(_) if line.len() == MAX_REPLY_BYTES && line.last() != Some(&b'\n') => Output::Flood,
+            Ok(_) => Output::Line(line),
+        };
+        let is_last = matches!(output, Output::Flood);
+        if found.send(output).is_err() || is_last {
+            break;
+        }
+    }
+}
+
+fn keep_last_lines(stderr: ChildStderr, kept: &Mutex<VecDeque<String>>, ended: &Sender<()>) {
+    let mut stderr = BufReader::new(stderr);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A longer line is kept as several.
+        match stderr.by_ref().take(ERROR_LINE_BYTES as u64).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text: String = text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if !text.is_empty() {
+            let mut lines = locked(kept);
+            lines.push_back(text);
+            if lines.len() > ERROR_LINES {
+                lines.pop_front();
+            }
+        }
+    }
+    let _ = ended.send(());
+}
