@@ -30,15 +30,15 @@ def theirs(rows):
     verdicts = []
     start = time.process_time()
     for gold, answer, _ in rows:
-        verdicts.append(bool(verify(parse(delimited(gold)), parse(delimited(answer)))))
+        formula = is_bare(answer) and "\\" in answer
+        verdicts.append(bool(verify(parse(f"${gold}$" if is_bare(gold) else gold), parse(f"${answer}$" if formula else answer))))
     return verdicts, len(rows) / (time.process_time() - start)
 
 
-def delimited(text):
-    """Math-Verify reads LaTeX between delimiters only: a short text without any gets them, to be fair."""
+def is_bare(text):
+    """Math-Verify reads LaTeX between delimiters only: reference answers and formulas without any get them, to be fair."""
     marks = text.replace("\\$", "")
-    bare = not any(mark in marks for mark in ["$", "\\boxed", "\\(", "\\["])
-    return f"${text}$" if bare and "\\" in text else text
+    return not any(mark in marks for mark in ["$", "\\boxed", "\\(", "\\["])
 
 
 def ours(path, command):

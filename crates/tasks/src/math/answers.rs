@@ -48,6 +48,11 @@ fn same_choice(gold: &str, answer: &str) -> bool {
     }
 }
 
+/// Whether a text is mathematics from end to end, or words without any number.
+pub(super) fn is_plain(text: &str) -> bool {
+    !text.contains(|c: char| c.is_ascii_digit()) || text::choice(text).is_some() || !readings(trimmed(text)).is_empty()
+}
+
 fn same_reading(gold: &str, answer: &str) -> bool {
     let budget = Budget::new();
     let (golds, answers) = (readings(gold), readings(answer));

@@ -302,10 +302,7 @@ impl Parser {
                 self.accept(END_GROUP).then_some(())?;
                 Some(one_or(items, Brackets::None))
             }
-            '{' => {
-                let items = self.deeper(|parser| parser.items(&['}', '|', ':']))?;
-                self.accept('}').then_some(Expr::Several(Brackets::Set, items))
-            }
+            '{' => self.set(),
             '(' | '[' | '⟨' | ']' => self.ordered(open),
             '|' => {
                 self.bars += 1;
@@ -326,6 +323,21 @@ impl Parser {
             '°' => Some(apply(Function::Degrees, Expr::integer(1))),
             _ => None,
         }
+    }
+
+    /// The items of a set, or the condition of `\{x : ..\}` and `\{x | ..\}`.
+    fn set(&mut self) -> Option<Expr> {
+        let outer = std::mem::replace(&mut self.in_set, true);
+        self.bars += 1;
+        let items = self.deeper(|parser| parser.items(&['}']));
+        self.bars -= 1;
+        self.in_set = outer;
+        let items = items?;
+        if self.accept('|') || self.accept(':') {
+            let condition = self.deeper(Parser::relation)?;
+            return self.accept('}').then_some(condition);
+        }
+        self.accept('}').then_some(Expr::Several(Brackets::Set, items))
     }
 
     /// The items of a LaTeX group, or `n \choose k`, or `a \over b`.

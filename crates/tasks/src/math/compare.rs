@@ -10,7 +10,8 @@ const MAX_ITEMS: usize = 300;
 
 /// Whether an answer means the same as the reference answer.
 pub(super) fn same(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
-    if budget.spend(20).is_none() {
+    // What is looked for below walks through both trees.
+    if budget.spend(20 + 2 * (gold.size() + answer.size())).is_none() {
         return false;
     }
     if let Some(verdict) = same_measured(gold, answer, budget) {
@@ -21,6 +22,11 @@ pub(super) fn same(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
     }
     if let Some(same) = same_regions(gold, answer, budget) {
         return same;
+    }
+    match (membership(gold), membership(answer)) {
+        (Some(set), None) if matches!(answer, Expr::Several(..)) => return same(set, answer, budget),
+        (None, Some(set)) if matches!(gold, Expr::Several(..)) => return same(gold, set, budget),
+        _ => {}
     }
     if let (Expr::Related(..), _) | (_, Expr::Related(..)) = (gold, answer) {
         return same_relations(gold, answer, budget);
@@ -38,6 +44,17 @@ pub(super) fn same(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
         return same_digits(gold, answer);
     }
     scalar::equal(gold, answer, budget)
+}
+
+/// The set of `x \in ..`.
+fn membership(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::Related(_, rest) => match rest.as_slice() {
+            [(Relation::In, set)] => Some(set),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Compares values with units, percent and degree signs; none if neither side has any.
@@ -174,7 +191,7 @@ enum Statement<'a> {
 
 fn statement(expr: &Expr) -> Statement<'_> {
     let Expr::Related(first, rest) = expr else { return Statement::Value(None, expr) };
-    if let [(Relation::In, set)] = rest.as_slice() {
+    if let Some(set) = membership(expr) {
         return Statement::Value(Some(first), set);
     }
     if !rest.iter().all(|(relation, _)| matches!(relation, Relation::Equal | Relation::About)) {
@@ -200,6 +217,9 @@ fn is_label(expr: &Expr) -> bool {
         }
         Expr::Quotient(above, below) => is_label(above) && is_label(below),
         Expr::Several(_, items) => items.iter().all(is_label),
+        Expr::Product(factors) => {
+            factors.iter().any(|part| matches!(part, Expr::Symbol(name) if name == "∠" || name == "△"))
+        }
         _ => false,
     }
 }

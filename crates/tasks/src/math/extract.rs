@@ -1,6 +1,6 @@
 //! Finding the final answer in a response.
 
-use super::{Rule, text};
+use super::{Rule, answers, text};
 
 /// DAPO looks for its marker in this many characters at the end of a response.
 const DAPO_TAIL: usize = 300;
@@ -60,7 +60,7 @@ pub(super) fn marked(response: &str) -> Option<String> {
 
 /// A short text that reads as an answer, or the last expression of a longer one.
 fn unmarked(text: &str) -> Option<String> {
-    if text.len() <= MAX_WHOLE && !text::is_prose(text) {
+    if text.len() <= MAX_WHOLE && !text::is_prose(text) && answers::is_plain(text) {
         return Some(text.to_owned());
     }
     last_expression(text).map(str::to_owned)
@@ -123,7 +123,7 @@ fn announcement(after: &str) -> Option<&str> {
         let first = line.split(|c: char| !c.is_alphabetic()).next().unwrap_or("");
         let few = (1..=3).contains(&line.split_whitespace().count())
             && !judged.contains(&first.to_ascii_lowercase().as_str());
-        few || line.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\' | '"'))
+        few || line.starts_with('(') || line.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\' | '"'))
     })
 }
 

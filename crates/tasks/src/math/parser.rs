@@ -16,11 +16,13 @@ pub(super) struct Parser {
     chain: u32,
     /// Open absolute values: inside one, `|` closes it.
     pub(super) bars: u32,
+    /// Whether a colon ends the names of `\{x : ..\}` instead of making a ratio.
+    pub(super) in_set: bool,
 }
 
 /// Reads an answer; none if it is not mathematics, or too long or too deep.
 pub(super) fn parse(text: &str, commas: Commas) -> Option<Expr> {
-    let mut parser = Parser { tokens: lexer::tokens(text, commas)?, at: 0, depth: 0, chain: 0, bars: 0 };
+    let mut parser = Parser { tokens: lexer::tokens(text, commas)?, at: 0, depth: 0, chain: 0, bars: 0, in_set: false };
     parser.skip_filler();
     let items = parser.items(&[])?;
     parser.skip_separators();
@@ -130,7 +132,7 @@ impl Parser {
         Some(relation)
     }
 
-    fn relation(&mut self) -> Option<Expr> {
+    pub(super) fn relation(&mut self) -> Option<Expr> {
         let first = self.union()?;
         let mut rest = Vec::new();
         while let Some(relation) = self.relation_symbol() {
@@ -166,7 +168,7 @@ impl Parser {
     fn ratio(&mut self) -> Option<Expr> {
         let start = self.at;
         let first = self.measured()?;
-        if self.peek_symbol() != Some(':') {
+        if self.in_set || self.peek_symbol() != Some(':') {
             return Some(first);
         }
         let mut parts = vec![first];
@@ -365,7 +367,8 @@ impl Parser {
             return true;
         }
         if words::is_connective(letters) || upright {
-            return false;
+            // Upright letters are units, but `2\mathrm{i}` and `2\mathrm{e}` are products.
+            return upright && (letters == "i" || letters == "e");
         }
         let capitals = letters.bytes().all(|b| b.is_ascii_uppercase());
         letters.len() <= 3

@@ -41,6 +41,8 @@ impl Field {
         let exact = |value| Some(Residue { value, exact: true });
         match expr {
             Expr::Number { value, .. } => {
+                let bits = value.numerator.bits() + value.denominator.bits();
+                budget.spend(if bits <= 64 { 0 } else { 10 + bits / 16 })?;
                 let below = self.integer(&value.denominator);
                 let above = self.integer(&value.numerator);
                 exact(if below == 1 { above } else { self.times(above, self.inverse(below)?) })
