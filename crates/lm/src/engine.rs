@@ -41,7 +41,7 @@ pub struct TokenGrad {
 }
 
 /// Most logits that exist at once. Responses that need more are scored chunk by chunk, and again for the gradient.
-pub(crate) const MAX_LOGITS: usize = 1 << 25;
+pub const MAX_LOGITS: usize = 1 << 25;
 
 /// Threads and reusable buffers. Results have the same bits for any number of threads; scores, values and samples
 /// also for any micro-batch size, gradients to rounding.

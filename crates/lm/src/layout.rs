@@ -125,6 +125,11 @@ impl Layout {
         Layout { tensors: b.tensors, len: b.len, embedding, layers, final_norm, head }
     }
 
+    /// Number of weights, without what fills up panels and cache lines.
+    pub(crate) fn num_params(&self) -> usize {
+        self.tensors.iter().map(|t| t.place.shape().iter().product::<usize>()).sum()
+    }
+
     /// Names and shapes as in files.
     pub(crate) fn named_shapes(&self) -> Vec<(String, Vec<usize>)> {
         self.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.place.shape())).collect()

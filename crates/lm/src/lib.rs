@@ -25,9 +25,10 @@ mod save;
 mod tokenizer;
 mod trunk;
 mod weights;
+mod work;
 
 pub use config::{Family, Llama3Scaling, ModelConfig, RopeScaling, Sizes};
-pub use engine::{Engine, Scored, Sequence, TokenGrad};
+pub use engine::{Engine, MAX_LOGITS, Scored, Sequence, TokenGrad};
 pub use error::Error;
 pub use generate::{Request, Sample, StopReason};
 pub use gguf::{ImportedGguf, import_gguf};
@@ -37,3 +38,4 @@ pub use sampling::Sampling;
 pub use save::FileDtype;
 pub use tokenizer::{StopStrings, Tokenizer};
 pub use vapo_kernels::{Buffer, Device, Isa, KvCache, SampleCache, fma_peak_gflops};
+pub use work::PassSize;

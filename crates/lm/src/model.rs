@@ -75,7 +75,12 @@ impl Model {
 
     /// Number of weights.
     pub fn num_params(&self) -> usize {
-        self.layout.tensors.iter().map(|t| t.place.shape().iter().product::<usize>()).sum()
+        self.layout.num_params()
+    }
+
+    /// Number of weights of a network of this shape that is not there yet.
+    pub fn num_params_of(config: &ModelConfig, head: Head) -> usize {
+        Layout::new(config, head).num_params()
     }
 
     /// Length of the flat buffers that go with this model: parameters, gradients, each moment.

@@ -11,6 +11,7 @@ use vapo_lm::{Head, Model, ModelConfig, Tokenizer};
 use crate::{
     error::{Error, Result},
     files::write_atomically,
+    memory::MemoryPlan,
 };
 
 /// Files beside the weights that a checkpoint takes over unchanged.
@@ -101,11 +102,27 @@ impl LanguageModel {
     /// # Errors
     /// Weights or tokenizer are missing or cannot be read.
     pub fn load(directory: &Path) -> Result<Self> {
+        Self::load_after(directory, |_, _| Ok(()))
+    }
+
+    /// Reads a Hugging Face directory: shape and tokenizer first, and the weights if what `plan` makes of them fits the machine.
+    ///
+    /// # Errors
+    /// As for [`LanguageModel::load`]; the memory is too small.
+    pub fn load_if_it_fits(
+        directory: &Path,
+        plan: impl FnOnce(&ModelConfig, &TextFiles) -> Result<MemoryPlan>,
+    ) -> Result<Self> {
+        Self::load_after(directory, |shape, text| plan(shape, text)?.check_machine())
+    }
+
+    fn load_after(directory: &Path, check: impl FnOnce(&ModelConfig, &TextFiles) -> Result<()>) -> Result<Self> {
         if !directory.join("config.json").is_file() {
             return Err(Error::file(directory, "expected a model directory with config.json, found none"));
         }
-        let text = TextFiles::load(directory)?;
-        text.tokenizer.check_fits(&ModelConfig::load(directory)?).map_err(|problem| Error::file(directory, problem))?;
+        let (shape, text) = (ModelConfig::load(directory)?, TextFiles::load(directory)?);
+        text.tokenizer.check_fits(&shape).map_err(|problem| Error::file(directory, problem))?;
+        check(&shape, &text)?;
         Ok(Self { model: Model::load(directory, Head::Language)?, text })
     }
 }

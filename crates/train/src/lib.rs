@@ -42,6 +42,7 @@ mod setup;
 mod step;
 mod trainer;
 pub mod update;
+mod workload;
 
 pub use base::{LanguageModel, ModelDirectory, TextFiles};
 pub use config::Config;
@@ -52,10 +53,14 @@ pub use import::import;
 pub use memory::MemoryPlan;
 pub use metrics::{Row, is_time_field};
 pub use observer::{Event, Observer, Progress, Stage};
-pub use resources::{Usage, available_memory};
+pub use resources::{Usage, available_memory, resident_memory};
 pub use run::{Outcome, Run};
 pub use rundir::RunDir;
 pub use score::{RowReader, ScoredRow, Scorer, TokenRow};
-pub use setup::{base_directory, built_in_task, load_held_out_task, load_task, memory_plan, threads};
+pub use setup::{
+    PromptLengths, Shapes, base_directory, built_in_task, load_held_out_task, load_task, memory_plan, prompt_lengths,
+    threads,
+};
 pub use trainer::{Counters, CriticQuality, Phase};
 pub use update::value_bound;
+pub use workload::{MeanLengths, StageWork, Work, evaluation_work, step_work};

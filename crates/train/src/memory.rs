@@ -1,43 +1,177 @@
-//! What a run will need of the machine's memory, counted before anything is loaded.
+//! What a command will need of the machine's memory, counted before weights are loaded.
 
-use vapo_lm::{Head, KvCache, Model, ModelConfig};
+use vapo_lm::{Family, Head, KvCache, MAX_LOGITS, Model, ModelConfig, SampleCache};
 
 use crate::{
     config::Config,
     error::{Error, Result},
+    resources::{available_memory, resident_memory},
+    setup::Shapes,
 };
 
-/// Bytes of each part of a run at its peak.
+/// Bytes of each part of a command's memory at its peak.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
+    /// What is planned, for messages.
+    subject: &'static str,
+    /// Settings that make it smaller, for messages.
+    advice: &'static str,
     /// Name and bytes of each part.
     pub parts: Vec<(&'static str, u64)>,
 }
 
-/// Most logits the engine holds at once.
-const MAX_LOGITS: usize = 1 << 25;
-const BYTES_PER_VALUE: u64 = 4;
+const BYTES_PER_VALUE: usize = 4;
+/// Per sampled token: its id, log-prob and text.
+const BYTES_PER_SAMPLED_TOKEN: usize = 12;
+/// Besides, in a step: old log-prob, raw and bounded value, advantage, target, return, reference log-prob, a minibatch's copies.
+const BYTES_PER_TRAINED_TOKEN: usize = BYTES_PER_SAMPLED_TOKEN + 32;
+
+/// Prompts, responses to each and their longest lengths: what is sampled at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sampled {
+    pub(crate) prompts: usize,
+    pub(crate) group_size: usize,
+    pub(crate) prompt_tokens: usize,
+    pub(crate) response_tokens: usize,
+}
+
+impl Sampled {
+    fn responses(self) -> usize {
+        self.prompts * self.group_size
+    }
+
+    /// Sequences decoded at once.
+    fn running(self, slots: usize) -> usize {
+        self.responses().min(slots.max(1))
+    }
+
+    /// Prompts whose caches are held: those that the running samples belong to, of which some are stragglers.
+    fn held_prompts(self, slots: usize) -> usize {
+        (2 * self.running(slots).div_ceil(self.group_size.max(1)) + 1).min(self.prompts).min(self.running(slots))
+    }
+
+    /// Values in the key/value caches: each sample's own, and those of the prompts.
+    fn cache_values(self, shape: &ModelConfig, slots: usize) -> usize {
+        let values = |tokens| KvCache::num_values(shape.attention, shape.num_layers, tokens);
+        // Any prompt's last tokens, which do not fill a block of 16, lie in the sample's own cache.
+        let own = SampleCache::own_tokens(15, self.response_tokens);
+        self.running(slots) * values(own) + self.held_prompts(slots) * values(self.prompt_tokens)
+    }
+
+    /// Logits of a decoding step, and those kept of prompts that were just read.
+    fn logit_values(self, shape: &ModelConfig, slots: usize) -> usize {
+        (self.running(slots) + self.held_prompts(slots)) * shape.vocab_size
+    }
+
+    /// Most tokens that pass together when `responses` of them are scored or trained: the engine's budget, or one sequence
+    /// that is longer.
+    fn rows(self, micro_batch_tokens: usize, responses: usize) -> usize {
+        let all = self.prompts.min(responses) * self.prompt_tokens + responses * self.response_tokens;
+        all.min(micro_batch_tokens.max(self.prompt_tokens + self.response_tokens))
+    }
+}
 
 impl MemoryPlan {
-    /// Counts for a model of this shape and prompts of at most `prompt_tokens` tokens.
-    pub fn new(config: &Config, shape: &ModelConfig, prompt_tokens: usize) -> Self {
-        let policy = Model::flat_len_of(shape, Head::Language);
-        let critic = if config.has_critic() { Model::flat_len_of(shape, Head::Value) } else { 0 };
+    /// Counts a run, whose prompts have at most `prompt_tokens` tokens. `resident` bytes are there already: the program,
+    /// tokenizer and problems.
+    pub fn of_run(config: &Config, shapes: &Shapes, prompt_tokens: usize, resident: u64) -> Self {
+        let len = |shape: &ModelConfig, head| Model::flat_len_of(shape, head);
+        let policy = len(&shapes.policy, Head::Language);
+        let critic = shapes.critic.as_ref().map_or(0, |shape| len(shape, Head::Value));
         let reference = if config.has_reference() { policy } else { 0 };
-        let longest = prompt_tokens + config.longest_response();
-        // A longer sequence passes alone.
-        let rows = config.run.micro_batch_tokens.max(longest);
-        let parts = [
-            ("parameters", policy + critic + reference),
-            ("gradients", policy + critic),
-            ("moments", 2 * (policy + critic)),
-            ("activations", rows * activations_per_token(shape)),
-            ("logits", logits(config, shape, rows)),
-            ("key/value caches", caches(config, shape, prompt_tokens)),
-            // A checkpoint is written one tensor at a time, the largest of which is a moment.
-            ("checkpoint", policy.max(critic)),
-        ];
-        Self { parts: parts.map(|(name, values)| (name, values as u64 * BYTES_PER_VALUE)).to_vec() }
+        let steps = steps(config, prompt_tokens);
+        let evaluation = Sampled {
+            prompts: config.eval.problems,
+            group_size: config.eval.samples,
+            prompt_tokens,
+            response_tokens: config.longest_eval_response(),
+        };
+        let (micro, slots) = (config.run.micro_batch_tokens, config.rollout.slots);
+        let updates = config.algorithm.updates_per_rollout;
+        let shape = &shapes.policy;
+        let largest = |of: &dyn Fn(Sampled) -> usize| steps.iter().copied().map(of).max().unwrap_or(0);
+        let trained = largest(&|step| {
+            let responses = step.responses().div_ceil(updates);
+            let rows = step.rows(micro, responses);
+            let scored = scored_rows(shape, rows.min(responses * step.response_tokens));
+            let networks = [Some(&shapes.policy), shapes.critic.as_ref()].into_iter().flatten();
+            networks.map(|shape| rows * kept_per_token(shape) + scored * 4 * shape.hidden_size).max().unwrap_or(0)
+        });
+        let passed = largest(&|step| step.rows(micro, step.responses())) * passing_per_token(shape);
+        let logits = largest(&|step| {
+            let scored = step.rows(micro, step.responses()).min(step.responses() * step.response_tokens);
+            scored_rows(shape, scored) * shape.vocab_size
+        });
+        let sampled = |of: &dyn Fn(Sampled) -> usize| largest(of).max(of(evaluation));
+        let tokens = |sampled: Sampled| sampled.responses() * sampled.response_tokens;
+        let columns = (largest(&tokens) * BYTES_PER_TRAINED_TOKEN).max(tokens(evaluation) * BYTES_PER_SAMPLED_TOKEN);
+        let values = |count: usize| (count * BYTES_PER_VALUE) as u64;
+        Self {
+            subject: "the run",
+            advice: "rollout.slots, rollout.max_new_tokens, run.micro_batch_tokens, or a model with fewer parameters",
+            parts: vec![
+                ("program and problems", resident),
+                ("weights", values(policy + critic + reference)),
+                ("gradients", values(policy + critic)),
+                ("moments", values(2 * (policy + critic))),
+                ("activations", values(trained.max(passed))),
+                ("logits", values(logits.max(sampled(&|step| step.logit_values(shape, slots))))),
+                ("key/value caches", values(sampled(&|step| step.cache_values(shape, slots)))),
+                ("rollout columns", columns as u64),
+                // A checkpoint is written one tensor at a time, the largest of which is a moment.
+                ("checkpoint", values(policy.max(critic))),
+            ],
+        }
+    }
+
+    /// Counts sampling of `group_size` responses to each of `prompts` prompts of at most `prompt_tokens` tokens, as `[eval]` and
+    /// `[rollout]` of the config say.
+    pub fn of_sampling(
+        config: &Config,
+        shape: &ModelConfig,
+        (prompts, group_size): (usize, usize),
+        prompt_tokens: usize,
+    ) -> Self {
+        let response_tokens = config.longest_eval_response();
+        let sampled = Sampled { prompts, group_size, prompt_tokens, response_tokens };
+        let (micro, slots) = (config.run.micro_batch_tokens, config.rollout.slots);
+        let prefilled = (sampled.prompts * prompt_tokens).min(micro.max(prompt_tokens));
+        let rows = prefilled.max(sampled.running(slots));
+        Self::of_inference(
+            "sampling",
+            "rollout.slots, eval.max_new_tokens, run.micro_batch_tokens, or a model with fewer parameters",
+            [
+                Model::flat_len_of(shape, Head::Language),
+                rows * passing_per_token(shape),
+                sampled.logit_values(shape, slots),
+                sampled.cache_values(shape, slots),
+            ],
+        )
+    }
+
+    /// Counts scoring by a policy, and a critic, of texts as long as the policy can read.
+    pub fn of_scoring(config: &Config, policy: &ModelConfig, critic: Option<&ModelConfig>) -> Self {
+        let rows = config.run.micro_batch_tokens;
+        let critic_len = critic.map_or(0, |shape| Model::flat_len_of(shape, Head::Value));
+        let widest = critic.map_or(0, passing_per_token).max(passing_per_token(policy));
+        Self::of_inference(
+            "scoring",
+            "run.micro_batch_tokens, or a model with fewer parameters",
+            [
+                Model::flat_len_of(policy, Head::Language) + critic_len,
+                rows * widest,
+                scored_rows(policy, rows) * policy.vocab_size,
+                0,
+            ],
+        )
+    }
+
+    /// Weights, activations, logits, and caches, in values.
+    fn of_inference(subject: &'static str, advice: &'static str, values: [usize; 4]) -> Self {
+        let names = ["weights", "activations", "logits", "key/value caches"];
+        let parts = names.into_iter().zip(values.map(|count| (count * BYTES_PER_VALUE) as u64));
+        let resident = ("program and texts", resident_memory().unwrap_or(0));
+        Self { subject, advice, parts: std::iter::once(resident).chain(parts).filter(|part| part.1 > 0).collect() }
     }
 
     /// Sum of all parts in bytes.
@@ -45,50 +179,84 @@ impl MemoryPlan {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Refuses a run that does not fit `available` bytes.
+    /// Refuses what does not fit the machine, where it says what it has.
+    ///
+    /// # Errors
+    /// As for [`MemoryPlan::check`].
+    pub fn check_machine(&self) -> Result<()> {
+        available_memory().map_or(Ok(()), |available| self.check(available))
+    }
+
+    /// Refuses what does not fit `available` bytes besides those that are resident.
     ///
     /// # Errors
     /// Names every part, the sum and what is available.
     pub fn check(&self, available: u64) -> Result<()> {
-        if self.total() <= available {
+        let resident = self.parts.iter().find(|(name, _)| name.starts_with("program")).map_or(0, |(_, bytes)| *bytes);
+        if self.total() - resident <= available {
             return Ok(());
         }
         let parts: Vec<String> =
             self.parts.iter().map(|(name, bytes)| format!("{name} {}", megabytes(*bytes))).collect();
         Err(Error::Run(format!(
-            "the run needs {} of memory ({}), {} are available; \
-             smaller: rollout.slots, rollout.max_new_tokens, run.micro_batch_tokens, or a model with fewer parameters",
+            "{} needs {} of memory ({}), {} are available; smaller: {}",
+            self.subject,
             megabytes(self.total()),
             parts.join(", "),
-            megabytes(available)
+            megabytes(available),
+            self.advice,
         )))
     }
+}
+
+/// What a step of value pretraining (if there is one) and of training samples.
+fn steps(config: &Config, prompt_tokens: usize) -> Vec<Sampled> {
+    let (rollout, pretraining) = (&config.rollout, &config.value_pretraining);
+    let step =
+        |prompts, group_size| Sampled { prompts, group_size, prompt_tokens, response_tokens: rollout.max_new_tokens };
+    let mut steps = vec![step(rollout.prompts_per_step, rollout.group_size)];
+    if config.has_critic() && pretraining.steps > 0 {
+        steps.push(step(pretraining.prompts_per_step, pretraining.group_size));
+    }
+    steps
 }
 
 fn megabytes(bytes: u64) -> String {
     format!("{} MB", bytes.div_ceil(1_000_000))
 }
 
-/// Values that forward and backward keep for a token: each layer's inputs, and one set of gradients.
-fn activations_per_token(shape: &ModelConfig) -> usize {
+/// Positions whose logits exist at once, of `scored` that pass together.
+fn scored_rows(shape: &ModelConfig, scored: usize) -> usize {
+    scored.min((MAX_LOGITS / shape.vocab_size).max(1))
+}
+
+/// Values of a layer's buffers for a token.
+fn layer_per_token(shape: &ModelConfig) -> usize {
     let attention = shape.attention;
-    let (hidden, qkv) = (shape.hidden_size, attention.width());
     let attended = attention.heads * attention.head_size;
-    let layer = 2 * hidden + qkv + attended + 2 * shape.intermediate_size;
-    let shared = 8 * hidden + qkv + attended + 2 * shape.intermediate_size;
-    shape.num_layers * layer + shared
+    2 * shape.hidden_size + attention.width() + attended + 2 * shape.intermediate_size + raw_per_token(shape)
 }
 
-/// Logits exist for the rows of a training pass or of a decoding step, whichever are more.
-fn logits(config: &Config, shape: &ModelConfig, rows: usize) -> usize {
-    let trained = (rows * shape.vocab_size).min(MAX_LOGITS.max(shape.vocab_size));
-    trained.max(config.rollout.slots * shape.vocab_size)
+/// Queries and keys before their norm.
+fn raw_per_token(shape: &ModelConfig) -> usize {
+    let attention = shape.attention;
+    if shape.family == Family::Qwen3 { (attention.heads + attention.kv_heads) * attention.head_size } else { 0 }
 }
 
-/// Each slot's own cache, and the prompts that slots share.
-fn caches(config: &Config, shape: &ModelConfig, prompt_tokens: usize) -> usize {
-    let values = |tokens| KvCache::num_values(shape.attention, shape.num_layers, tokens);
-    config.rollout.slots * (values(config.longest_response()) + values(prompt_tokens))
+/// Values for a token of a pass that no gradient follows: one layer's, residual stream, norm and gate.
+fn passing_per_token(shape: &ModelConfig) -> usize {
+    layer_per_token(shape) + 2 * shape.hidden_size + shape.intermediate_size
+}
+
+/// Values that forward and backward keep for a token: every layer's, and one set of gradients.
+fn kept_per_token(shape: &ModelConfig) -> usize {
+    let attention = shape.attention;
+    let gradients = 2 * shape.hidden_size
+        + attention.width()
+        + attention.heads * attention.head_size
+        + shape.intermediate_size
+        + raw_per_token(shape);
+    (shape.num_layers - 1) * layer_per_token(shape) + passing_per_token(shape) + gradients
 }
 
 #[cfg(test)]
@@ -98,8 +266,8 @@ mod tests {
     use super::*;
 
     /// Width 64, 2 layers, 4 heads of 16, gated width 176, 40 tokens.
-    fn shape() -> ModelConfig {
-        ModelConfig::new(Sizes {
+    fn shapes() -> Shapes {
+        let shape = ModelConfig::new(Sizes {
             vocab_size: 40,
             hidden_size: 64,
             intermediate_size: 176,
@@ -107,28 +275,64 @@ mod tests {
             num_heads: 4,
             num_kv_heads: 4,
             max_positions: 512,
-        })
+        });
+        Shapes { policy: shape.clone(), critic: Some(shape) }
+    }
+
+    fn plan(change: impl FnOnce(&mut Config)) -> MemoryPlan {
+        let mut config = Config::default();
+        change(&mut config);
+        let mut shapes = shapes();
+        shapes.critic = shapes.critic.filter(|_| config.has_critic());
+        MemoryPlan::of_run(&config, &shapes, 40, 10_000_000)
+    }
+
+    fn part(plan: &MemoryPlan, name: &str) -> u64 {
+        plan.parts.iter().find(|part| part.0 == name).unwrap().1
     }
 
     #[test]
     fn a_run_that_does_not_fit_is_refused_with_both_figures() {
-        let mut config = Config::default();
-        let small = MemoryPlan::new(&config, &shape(), 40);
+        let small = plan(|_| ());
         assert!(small.check(300_000_000).is_ok(), "{small:?}");
+        assert!(small.check(small.total() - 10_000_000).is_ok(), "what is resident is there already");
+        assert!(small.check(small.total() - 10_000_001).is_err());
         let error = small.check(1_000_000).unwrap_err().to_string();
         assert!(
-            error
-                .starts_with(&format!("the run needs {} MB of memory (parameters ", small.total().div_ceil(1_000_000)))
+            error.starts_with(&format!(
+                "the run needs {} MB of memory (program and problems 10 MB, weights ",
+                small.total().div_ceil(1_000_000)
+            )),
+            "{error}"
         );
         assert!(error.contains("1 MB are available"), "{error}");
+    }
 
-        let part = |plan: &MemoryPlan, name: &str| plan.parts.iter().find(|part| part.0 == name).unwrap().1;
-        config.rollout.slots *= 2;
-        let more_slots = MemoryPlan::new(&config, &shape(), 40);
-        assert_eq!(part(&more_slots, "key/value caches"), 2 * part(&small, "key/value caches"));
-        config.algorithm.kl_weight = 0.1;
-        let with_reference = MemoryPlan::new(&config, &shape(), 40);
-        assert!(part(&with_reference, "parameters") > part(&small, "parameters"));
-        assert_eq!(part(&with_reference, "moments"), part(&small, "moments"), "the reference is not trained");
+    #[test]
+    fn parts_follow_what_they_depend_on() {
+        let base = plan(|_| ());
+        let twice = plan(|config| config.rollout.slots *= 2);
+        assert!(part(&twice, "key/value caches") > part(&base, "key/value caches"));
+        let reference = plan(|config| config.algorithm.kl_weight = 0.1);
+        let policy = 4 * Model::flat_len_of(&shapes().policy, Head::Language) as u64;
+        assert_eq!(part(&reference, "weights") - part(&base, "weights"), policy);
+        assert_eq!(part(&reference, "moments"), part(&base, "moments"), "the reference is not trained");
+        let rows = plan(|config| config.run.micro_batch_tokens /= 2);
+        let (activations, halved) = (part(&base, "activations"), part(&rows, "activations"));
+        assert!(halved * 2 <= activations + 4096 && halved * 2 + 4096 >= activations, "{halved} {activations}");
+        let longer = plan(|config| config.rollout.max_new_tokens *= 2);
+        assert_eq!(part(&longer, "rollout columns"), 2 * part(&base, "rollout columns"));
+    }
+
+    /// 3 prompts of 20 tokens x 5 responses of 40 tokens in 8 slots: 8 own caches of 55 -> 64 tokens, 3 prompts of 32;
+    /// keys and values of 4 heads x 16, 2 layers.
+    #[test]
+    fn caches_by_hand() {
+        let sampled = Sampled { prompts: 3, group_size: 5, prompt_tokens: 20, response_tokens: 40 };
+        let token = 2 * 2 * 4 * 16;
+        assert_eq!(sampled.cache_values(&shapes().policy, 8), (8 * 64 + 3 * 32) * token);
+        assert_eq!(sampled.logit_values(&shapes().policy, 8), (8 + 3) * 40);
+        assert_eq!(sampled.rows(1000, 4), 3 * 20 + 4 * 40);
+        assert_eq!(sampled.rows(50, 4), 60, "a longer sequence passes alone");
     }
 }

@@ -1,8 +1,10 @@
 //! From a config to what a run works with: task, models, networks.
 
+use std::path::Path;
+
 use vapo_lm::{Engine, Head, Model, ModelConfig};
 use vapo_tasks::{
-    BuiltinTask, DataOptions, DataTask, Dataset, HeldOutTask, PromptTemplate, Reward, Task, World,
+    BuiltinTask, DataOptions, DataTask, Dataset, HeldOutTask, Problem, PromptTemplate, Reward, Task, World,
     builtin::DEFAULT_HELD_OUT,
 };
 
@@ -12,6 +14,7 @@ use crate::{
     error::{Error, Result},
     memory::MemoryPlan,
     network::Network,
+    resources::resident_memory,
     rollout::Prompt,
     trainer::{Counters, Trainer},
 };
@@ -138,31 +141,77 @@ pub fn base_directory(config: &Config) -> Result<ModelDirectory> {
     }
 }
 
+/// The shapes of a run's networks.
+#[derive(Clone, Debug)]
+pub struct Shapes {
+    /// The policy's, and the reference policy's.
+    pub policy: ModelConfig,
+    /// The critic's; none for methods without one.
+    pub critic: Option<ModelConfig>,
+}
+
+impl Shapes {
+    /// Reads the `config.json` of the directory that the policy starts from, and of the critic's if that is another.
+    ///
+    /// # Errors
+    /// A file is missing or wrong.
+    pub fn load(config: &Config, policy: &Path) -> Result<Self> {
+        let policy = ModelConfig::load(policy)?;
+        let critic = match &config.critic.path {
+            _ if !config.has_critic() => None,
+            Some(path) => Some(ModelConfig::load(path)?),
+            None => Some(policy.clone()),
+        };
+        Ok(Self { policy, critic })
+    }
+}
+
+/// Lengths of a run's prompts in tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PromptLengths {
+    /// Of the longest prompt, training and held out.
+    pub longest: usize,
+    /// Mean over the training prompts (over the held-out ones where a task makes them endlessly).
+    pub mean: f64,
+}
+
+/// Tokenizes all problems that a task lists.
+///
+/// # Errors
+/// The model cannot take a prompt.
+pub fn prompt_lengths(
+    config: &Config,
+    task: &dyn Task,
+    text: &TextFiles,
+    shape: &ModelConfig,
+) -> Result<PromptLengths> {
+    let lengths = |problems: &[Problem], response| -> Result<Vec<usize>> {
+        let prompts = problems.iter().map(|problem| Prompt::new(problem.clone(), problem.index, text, shape, response));
+        prompts.map(|prompt| Ok(prompt?.tokens.len())).collect()
+    };
+    let held_out = lengths(task.held_out(), config.longest_eval_response())?;
+    let train = lengths(task.listed_train_problems(), config.rollout.max_new_tokens)?;
+    let longest = held_out.iter().chain(&train).copied().max().unwrap_or(0);
+    let typical = if train.is_empty() { &held_out } else { &train };
+    Ok(PromptLengths { longest, mean: typical.iter().sum::<usize>() as f64 / typical.len().max(1) as f64 })
+}
+
 /// Counts the memory of a run before its weights are loaded: by the base model's shape and the longest prompt.
 ///
 /// # Errors
 /// The model directory or a tokenizer is missing or wrong, or the model cannot take a prompt or a stop token.
 pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
     let directory = base_directory(config)?;
-    let shape = ModelConfig::load(directory.path())?;
+    let shapes = Shapes::load(config, directory.path())?;
     let text = TextFiles::load(directory.path())?;
-    let mut longest = 0;
-    for (problems, response) in [
-        (task.held_out(), config.longest_eval_response()),
-        (task.listed_train_problems(), config.rollout.max_new_tokens),
-    ] {
-        for problem in problems {
-            let prompt = Prompt::new(problem.clone(), problem.index, &text, &shape, response)?;
-            longest = longest.max(prompt.tokens.len());
-        }
-    }
-    if let Some(token) = config.rollout.stop_tokens.iter().find(|token| **token as usize >= shape.vocab_size) {
+    let lengths = prompt_lengths(config, task, &text, &shapes.policy)?;
+    let vocab_size = shapes.policy.vocab_size;
+    if let Some(token) = config.rollout.stop_tokens.iter().find(|token| **token as usize >= vocab_size) {
         return Err(Error::Run(format!(
-            "rollout.stop_tokens holds {token}, expected tokens below the model's vocab_size ({})",
-            shape.vocab_size
+            "rollout.stop_tokens holds {token}, expected tokens below the model's vocab_size ({vocab_size})"
         )));
     }
-    Ok(MemoryPlan::new(config, &shape, longest))
+    Ok(MemoryPlan::of_run(config, &shapes, lengths.longest, resident_memory().unwrap_or(0)))
 }
 
 impl Trainer {

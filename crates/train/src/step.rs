@@ -66,14 +66,21 @@ fn algorithm(trainer: &Trainer, phase: Phase) -> AlgorithmConfig {
     algorithm
 }
 
+impl LogpCheck {
+    /// Every how many of a step's responses one is checked; none are where nothing is.
+    pub(crate) fn stride(self, responses: usize) -> Option<usize> {
+        match self {
+            Self::None => None,
+            Self::Sample => Some(responses.div_ceil(CHECKED_RESPONSES)),
+            Self::All => Some(1),
+        }
+    }
+}
+
 /// Largest |sampled - recomputed log-prob|: 0 by the engine's contract, which is why the sampled ones serve as the old ones.
 fn largest_logp_difference(trainer: &mut Trainer, batch: &Batch<'_>) -> Option<f64> {
     let responses = batch.responses().len();
-    let stride = match trainer.config.run.check_logps {
-        LogpCheck::None => return None,
-        LogpCheck::Sample => responses.div_ceil(CHECKED_RESPONSES),
-        LogpCheck::All => 1,
-    };
+    let stride = trainer.config.run.check_logps.stride(responses)?;
     let checked = batch.select(&(0..responses).step_by(stride).collect::<Vec<_>>());
     let temperature = trainer.config.rollout.temperature as f32;
     let scored = trainer.engine.score(&trainer.policy.model, &checked.sequences, temperature);

@@ -104,13 +104,8 @@ impl Trainer {
     }
 
     pub(crate) fn shape(&self, phase: Phase) -> Shape {
-        let (rollout, pretraining) = (&self.config.rollout, &self.config.value_pretraining);
-        match phase {
-            Phase::Policy => Shape { prompts: rollout.prompts_per_step, group_size: rollout.group_size },
-            Phase::ValuePretraining => {
-                Shape { prompts: pretraining.prompts_per_step, group_size: pretraining.group_size }
-            }
-        }
+        let (prompts, group_size) = self.config.step_size(phase);
+        Shape { prompts, group_size }
     }
 }
 

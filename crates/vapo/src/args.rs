@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
+    Plan(PlanArgs),
     Config(ConfigArgs),
     Pretrain(PretrainArgs),
     Ablate(AblateArgs),
@@ -325,6 +326,38 @@ Examples:
   vapo import model.gguf models/mine --dtype bfloat16  # half the size
 
 Weights are dequantised (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K), tokenizer and chat template rebuilt from the file's metadata. The directory loads in transformers as well.";
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  vapo plan                                            # the built-in run
+  vapo plan configs/smollm2-arithmetic.toml --response-tokens 3
+  vapo plan configs/dapo-math-qwen2.5-32b.toml --json  # the paper's settings: no weights and no data are needed
+
+Parameters, peak memory by part, and tokens, floating-point operations and time of each stage of a step. Memory is counted for responses as long as they may be, work for responses of --response-tokens. Prompts are counted with the model's tokenizer; where problems or tokenizer are missing, --prompt-tokens says how long they are. The time is an estimate: a slice of the model (same width, at most 20 M weights) is trained and sampled for a few seconds on this machine, and every stage is taken to run at the rate in FLOP/s that its kind of work had.";
+
+/// What a config needs: parameters, memory, work and time, without loading weights
+#[derive(Args)]
+#[command(after_help = PLAN_EXAMPLES)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) source: ConfigSource,
+
+    /// Mean length of a response [default: rollout.max_new_tokens]
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) response_tokens: Option<f64>,
+
+    /// Length of a prompt, instead of tokenizing the problems
+    #[arg(long, value_name = "TOKENS", value_parser = at_most(1 << 30))]
+    pub(crate) prompt_tokens: Option<usize>,
+
+    /// Leave out what is measured: the time
+    #[arg(long)]
+    pub(crate) no_timing: bool,
+
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 const BENCH_EXAMPLES: &str = "\
 Examples:

@@ -3,14 +3,16 @@
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 use vapo_kernels::{Weight, Write, linear, linear_dw, linear_dx, panels_len};
 use vapo_lm::*;
-use vapo_train::Usage;
+use vapo_train::{Config, MemoryPlan, Shapes, Usage, config::AdvantageKind, resident_memory};
 
-use crate::args::{MOST_THREADS, at_most};
+use crate::{
+    args::{MOST_THREADS, at_most},
+    rates::{sample, texts, training},
+};
 
 /// Measure training, decoding and prefill speed on this machine.
 ///
@@ -76,6 +78,24 @@ impl BenchArgs {
     }
 }
 
+/// Tokens that pass together.
+const MICRO_BATCH_TOKENS: usize = 2048;
+
+/// Refuses a shape that does not fit: the memory is that of a run without a critic.
+fn check_memory(shape: &ModelConfig, work: Work) -> Result<()> {
+    let mut config = Config::default();
+    config.algorithm.advantage = AdvantageKind::Group;
+    config.algorithm.updates_per_rollout = 1;
+    config.run.micro_batch_tokens = MICRO_BATCH_TOKENS;
+    (config.rollout.prompts_per_step, config.rollout.group_size) = (work.train.0.max(work.sample.0), 1);
+    config.rollout.slots = work.sample.0;
+    config.rollout.max_new_tokens = work.train.1.max(work.sample.2);
+    config.eval.problems = 0;
+    let shapes = Shapes { policy: shape.clone(), critic: None };
+    let plan = MemoryPlan::of_run(&config, &shapes, work.sample.1, resident_memory().unwrap_or(0));
+    Ok(plan.check_machine()?)
+}
+
 /// One round of one kind of work.
 struct Round {
     tokens: usize,
@@ -113,7 +133,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let (name, config, work) = args.config().context("--model")?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if args.threads == 0 { cores } else { args.threads };
-    let mut engine = Engine::new(threads, 2048);
+    check_memory(&config, work)?;
+    let mut engine = Engine::new(threads, MICRO_BATCH_TOKENS);
     let isa = engine.device().isa();
     let mut model = Model::random(config, Head::Language, 1);
     let rounds = |f: &mut dyn FnMut() -> (usize, f64)| -> Vec<Round> {
@@ -183,28 +204,6 @@ fn round(x: f64, digits: i32) -> f64 {
     (x * scale).round() / scale
 }
 
-/// Weights that every token passes: (per layer, in the head).
-fn matrix_weights(c: &ModelConfig) -> (f64, f64) {
-    let a = c.attention;
-    let attention = c.hidden_size * (2 * a.heads + 2 * a.kv_heads) * a.head_size;
-    ((attention + 3 * c.hidden_size * c.intermediate_size) as f64, (c.vocab_size * c.hidden_size) as f64)
-}
-
-/// Operations of attention for one token that sees `keys` keys, all layers.
-fn attention_flops(c: &ModelConfig, keys: f64) -> f64 {
-    4.0 * keys * (c.num_layers * c.attention.heads * c.attention.head_size) as f64
-}
-
-/// Operations of a forward pass over `tokens` tokens of sequences `length` long, `scored` of them with logits.
-fn forward_flops(c: &ModelConfig, tokens: f64, length: f64, scored: f64) -> f64 {
-    let (layer, head) = matrix_weights(c);
-    tokens * (2.0 * layer * c.num_layers as f64 + attention_flops(c, length / 2.0)) + scored * 2.0 * head
-}
-
-fn texts(count: usize, length: usize, vocab: usize) -> Vec<Vec<u32>> {
-    (0..count).map(|i| (0..length).map(|t| ((i * 7919 + t * 104_729 + i * t) % vocab) as u32).collect()).collect()
-}
-
 fn train_pass(
     engine: &mut Engine,
     model: &mut Model,
@@ -214,22 +213,9 @@ fn train_pass(
 ) -> (usize, f64) {
     let (count, length) = work.train;
     let texts = texts(count, length + 1, model.config().vocab_size);
-    let sequences: Vec<Sequence> = texts.iter().map(|t| Sequence { prompt: &t[..1], response: &t[1..] }).collect();
-    let tokens = count * length;
-    engine.policy_backward(model, grads, &sequences, 1.0, |range, _| TokenGrad {
-        dlogp: range.map(|i| -((i % 5) as f32 - 1.5) / tokens as f32).collect(),
-        dentropy: None,
-    });
+    let flops = training(engine, model, grads, &texts);
     optimizer.update(engine, model, grads, 1e-4);
-    let forward = forward_flops(model.config(), tokens as f64, length as f64, tokens as f64);
-    (tokens, 3.0 * forward)
-}
-
-fn sample(engine: &mut Engine, model: &Model, prompts: &[Vec<u32>], new: usize) {
-    let requests: Vec<Request> =
-        prompts.iter().enumerate().map(|(i, prompt)| Request { prompt, samples: 1, key: i as u64 }).collect();
-    let sampling = Sampling { max_new_tokens: new, slots: prompts.len(), ..Sampling::default() };
-    engine.generate(model, &requests, &sampling, 0, &mut |_, _| ControlFlow::Continue(()));
+    (count * length, flops)
 }
 
 fn decode_pass(engine: &mut Engine, model: &Model, work: Work) -> (usize, f64) {
@@ -238,8 +224,8 @@ fn decode_pass(engine: &mut Engine, model: &Model, work: Work) -> (usize, f64) {
     let (_, flops) = prefill_flops(model.config(), work);
     // The first token comes of the prefill.
     let decoded = (count * (new - 1)) as f64;
-    let keys = prompt as f64 + new as f64 / 2.0;
-    (count * new, flops + forward_flops(model.config(), decoded, 2.0 * keys, decoded))
+    let pass = PassSize { tokens: decoded, keys: prompt as f64 + new as f64 / 2.0, scored: decoded };
+    (count * new, flops + model.config().forward_flops(Head::Language, pass))
 }
 
 fn prefill_pass(engine: &mut Engine, model: &Model, work: Work) -> (usize, f64) {
@@ -251,7 +237,8 @@ fn prefill_pass(engine: &mut Engine, model: &Model, work: Work) -> (usize, f64) 
 fn prefill_flops(c: &ModelConfig, work: Work) -> (usize, f64) {
     let (count, prompt, _) = work.sample;
     let tokens = count * prompt;
-    (tokens, forward_flops(c, tokens as f64, prompt as f64, count as f64))
+    let pass = PassSize { tokens: tokens as f64, keys: prompt as f64 / 2.0, scored: count as f64 };
+    (tokens, c.forward_flops(Head::Language, pass))
 }
 
 /// A product of training: its operands and how often it stands in the network.

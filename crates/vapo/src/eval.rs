@@ -5,7 +5,7 @@ use std::{fs::File, io::Write, sync::atomic::AtomicBool};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use vapo_lm::Engine;
-use vapo_train::{Evaluation, Evaluator, Event, evaluate, load_held_out_task, threads};
+use vapo_train::{Evaluation, Evaluator, Event, MemoryPlan, evaluate, load_held_out_task, prompt_lengths, threads};
 
 use crate::{
     args::EvalArgs,
@@ -24,7 +24,11 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
         .map(|path| File::create_new(path).with_context(|| format!("cannot write {}", path.display())));
     let out = out.transpose()?;
     let task = load_held_out_task(config)?;
-    let model = chosen.load()?;
+    let model = chosen.load(|shape, text| {
+        let longest = prompt_lengths(config, task.as_ref(), text, shape)?.longest;
+        let problems = config.eval.problems.min(task.held_out().len());
+        Ok(MemoryPlan::of_sampling(config, shape, (problems, config.eval.samples), longest))
+    })?;
     let screen = Screen::for_result();
     task.warnings().iter().for_each(|warning| screen.warn(warning));
     let mut bar = StageBar::new(&screen);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use vapo_lm::{Engine, Request, Sample, Sampling, StopReason};
 use vapo_tasks::{Problem, PromptTemplate};
-use vapo_train::{LanguageModel, Progress, Stage, eval_sampling, rollout::Prompt, threads};
+use vapo_train::{LanguageModel, MemoryPlan, Progress, Stage, eval_sampling, rollout::Prompt, threads};
 
 use crate::{
     args::GenerateArgs,
@@ -31,7 +31,12 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let chosen = Chosen::new(&args.model, &args.sampling.overrides())?;
     let prompts = prompts(&args)?;
     let config = &chosen.config;
-    let model = chosen.load()?;
+    let model = chosen.load(|shape, text| {
+        let prompts = prompts.as_deref().unwrap_or_default();
+        let lengths = prompts.iter().map(|prompt| Ok(text.encode_prompt(prompt)?.len()));
+        let longest = lengths.collect::<vapo_train::Result<Vec<_>>>()?.into_iter().max().unwrap_or(0);
+        Ok(MemoryPlan::of_sampling(config, shape, (prompts.len().max(1), args.samples), longest))
+    })?;
     let template =
         if args.raw { PromptTemplate::default() } else { PromptTemplate::new(config.data.prompt_template.as_str())? };
     let mut generator = Generator {

@@ -11,8 +11,10 @@ mod header;
 mod import;
 mod interrupt;
 mod model;
+mod plan;
 mod pretrain;
 mod progress;
+mod rates;
 mod report;
 mod resume;
 mod samples;
@@ -46,6 +48,7 @@ fn run(command: Command) -> Result<()> {
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
         Command::Import(args) => import::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Config(args) => config::run(args),
         Command::Pretrain(args) => pretrain::run(args),
         Command::Ablate(args) => ablate::run(args),

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use vapo_lm::{Head, Model, Tokenizer};
-use vapo_train::{Config, LanguageModel, ModelDirectory, RunDir, base_directory};
+use vapo_lm::ModelConfig;
+use vapo_train::{Config, LanguageModel, MemoryPlan, ModelDirectory, RunDir, TextFiles, base_directory};
 
 use crate::args::ModelArgs;
 
@@ -34,22 +34,20 @@ impl Chosen {
         Ok(Self { name, config, directory })
     }
 
-    /// Reads weights and tokenizer.
+    /// Reads weights and tokenizer, if what `plan` makes of the model's shape fits the machine.
     ///
     /// # Errors
-    /// A file is missing or wrong.
-    pub(crate) fn load(&self) -> Result<LanguageModel> {
-        Ok(LanguageModel::load(self.directory.path())?)
+    /// A file is missing or wrong, or the memory too small.
+    pub(crate) fn load(
+        &self,
+        plan: impl FnOnce(&ModelConfig, &TextFiles) -> vapo_train::Result<MemoryPlan>,
+    ) -> Result<LanguageModel> {
+        Ok(LanguageModel::load_if_it_fits(self.directory.path(), plan)?)
     }
 
-    /// Reads the weights, and the tokenizer if there is one.
-    ///
-    /// # Errors
-    /// A file is missing or wrong.
-    pub(crate) fn load_for_scoring(&self) -> Result<(Model, Option<Tokenizer>)> {
-        let path = self.directory.path();
-        let tokenizer = path.join("tokenizer.json").is_file().then(|| Tokenizer::load(path)).transpose()?;
-        Ok((Model::load(path, Head::Language)?, tokenizer))
+    /// Where the model lies.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 }
 

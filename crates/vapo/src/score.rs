@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use vapo_lm::{Engine, Head, Model};
-use vapo_train::{Config, RowReader, Scorer, threads, value_bound};
+use vapo_lm::{Engine, Head, Model, ModelConfig, Tokenizer};
+use vapo_train::{Config, MemoryPlan, RowReader, Scorer, threads, value_bound};
 
 use crate::{
     args::ScoreArgs,
@@ -31,8 +31,12 @@ pub(crate) fn run(args: ScoreArgs) -> Result<()> {
     let chosen = Chosen::new(&args.model, &[format!("run.threads={}", args.threads)])?;
     let input = open(&args.data)?;
     let mut output = output(args.out.as_deref())?;
-    let (policy, tokenizer) = chosen.load_for_scoring()?;
-    let critic = args.critic.as_deref().map(load_critic).transpose()?;
+    let directory = chosen.directory();
+    let critic = args.critic.as_deref().map(|path| Found::at(path, Network::Critic)).transpose()?;
+    check_memory(&chosen.config, directory, critic.as_ref())?;
+    let tokenizer = directory.join("tokenizer.json").is_file().then(|| Tokenizer::load(directory)).transpose()?;
+    let policy = Model::load(directory, Head::Language)?;
+    let critic = critic.as_ref().map(load_critic).transpose()?;
     let critic = critic.as_ref().map(|(model, config)| (model, value_bound(&config.critic, config.reward_range())));
     let mut engine = Engine::new(threads(&chosen.config), chosen.config.run.micro_batch_tokens);
     let at_once = MICRO_BATCHES * engine.micro_batch_tokens();
@@ -76,9 +80,13 @@ fn output(path: Option<&Path>) -> Result<Box<dyn Write>> {
     Ok(Box::new(BufWriter::new(file)))
 }
 
+fn check_memory(config: &Config, policy: &Path, critic: Option<&Found>) -> Result<()> {
+    let critic = critic.map(|found| ModelConfig::load(&found.directory)).transpose()?;
+    Ok(MemoryPlan::of_scoring(config, &ModelConfig::load(policy)?, critic.as_ref()).check_machine()?)
+}
+
 /// A critic with the config of its run, which says how its outputs become values; without a run they are values as they are.
-fn load_critic(path: &Path) -> Result<(Model, Config)> {
-    let found = Found::at(path, Network::Critic)?;
+fn load_critic(found: &Found) -> Result<(Model, Config)> {
     let config = match &found.config {
         Some(config) => Config::load(Some(config), &[])?,
         None => Config::default(),

@@ -22,7 +22,10 @@ pub use preset::{COMMON, PRESETS, Preset};
 pub use schema::Field;
 pub use sections::*;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    trainer::Phase,
+};
 use layers::Layers;
 
 /// Everything that determines a run.
@@ -146,11 +149,6 @@ impl Config {
         keys.map(|(section, name)| (format!("{section}.{name}"), table[*section][name].clone())).collect()
     }
 
-    /// Most tokens of a response, in training or evaluation.
-    pub fn longest_response(&self) -> usize {
-        self.rollout.max_new_tokens.max(self.longest_eval_response())
-    }
-
     /// Most tokens of a response in an evaluation.
     pub fn longest_eval_response(&self) -> usize {
         self.eval.max_new_tokens.unwrap_or(self.rollout.max_new_tokens)
@@ -185,6 +183,14 @@ impl Config {
     /// Whether the divergence from the initial policy is measured, which takes a copy of it.
     pub fn has_reference(&self) -> bool {
         self.algorithm.kl_weight > 0.0
+    }
+
+    /// Prompts of a step, and responses to each.
+    pub fn step_size(&self, phase: Phase) -> (usize, usize) {
+        match phase {
+            Phase::Policy => (self.rollout.prompts_per_step, self.rollout.group_size),
+            Phase::ValuePretraining => (self.value_pretraining.prompts_per_step, self.value_pretraining.group_size),
+        }
     }
 
     /// Whether the method has a critic.

@@ -1,0 +1,197 @@
+//! How many tokens and floating-point operations the stages of a step are, counted from config and shapes alone.
+
+use vapo_lm::{Head, Model, ModelConfig, PassSize};
+
+use crate::{config::Config, setup::Shapes, trainer::Phase};
+
+/// The kinds of work, each of which runs at a speed of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Reading prompts.
+    Prefill,
+    /// One token of each running sequence at a time.
+    Decode,
+    /// A pass over whole sequences.
+    Forward,
+    /// A pass forward and back.
+    Training,
+    /// Updating weights; its amount is the number of weights, not of operations.
+    Optimizer,
+}
+
+/// A stage of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageWork {
+    /// What it is called.
+    pub name: &'static str,
+    /// Its kind.
+    pub work: Work,
+    /// Tokens that pass.
+    pub tokens: f64,
+    /// Floating-point operations.
+    pub amount: f64,
+}
+
+/// Mean lengths, in tokens, of the prompts and responses that a step is counted with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MeanLengths {
+    /// Of a prompt.
+    pub prompt: f64,
+    /// Of a response.
+    pub response: f64,
+}
+
+/// The stages of a step of training or value pretraining, in their order.
+pub fn step_work(config: &Config, shapes: &Shapes, phase: Phase, lengths: MeanLengths) -> Vec<StageWork> {
+    let (prompts, group_size) = config.step_size(phase);
+    let (algorithm, policy) = (&config.algorithm, &shapes.policy);
+    let batch = Batch { prompts: prompts as f64, group_size: group_size as f64, lengths };
+    let mut stages = generation(policy, batch);
+    if let Some(stride) = config.run.check_logps.stride(prompts * group_size) {
+        let responses = (prompts * group_size).div_ceil(stride);
+        let checked_prompts = responses.min(prompts) as f64;
+        let checked = Batch { prompts: checked_prompts, group_size: responses as f64 / checked_prompts, lengths };
+        stages.push(forward("checking log-probs", policy, Head::Language, checked.pass(1.0)));
+    }
+    if let Some(critic) = &shapes.critic {
+        stages.push(forward("values", critic, Head::Value, batch.pass(1.0)));
+    }
+    if config.has_reference() {
+        stages.push(forward("reference", policy, Head::Language, batch.pass(1.0)));
+    }
+    let updates = algorithm.updates_per_rollout as f64;
+    let mut train = |names: [&'static str; 2], shape: &ModelConfig, head, passes: usize| {
+        let (pass, passes) = (batch.pass(updates), passes as f64);
+        let weights = Model::num_params_of(shape, head) as f64;
+        let stage =
+            |name, work, tokens, amount| StageWork { name, work, tokens: passes * tokens, amount: passes * amount };
+        stages.push(stage(names[0], Work::Training, pass.tokens, shape.training_flops(head, pass)));
+        stages.push(stage(names[1], Work::Optimizer, 0.0, updates * weights));
+    };
+    if let Some(critic) = &shapes.critic {
+        let passes = algorithm.epochs * algorithm.critic_updates_per_policy_update;
+        train(["training the critic", "its AdamW"], critic, Head::Value, passes);
+    }
+    if phase == Phase::Policy {
+        train(["training the policy", "its AdamW"], policy, Head::Language, algorithm.epochs);
+    }
+    stages
+}
+
+/// The stages of an evaluation of so many problems.
+pub fn evaluation_work(config: &Config, shapes: &Shapes, problems: usize, lengths: MeanLengths) -> Vec<StageWork> {
+    let batch = Batch { prompts: problems as f64, group_size: config.eval.samples as f64, lengths };
+    generation(&shapes.policy, batch)
+}
+
+/// Prompts with responses to each.
+#[derive(Clone, Copy)]
+struct Batch {
+    prompts: f64,
+    group_size: f64,
+    lengths: MeanLengths,
+}
+
+impl Batch {
+    fn responses(self) -> f64 {
+        self.prompts * self.group_size
+    }
+
+    /// All responses with their prompts, dealt at random into `parts`: a prompt passes once in each part that holds one
+    /// of its responses, which for a group of G is a share 1 - (1 - 1/parts)^G of them.
+    fn pass(self, parts: f64) -> PassSize {
+        let MeanLengths { prompt, response } = self.lengths;
+        let passes = parts * self.prompts * (1.0 - (1.0 - 1.0 / parts).powf(self.group_size));
+        let prompts = PassSize { tokens: passes * prompt, keys: prompt / 2.0, scored: 0.0 };
+        // A response's last token is not an input, and its first is predicted from the prompt.
+        let responses = PassSize {
+            tokens: self.responses() * (response - 1.0),
+            keys: prompt + response / 2.0,
+            scored: self.responses() * response,
+        };
+        prompts.and(responses)
+    }
+}
+
+fn generation(policy: &ModelConfig, batch: Batch) -> Vec<StageWork> {
+    let MeanLengths { prompt, response } = batch.lengths;
+    let read = PassSize { tokens: batch.prompts * prompt, keys: prompt / 2.0, scored: batch.prompts };
+    let decoded = batch.responses() * (response - 1.0);
+    let decode = PassSize { tokens: decoded, keys: prompt + response / 2.0, scored: decoded };
+    let stage = |name, work, pass: PassSize| StageWork {
+        name,
+        work,
+        tokens: pass.tokens,
+        amount: policy.forward_flops(Head::Language, pass),
+    };
+    vec![stage("reading prompts", Work::Prefill, read), stage("sampling", Work::Decode, decode)]
+}
+
+fn forward(name: &'static str, shape: &ModelConfig, head: Head, pass: PassSize) -> StageWork {
+    StageWork { name, work: Work::Forward, tokens: pass.tokens, amount: shape.forward_flops(head, pass) }
+}
+
+#[cfg(test)]
+mod tests {
+    use vapo_lm::Sizes;
+
+    use super::*;
+
+    fn shapes() -> Shapes {
+        let shape = ModelConfig::new(Sizes {
+            vocab_size: 48,
+            hidden_size: 16,
+            intermediate_size: 32,
+            num_layers: 3,
+            num_heads: 4,
+            num_kv_heads: 2,
+            max_positions: 64,
+        });
+        Shapes { policy: shape.clone(), critic: Some(shape) }
+    }
+
+    fn config(overrides: &[&str]) -> Config {
+        let base = ["rollout.prompts_per_step=4", "rollout.group_size=2", "run.check_logps=none"];
+        Config::load(None, &base.iter().chain(overrides).map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+    }
+
+    fn stages(overrides: &[&str]) -> Vec<StageWork> {
+        step_work(&config(overrides), &shapes(), Phase::Policy, MeanLengths { prompt: 10.0, response: 5.0 })
+    }
+
+    /// 4 prompts of 10 tokens x 2 responses of 5.
+    #[test]
+    fn tokens_by_hand() {
+        let tokens =
+            |stages: &[StageWork], name| stages.iter().find(|stage| stage.name == name).map(|stage| stage.tokens);
+        let once = stages(&["algorithm.updates_per_rollout=1"]);
+        assert_eq!(tokens(&once, "reading prompts"), Some(40.0));
+        assert_eq!(tokens(&once, "sampling"), Some(32.0), "the first token of each comes of the prompt");
+        assert_eq!(tokens(&once, "values"), Some(72.0));
+        assert_eq!(tokens(&once, "training the policy"), Some(72.0));
+        // In two minibatches a prompt's two responses are apart half of the time: it passes 1.5 times.
+        let twice = stages(&["algorithm.updates_per_rollout=2", "algorithm.critic_updates_per_policy_update=3"]);
+        assert_eq!(tokens(&twice, "training the policy"), Some(60.0 + 32.0));
+        assert_eq!(tokens(&twice, "training the critic"), Some(3.0 * 92.0));
+        let weights = Model::num_params_of(&shapes().policy, Head::Value) as f64;
+        assert!(twice.iter().any(|stage| stage.work == Work::Optimizer && stage.amount == 6.0 * weights));
+    }
+
+    #[test]
+    fn stages_follow_the_method() {
+        let names = |stages: Vec<StageWork>| stages.into_iter().map(|stage| stage.name).collect::<Vec<_>>();
+        let grpo = ["algorithm.preset=grpo", "algorithm.kl_weight=0.1"];
+        let mut without_critic = shapes();
+        without_critic.critic = None;
+        let lengths = MeanLengths { prompt: 10.0, response: 5.0 };
+        assert_eq!(
+            names(step_work(&config(&grpo), &without_critic, Phase::Policy, lengths)),
+            ["reading prompts", "sampling", "reference", "training the policy", "its AdamW"]
+        );
+        let pretraining = step_work(&config(&["run.check_logps=all"]), &shapes(), Phase::ValuePretraining, lengths);
+        assert_eq!(
+            names(pretraining),
+            ["reading prompts", "sampling", "checking log-probs", "values", "training the critic", "its AdamW"]
+        );
+    }
+}

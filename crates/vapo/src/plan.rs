@@ -1,0 +1,265 @@
+//! `vapo plan`: what a config will ask of this machine, before it is run and without its weights.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use vapo_lm::{Head, Model};
+use vapo_train::{
+    Config, MeanLengths, MemoryPlan, ModelDirectory, Phase, PromptLengths, Shapes, StageWork, TextFiles, Work,
+    available_memory, base_directory, evaluation_work, load_task, prompt_lengths, resident_memory, step_work, threads,
+};
+
+use crate::{
+    args::PlanArgs,
+    format::{bytes, count, grouped, rough_duration, short},
+    model::base_name,
+    rates::Rates,
+};
+
+/// Tokens of a prompt where neither problems nor tokenizer are there to count them.
+const ASSUMED_PROMPT_TOKENS: usize = 256;
+
+/// Prints the plan.
+pub(crate) fn run(args: &PlanArgs) -> Result<()> {
+    let config = Config::load(args.source.config.as_deref(), &args.source.overrides)?;
+    let plan = Plan::new(&config, args)?;
+    let rates = (!args.no_timing).then(|| {
+        Rates::measure(&plan.shapes.policy, threads(&config), config.run.micro_batch_tokens, config.rollout.slots)
+    });
+    if args.json {
+        println!("{}", plan.to_json(rates.as_ref()));
+    } else {
+        print!("{}", plan.to_text(rates.as_ref()));
+    }
+    Ok(())
+}
+
+/// What is planned.
+struct Plan<'a> {
+    config: &'a Config,
+    shapes: Shapes,
+    prompts: PromptLengths,
+    /// Whether the prompts' lengths are a guess.
+    assumed: bool,
+    lengths: MeanLengths,
+    memory: MemoryPlan,
+    /// Problems of an evaluation.
+    problems: usize,
+}
+
+impl<'a> Plan<'a> {
+    fn new(config: &'a Config, args: &PlanArgs) -> Result<Self> {
+        let (shapes, directory) = shapes(config, args.source.config.as_deref())?;
+        let problems = problems(config)?;
+        let counted = match (args.prompt_tokens, &problems, directory.path().join("tokenizer.json").is_file()) {
+            (None, Some(task), true) => {
+                let text = TextFiles::load(directory.path())?;
+                Some(prompt_lengths(config, task.as_ref(), &text, &shapes.policy)?)
+            }
+            _ => None,
+        };
+        let assumed = args.prompt_tokens.unwrap_or(ASSUMED_PROMPT_TOKENS);
+        let prompts = counted.unwrap_or(PromptLengths { longest: assumed, mean: assumed as f64 });
+        let longest = config.rollout.max_new_tokens;
+        let response = args.response_tokens.map_or(longest as f64, |tokens| tokens.min(longest as f64));
+        if response.is_nan() || response < 1.0 {
+            bail!("--response-tokens ({response}) must be at least 1");
+        }
+        let memory = MemoryPlan::of_run(config, &shapes, prompts.longest, resident_memory().unwrap_or(0));
+        let held_out = problems.map_or(config.eval.problems, |task| task.held_out().len());
+        Ok(Self {
+            config,
+            shapes,
+            prompts,
+            assumed: counted.is_none() && args.prompt_tokens.is_none(),
+            lengths: MeanLengths { prompt: prompts.mean, response },
+            memory,
+            problems: config.eval.problems.min(held_out),
+        })
+    }
+
+    /// The stages of each kind of step that the run has, and how often it is done.
+    fn phases(&self) -> Vec<(&'static str, u64, Vec<StageWork>)> {
+        let (config, mut phases) = (self.config, Vec::new());
+        if config.has_critic() && config.value_pretraining.steps > 0 {
+            let stages = step_work(config, &self.shapes, Phase::ValuePretraining, self.lengths);
+            phases.push(("value pretraining", config.value_pretraining.steps, stages));
+        }
+        phases.push(("training", config.run.steps, step_work(config, &self.shapes, Phase::Policy, self.lengths)));
+        let during = config.run.steps.checked_div(config.eval.every).unwrap_or(0);
+        let last = u64::from(during * config.eval.every != config.run.steps || config.eval.every == 0);
+        let response = self.lengths.response.min(config.longest_eval_response() as f64);
+        let lengths = MeanLengths { response, ..self.lengths };
+        let evaluation = evaluation_work(config, &self.shapes, self.problems, lengths);
+        phases.push(("evaluation", 1 + during + last, evaluation));
+        phases
+    }
+
+    /// Weights of policy, critic and reference.
+    fn parameters(&self) -> Vec<(&'static str, usize)> {
+        let policy = Model::num_params_of(&self.shapes.policy, Head::Language);
+        let mut parameters = vec![("policy", policy)];
+        if let Some(critic) = &self.shapes.critic {
+            parameters.push(("critic", Model::num_params_of(critic, Head::Value)));
+        }
+        if self.config.has_reference() {
+            parameters.push(("reference", policy));
+        }
+        parameters
+    }
+
+    fn to_json(&self, rates: Option<&Rates>) -> Value {
+        let named = |parts: &[(&str, u64)]| -> Value {
+            parts.iter().map(|(name, size)| (name.to_string(), json!(size))).collect::<serde_json::Map<_, _>>().into()
+        };
+        let parameters: Vec<(&str, u64)> = self.parameters().into_iter().map(|(name, n)| (name, n as u64)).collect();
+        let phases = self.phases().into_iter().map(|(name, times, stages)| {
+            let stages: Vec<Value> = stages.iter().map(|stage| stage_to_json(stage, rates)).collect();
+            json!({"name": name, "times": times, "stages": stages})
+        });
+        json!({
+            "parameters": named(&parameters),
+            "prompt_tokens": {"mean": self.prompts.mean, "longest": self.prompts.longest, "assumed": self.assumed},
+            "response_tokens": self.lengths.response,
+            "memory_bytes": {"parts": named(&self.memory.parts), "total": self.memory.total(), "available": available_memory()},
+            "phases": phases.collect::<Vec<_>>(),
+        })
+    }
+
+    fn to_text(&self, rates: Option<&Rates>) -> String {
+        let (config, shape) = (self.config, &self.shapes.policy);
+        let parameters: Vec<String> =
+            self.parameters().into_iter().map(|(name, number)| format!("{name} {}", short(number as f64))).collect();
+        let assumed = if self.assumed { " (assumed: --prompt-tokens)" } else { "" };
+        let mut text = format!(
+            "model        {}: {}, width {}, vocabulary {}\nparameters   {}\nprompts      {:.0} tokens, the longest {}{assumed}\nresponses    {:.0} tokens, at most {}\n\n",
+            base_name(config),
+            count(shape.num_layers as u64, "layer", "layers"),
+            shape.hidden_size,
+            grouped(shape.vocab_size as u64),
+            parameters.join(", "),
+            self.prompts.mean,
+            self.prompts.longest,
+            self.lengths.response,
+            config.rollout.max_new_tokens,
+        );
+        text += &self.memory_text();
+        let mut run_secs = 0.0;
+        for (name, times, stages) in self.phases() {
+            let secs: Option<f64> = rates.map(|rates| stages.iter().map(|stage| rates.secs(stage)).sum());
+            run_secs += times as f64 * secs.unwrap_or(0.0);
+            text += &phase_text(name, times, &stages, rates);
+        }
+        if rates.is_some() {
+            text += &format!(
+                "\nthe whole run: about {} on {} of this machine as busy as it is now\n",
+                rough_duration(run_secs),
+                count(threads(config) as u64, "thread", "threads")
+            );
+        }
+        text
+    }
+
+    fn memory_text(&self) -> String {
+        let total = self.memory.total();
+        let verdict = match available_memory() {
+            Some(available) if total <= available => format!(", of {} available: it fits", bytes(available)),
+            Some(available) => format!(", but {} are available: it does not fit", bytes(available)),
+            None => String::new(),
+        };
+        let mut text = format!("memory       {}{verdict}\n", bytes(total));
+        for (name, size) in &self.memory.parts {
+            text += &format!("  {name:<22} {:>10}\n", bytes(*size));
+        }
+        text
+    }
+}
+
+/// A table of a step's stages.
+fn phase_text(name: &str, times: u64, stages: &[StageWork], rates: Option<&Rates>) -> String {
+    let time = |secs: Option<f64>| secs.map_or(String::new(), |secs| format!("{:>11}", seconds(secs)));
+    let title = format!("{name}, {}", count(times, "time", "times"));
+    let mut text =
+        format!("\n{title:<24} {:>10} {:>10}{}\n", "tokens", "FLOP", if rates.is_some() { "       time" } else { "" });
+    let (mut tokens, mut flops, mut secs) = (0.0, 0.0, 0.0);
+    for stage in stages {
+        let stage_secs = rates.map(|rates| rates.secs(stage));
+        let is_optimizer = stage.work == Work::Optimizer;
+        let [passed, operations] = if is_optimizer { [0.0; 2] } else { [stage.tokens, stage.amount] };
+        (tokens, flops, secs) = (tokens + passed, flops + operations, secs + stage_secs.unwrap_or(0.0));
+        let shown = |number: f64| if is_optimizer { "-".into() } else { magnitude(number) };
+        text += &format!("  {:<22} {:>10} {:>10}{}\n", stage.name, shown(passed), shown(operations), time(stage_secs));
+    }
+    let sum = time(rates.map(|_| secs));
+    text + &format!("  {:<22} {:>10} {:>10}{sum}\n", "each time", magnitude(tokens), magnitude(flops))
+}
+
+fn stage_to_json(stage: &StageWork, rates: Option<&Rates>) -> Value {
+    let flops = (stage.work != Work::Optimizer).then_some(stage.amount);
+    let mut value = json!({"name": stage.name, "tokens": stage.tokens, "flops": flops});
+    if let Some(rates) = rates {
+        value["secs"] = json!(rates.secs(stage));
+        value["cpu_secs"] = json!(rates.cpu_secs(stage));
+    }
+    value
+}
+
+/// `3.1 s`, `4 min`, `2.5 h`, `31 days`
+fn seconds(secs: f64) -> String {
+    match secs {
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s if s < 60.0 => format!("{s:.1} s"),
+        s if s < 2.0 * 86_400.0 => rough_duration(s),
+        s => format!("{} days", short(s / 86_400.0)),
+    }
+}
+
+/// `950`, `52.1 k`, `3.4 M`, up to `1.2 E`
+fn magnitude(number: f64) -> String {
+    const PREFIXES: [&str; 7] = ["", " k", " M", " G", " T", " P", " E"];
+    let steps = ((number.max(1.0).log10() / 3.0) as usize).min(PREFIXES.len() - 1);
+    let scaled = number / 1000f64.powi(steps as i32);
+    if steps == 0 { format!("{scaled:.0}") } else { format!("{scaled:.1}{}", PREFIXES[steps]) }
+}
+
+/// The shapes of the run's networks, and the directory of the policy. Where that is not there (yet), its `config.json` may
+/// lie beside the config: in `models/NAME/`, NAME being the last part of `model.path` in small letters.
+fn shapes(config: &Config, file: Option<&Path>) -> Result<(Shapes, ModelDirectory)> {
+    let base = base_directory(config)?;
+    let directory = base.path();
+    if directory.join("config.json").is_file() {
+        return Ok((Shapes::load(config, directory)?, base));
+    }
+    let name = directory.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let known = file.and_then(Path::parent).unwrap_or(Path::new("")).join("models").join(name);
+    if !known.join("config.json").is_file() {
+        bail!(
+            "no config.json in {} (model.path), and none in {} beside the config: a plan needs no weights, but the shape of the model",
+            directory.display(),
+            known.display()
+        );
+    }
+    Ok((Shapes::load(config, &known)?, ModelDirectory::new(&known)))
+}
+
+/// The problems of the config; none where its files are not there (yet).
+fn problems(config: &Config) -> Result<Option<Box<dyn vapo_tasks::Task>>> {
+    let files = [&config.data.train, &config.data.eval];
+    let missing = files.into_iter().flatten().any(|file| !file.exists());
+    if missing { Ok(None) } else { Ok(Some(load_task(config)?)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn magnitudes_and_times_read_well() {
+        assert_eq!(
+            [0.0, 950.0, 52_100.0, 3.44e6, 1.2e18, 4e22].map(magnitude),
+            ["0", "950", "52.1 k", "3.4 M", "1.2 E", "40000.0 E"]
+        );
+        assert_eq!([0.0123, 3.14, 200.0, 9000.0, 2.7e6].map(seconds), ["12 ms", "3.1 s", "4 min", "2.5 h", "31 days"]);
+    }
+}
