@@ -32,6 +32,17 @@ pub struct Sample {
     pub stop: StopReason,
 }
 
+/// An answer that was handed over token by token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Streamed {
+    /// As in [`Sample`].
+    pub tokens: Vec<u32>,
+    /// As in [`Sample`].
+    pub logps: Vec<f32>,
+    /// Why it ended; none if it was broken off.
+    pub stop: Option<StopReason>,
+}
+
 /// Why a sample ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
@@ -85,6 +96,41 @@ impl Engine {
         }
         let samples = run.done.into_iter().map(|group| group.into_iter().map(|s| s.expect("finished")).collect());
         Some(samples.collect())
+    }
+
+    /// Samples one answer and calls `on_token` with each token as soon as it is drawn: the tokens of sample 0 of the same
+    /// request to [`Engine::generate`]. Where `on_token` breaks, the answer ends with that token.
+    ///
+    /// # Panics
+    /// As [`Engine::generate`].
+    pub fn stream(
+        &mut self,
+        policy: &Model,
+        (prompt, key): (&[u32], u64),
+        sampling: &Sampling,
+        seed: u64,
+        on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> Streamed {
+        policy.assert_policy();
+        let requests = [Request { prompt, samples: 1, key }];
+        let mut run = Generation::new(policy, &requests, sampling, seed);
+        loop {
+            if run.running.is_empty() {
+                run.fill_slots(self)
+            } else {
+                run.decode_step(self)
+            }
+            let so_far = match (&run.done[0][0], run.running.first()) {
+                (Some(sample), _) => (&sample.tokens, &sample.logps, Some(sample.stop)),
+                (None, Some(running)) => (&running.tokens, &running.logps, None),
+                (None, None) => unreachable!("the only sample is running or done"),
+            };
+            let (tokens, logps, stop) = so_far;
+            let breaks = on_token(tokens[tokens.len() - 1]).is_break();
+            if breaks || stop.is_some() {
+                return Streamed { tokens: tokens.clone(), logps: logps.clone(), stop: stop.filter(|_| !breaks) };
+            }
+        }
     }
 }
 

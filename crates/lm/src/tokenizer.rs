@@ -80,6 +80,41 @@ impl Tokenizer {
     }
 }
 
+/// Text of tokens as they come, special ones left out: every character as soon as it is complete.
+pub struct TextStream {
+    tokenizer: Tokenizer,
+    /// Tokens since one whose text ended with a whole character, that one included: the text of a token may depend on it.
+    tokens: Vec<u32>,
+    /// Bytes of their text that have been handed over.
+    told: usize,
+}
+
+impl TextStream {
+    /// A stream before its first token.
+    pub fn new(tokenizer: &Tokenizer) -> TextStream {
+        TextStream { tokenizer: tokenizer.clone(), tokens: Vec::new(), told: 0 }
+    }
+
+    /// The text that this token completes; empty in the middle of a character.
+    pub fn push(&mut self, token: u32) -> Result<String, Error> {
+        self.tokens.push(token);
+        let text = self.tokenizer.decode(&self.tokens)?;
+        if text.ends_with(char::REPLACEMENT_CHARACTER) {
+            return Ok(String::new());
+        }
+        let new = text.get(self.told..).unwrap_or_default().to_owned();
+        self.tokens.drain(..self.tokens.len() - 1);
+        self.told = self.tokenizer.decode(&self.tokens)?.len();
+        Ok(new)
+    }
+
+    /// What is left at the end: the replacement character for a character that was never completed.
+    pub fn finish(self) -> Result<String, Error> {
+        let text = self.tokenizer.decode(&self.tokens)?;
+        Ok(text.get(self.told..).unwrap_or_default().to_owned())
+    }
+}
+
 /// Texts that end a sample.
 #[derive(Clone)]
 pub struct StopStrings {
@@ -108,5 +143,42 @@ impl StopStrings {
         let tail = &tokens[tokens.len().saturating_sub(self.longest + 1)..];
         let text = self.tokenizer.decode(tail).unwrap_or_default();
         self.strings.iter().any(|s| text.contains(s.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One token per byte, as GPT-2 names them.
+    fn bytes() -> Tokenizer {
+        let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+        let mut others = 256..;
+        let name = |byte: u8| match printable(byte) {
+            true => char::from(byte),
+            false => others.next().and_then(char::from_u32).unwrap(),
+        };
+        let names: Vec<char> = (0..=255).map(name).collect();
+        let vocab: serde_json::Map<String, serde_json::Value> =
+            names.iter().enumerate().map(|(id, name)| (name.to_string(), id.into())).collect();
+        let json = serde_json::json!({
+            "model": {"type": "BPE", "vocab": vocab, "merges": []},
+            "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        });
+        Tokenizer::from_json(json.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn characters_are_handed_over_whole() {
+        let tokenizer = bytes();
+        let mut stream = TextStream::new(&tokenizer);
+        let text = "aé 🦀!";
+        let pieces: Vec<String> = text.bytes().map(|byte| stream.push(u32::from(byte)).unwrap()).collect();
+        assert_eq!(pieces, ["a", "", "é", " ", "", "", "", "🦀", "!"]);
+        assert_eq!(stream.finish().unwrap(), "");
+
+        let mut cut = TextStream::new(&tokenizer);
+        assert_eq!(cut.push(0xc3).unwrap(), "");
+        assert_eq!(cut.finish().unwrap(), "\u{fffd}");
     }
 }

@@ -226,3 +226,34 @@ fn breaking_off_gives_nothing() {
     assert!(result.is_none());
     assert_eq!(calls, 3);
 }
+
+#[test]
+fn a_streamed_answer_is_the_sample_and_ends_where_it_is_told_to() {
+    let policy = policy("llama");
+    let sampling = Sampling { max_new_tokens: 12, ..Sampling::default() };
+    let (prompt, key): (&[u32], u64) = (&[3, 1, 4, 1, 5], 7);
+    let mut engine = Engine::new(2, 64);
+    let requests = [Request { prompt, samples: 2, key }];
+    let samples = engine.generate(&policy, &requests, &sampling, 5, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    let mut told = Vec::new();
+    let mut listen = |last: usize| {
+        told.clear();
+        let mut on_token = |token| {
+            told.push(token);
+            if told.len() == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let streamed = engine.stream(&policy, (prompt, key), &sampling, 5, &mut on_token);
+        assert_eq!(streamed.tokens, told);
+        streamed
+    };
+    let whole = &samples[0][0];
+    let begun = |tokens: usize, stop| Streamed {
+        tokens: whole.tokens[..tokens].to_vec(),
+        logps: whole.logps[..tokens].to_vec(),
+        stop,
+    };
+    assert_eq!(listen(usize::MAX), begun(12, Some(StopReason::Length)));
+    for tokens in [1, 4, 12] {
+        assert_eq!(listen(tokens), begun(tokens, None));
+    }
+}

@@ -20,12 +20,11 @@ impl Usage {
             return Self::default();
         };
         let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 * 1e-6;
-        // Linux counts in units of 1024 bytes, macOS in bytes.
+        // Where /proc tells nothing: in units of 1024 bytes, on macOS in bytes. It is the second choice because Linux counts
+        // there what the process that started this one held.
         let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };
-        Self {
-            cpu_secs: seconds(usage.user_time()) + seconds(usage.system_time()),
-            peak_rss_mb: usage.max_rss() as f64 * unit / 1e6,
-        }
+        let peak = process_status("VmHWM:").map_or(usage.max_rss() as f64 * unit, |bytes| bytes as f64);
+        Self { cpu_secs: seconds(usage.user_time()) + seconds(usage.system_time()), peak_rss_mb: peak / 1e6 }
     }
 }
 
@@ -80,8 +79,13 @@ fn left_in_group(directory: &Path, [limit, usage, droppable]: [&str; 3]) -> Opti
 
 /// Memory in bytes that the process holds now; `None` where the system does not say.
 pub fn resident_memory() -> Option<u64> {
+    process_status("VmRSS:")
+}
+
+/// An entry of `/proc/self/status` in bytes.
+fn process_status(entry: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let line = text.lines().find(|line| line.starts_with(entry))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib * 1024)
 }

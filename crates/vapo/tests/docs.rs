@@ -34,8 +34,15 @@ samples = 2
 "#;
 
 /// What users read.
-const PAGES: [&str; 6] =
-    ["README.md", "docs/vapo.md", "docs/methods.md", "docs/engine.md", "docs/benchmarks.md", "docs/studies.md"];
+const PAGES: [&str; 7] = [
+    "README.md",
+    "docs/commands.md",
+    "docs/vapo.md",
+    "docs/methods.md",
+    "docs/engine.md",
+    "docs/benchmarks.md",
+    "docs/studies.md",
+];
 
 /// The sections of a config, by which a setting in a text is recognised.
 const SECTIONS: [&str; 12] = [

@@ -1,6 +1,7 @@
 //! The program as its users meet it.
 
 mod ablate;
+mod plan;
 mod program;
 mod run;
 mod words;

@@ -2,7 +2,7 @@
 
 use crate::program::Place;
 
-const COMMANDS: [&str; 8] = ["train", "resume", "eval", "generate", "score", "config", "pretrain", "bench"];
+const COMMANDS: [&str; 9] = ["train", "resume", "eval", "generate", "score", "plan", "config", "pretrain", "bench"];
 
 #[test]
 fn every_command_explains_itself_with_examples() {

@@ -1,0 +1,65 @@
+//! Plans against what runs then need.
+
+use serde_json::Value;
+
+use crate::program::Place;
+
+fn plan(place: &Place, args: &[&str]) -> Value {
+    let args = [&["plan", "--json", "--no-timing"], args].concat();
+    serde_json::from_str(&place.vapo(&args).ok()).unwrap()
+}
+
+/// The built-in run's memory, short of its steps.
+#[test]
+fn the_peak_of_the_built_in_run_is_foretold_within_15_percent() {
+    let place = Place::new();
+    let short = ["run.steps=1", "value_pretraining.steps=1", "eval.problems=10", "eval.samples=2", "run.dir=run"];
+    let short: Vec<&str> = short.iter().flat_map(|setting| ["--set", setting]).collect();
+    let planned = plan(&place, &short)["memory_bytes"]["total"].as_f64().unwrap() / 1e6;
+    place.vapo(&[&["train"], &short[..]].concat()).ok();
+    let summary: Value = serde_json::from_str(&place.read("run/summary.json")).unwrap();
+    let measured = summary["peak_rss_mb"].as_f64().unwrap();
+    assert!((planned / measured - 1.0).abs() < 0.15, "planned {planned:.1} MB, measured {measured:.1} MB");
+}
+
+/// The paper's model: 32,763,876,352 parameters, as its weights' index says (65,527,752,704 bytes of bfloat16).
+#[test]
+fn a_model_whose_weights_are_absent_is_planned_by_its_shape() {
+    let place = Place::new();
+    let shape = include_str!("../../../../configs/models/qwen2.5-32b/config.json");
+    std::fs::create_dir_all(place.path("configs/models/qwen2.5-32b")).unwrap();
+    place.write("configs/models/qwen2.5-32b/config.json", shape);
+    place.write(
+        "configs/large.toml",
+        "[model]\npath = \"weights/Qwen2.5-32B\"\n[data]\ntrain = \"none.jsonl\"\neval = \"none.jsonl\"\n\
+         [rollout]\nprompts_per_step = 512\ngroup_size = 16\nmax_new_tokens = 20480\n[algorithm]\nkl_weight = 0.001\n",
+    );
+    let planned = plan(&place, &["configs/large.toml", "--response-tokens", "5000"]);
+    assert_eq!(planned["parameters"]["policy"], 32_763_876_352_u64);
+    assert_eq!(planned["parameters"]["reference"], planned["parameters"]["policy"]);
+    let head = 152_064 * 5120 - (5120 + 1);
+    assert_eq!(planned["parameters"]["critic"], 32_763_876_352_u64 - head);
+    assert_eq!((&planned["prompt_tokens"]["assumed"], &planned["response_tokens"]), (&true.into(), &5000.0.into()));
+    let phases: Vec<&str> = planned["phases"].as_array().unwrap().iter().filter_map(|p| p["name"].as_str()).collect();
+    assert_eq!(phases, ["value pretraining", "training", "evaluation"]);
+    // Six operations per weight and token: 8192 responses of 5000 tokens, attention besides.
+    let stages = planned["phases"][1]["stages"].as_array().unwrap();
+    let training = stages.iter().find(|stage| stage["name"] == "training the policy").unwrap();
+    let per_weight = training["flops"].as_f64().unwrap() / (31.2e9 * 8192.0 * 5000.0);
+    assert!((6.0..8.0).contains(&per_weight), "{per_weight}");
+    let text = place.vapo(&["plan", "configs/large.toml", "--no-timing"]).ok();
+    assert!(text.contains("it does not fit") && text.contains("(assumed: --prompt-tokens)"), "{text}");
+    let lost = place.vapo(&["plan", "--set", "model.path=nowhere", "--no-timing"]).failed(1);
+    assert!(lost.starts_with("error: no config.json in nowhere (model.path), and none in models/nowhere"), "{lost}");
+}
+
+#[test]
+fn times_are_measured_unless_they_are_not_wanted() {
+    let place = Place::new();
+    let told = place.vapo(&["plan", "tiny.toml", "--response-tokens", "40"]).ok();
+    for words in ["parameters   policy 103.4k, critic 103.5k", "it fits", "training, 2 times", "the whole run: about"] {
+        assert!(told.contains(words), "no {words:?} in\n{told}");
+    }
+    let bad = place.vapo(&["plan", "--response-tokens", "0"]).failed(1);
+    assert_eq!(bad, "error: --response-tokens (0) must be at least 1\n");
+}
