@@ -272,7 +272,7 @@ fn forward_body<L: Lanes>(
         // SAFETY: all operands lie in scratch of the sizes given; tasks write disjoint heads of `out`.
         unsafe {
             let q = Left { ptr: queries.as_ptr(), row_stride: padded, k_stride: 1 };
-            product::<L>(
+            product::<L, _>(
                 rows,
                 columns,
                 size,
@@ -286,7 +286,7 @@ fn forward_body<L: Lanes>(
                 *inverse = softmax_row::<L>(row, first + r / group + 1);
             }
             let p = Left { ptr: scores.as_ptr(), row_stride: columns, k_stride: 1 };
-            product::<L>(
+            product::<L, _>(
                 rows,
                 size,
                 last,
@@ -393,7 +393,7 @@ fn backward_body<L: Lanes>(
         let left = |m: &[f32], row_stride: usize, k_stride: usize| Left { ptr: m.as_ptr(), row_stride, k_stride };
         // SAFETY: all operands lie in scratch of the sizes given.
         unsafe {
-            product::<L>(
+            product::<L, _>(
                 rows,
                 columns,
                 size,
@@ -402,7 +402,7 @@ fn backward_body<L: Lanes>(
                 out_rows(p.as_mut_ptr(), columns),
                 Start::Zero,
             );
-            product::<L>(
+            product::<L, _>(
                 rows,
                 columns,
                 size,
@@ -420,7 +420,7 @@ fn backward_body<L: Lanes>(
                 score_gradient::<L>(p, dp, inverse, along);
             }
             // dV += P^T dO, dK += dS^T Q (queries are scaled already), dQ = dS K
-            product::<L>(
+            product::<L, _>(
                 last,
                 size,
                 rows,
@@ -429,7 +429,7 @@ fn backward_body<L: Lanes>(
                 out_rows(dvalues.as_mut_ptr(), padded),
                 Start::Add,
             );
-            product::<L>(
+            product::<L, _>(
                 last,
                 size,
                 rows,
@@ -438,7 +438,7 @@ fn backward_body<L: Lanes>(
                 out_rows(dkeys.as_mut_ptr(), padded),
                 Start::Add,
             );
-            product::<L>(
+            product::<L, _>(
                 rows,
                 size,
                 last,

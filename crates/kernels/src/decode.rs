@@ -270,12 +270,12 @@ fn decode_run_body<L: Lanes>(
         let q = Left { ptr: queries.as_ptr(), row_stride: padded, k_stride: 1 };
         let s = scores.as_mut_ptr();
         let keys = fetching(key_panels(prompt.keys(layer, kv_head), size), prompt.values(layer, kv_head));
-        product::<L>(rows, shared, size, q, keys, out_rows(s, columns), Start::Zero);
+        product::<L, _>(rows, shared, size, q, keys, out_rows(s, columns), Start::Zero);
         for (i, sample) in samples.iter().enumerate() {
             let own = (sample.len + 1 - shared).next_multiple_of(LANES);
             let keys = fetching(key_panels(sample.own.keys(layer, kv_head), size), sample.own.values(layer, kv_head));
             let to = out_rows(s.add(i * group * columns + shared), columns);
-            product::<L>(group, own, size, q.down(i * group), keys, to, Start::Zero);
+            product::<L, _>(group, own, size, q.down(i * group), keys, to, Start::Zero);
         }
         let p = Left { ptr: s, row_stride: columns, k_stride: 1 };
         let to = out_rows(sums.as_mut_ptr(), padded);
@@ -285,13 +285,13 @@ fn decode_run_body<L: Lanes>(
         }
         let values = row_panels(prompt.values(layer, kv_head), padded);
         let values = fetching(values, next.prompt.keys(layer, next_head));
-        product::<L>(rows, size, shared, p, values, to, Start::Zero);
+        product::<L, _>(rows, size, shared, p, values, to, Start::Zero);
         for (i, sample) in samples.iter().enumerate() {
             let after = samples.get(i + 1).map_or(next.own.keys(layer, next_head), |s| s.own.keys(layer, kv_head));
             let values = fetching(row_panels(sample.own.values(layer, kv_head), padded), after);
             let p = Left { ptr: s.add(i * group * columns + shared), ..p };
             let to = out_rows(sums.as_mut_ptr().add(i * group * padded), padded);
-            product::<L>(group, size, sample.len + 1 - shared, p, values, to, Start::Chain);
+            product::<L, _>(group, size, sample.len + 1 - shared, p, values, to, Start::Chain);
         }
         for (r, inverse) in inverses.iter().enumerate() {
             let at = ((first + r / group) * shape.heads + kv_head * group + r % group) * size;

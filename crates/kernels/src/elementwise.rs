@@ -1,15 +1,23 @@
 //! Kernels of single rows and elements: embedding, gated activation, rotary positions.
 
-use crate::Device;
+use crate::element::Element;
 use crate::lanes::{LANES, Lanes, dispatch};
 use crate::math::sigmoid;
 use crate::matrix::panel_index;
 use crate::shared::{Shared, in_ranges};
+use crate::{Device, Panels};
 
 /// `x[row] = table[tokens[row]]`.
 ///
 /// Shapes: `table` `[vocab, width]` in panels, `x` `[m, width]`. Tokens are below `vocab`.
-pub fn embed(device: &Device, table: &[f32], tokens: &[u32], x: &mut [f32]) {
+pub fn embed(device: &Device, table: Panels, tokens: &[u32], x: &mut [f32]) {
+    match table {
+        Panels::F32(table) => gather(device, table, tokens, x),
+        Panels::Bf16(table) => gather(device, table, tokens, x),
+    }
+}
+
+fn gather<E: Element>(device: &Device, table: &[E], tokens: &[u32], x: &mut [f32]) {
     let width = x.len() / tokens.len().max(1);
     let work = x.len();
     let x = Shared::new(x);
@@ -18,7 +26,7 @@ pub fn embed(device: &Device, table: &[f32], tokens: &[u32], x: &mut [f32]) {
             // SAFETY: ranges are disjoint.
             let x = unsafe { x.part(row * width..(row + 1) * width) };
             let source = &table[panel_index(tokens[row] as usize, 0, width)..];
-            x.iter_mut().zip(source.iter().step_by(LANES)).for_each(|(x, &v)| *x = v);
+            x.iter_mut().zip(source.iter().step_by(LANES)).for_each(|(x, &v)| *x = v.to_f32());
         }
     });
 }

@@ -4,6 +4,8 @@
 //! written over [`Lanes`] gives the same bits on every instruction set. What differs is speed and the register
 //! tile that a matrix product may hold.
 
+use crate::element::bf16;
+
 /// Lanes of a vector, and columns of a weight panel.
 pub const LANES: usize = 16;
 
@@ -65,6 +67,10 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// `p` must be readable for 16 values.
     unsafe fn load(p: *const f32) -> Self;
+    /// Loads 16 values and widens them, exactly.
+    /// # Safety
+    /// `p` must be readable for 16 values.
+    unsafe fn load_bf16(p: *const bf16) -> Self;
     /// # Safety
     /// `p` must be writable for 16 values.
     unsafe fn store(self, p: *mut f32);
@@ -86,7 +92,7 @@ pub(crate) trait Lanes: Copy {
     /// `from` must be readable and `to` writable for 256 values.
     unsafe fn transpose(from: *const f32, to: *mut f32);
     /// Asks for the cache line at `p`; any address is allowed.
-    fn prefetch(p: *const f32);
+    fn prefetch<T>(p: *const T);
 
     #[inline(always)]
     fn zero() -> Self {
@@ -180,6 +186,10 @@ impl Lanes for Portable {
         Portable(unsafe { p.cast::<[f32; LANES]>().read_unaligned() })
     }
     #[inline(always)]
+    unsafe fn load_bf16(p: *const bf16) -> Self {
+        Portable(unsafe { p.cast::<[u16; LANES]>().read_unaligned() }.map(|x| f32::from_bits(u32::from(x) << 16)))
+    }
+    #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
         unsafe { p.cast::<[f32; LANES]>().write_unaligned(self.0) }
     }
@@ -228,12 +238,12 @@ impl Lanes for Portable {
         }
     }
     #[inline(always)]
-    fn prefetch(_: *const f32) {}
+    fn prefetch<T>(_: *const T) {}
 }
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86 {
-    use super::{Isa, LANES, Lanes};
+    use super::{Isa, LANES, Lanes, bf16};
     use core::arch::x86_64::*;
 
     /// Two 256-bit halves. Only made where AVX2 and FMA were detected.
@@ -272,6 +282,15 @@ pub(crate) mod x86 {
         #[inline(always)]
         unsafe fn load(p: *const f32) -> Self {
             unsafe { Avx2(_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(LANES / 2))) }
+        }
+        #[inline(always)]
+        unsafe fn load_bf16(p: *const bf16) -> Self {
+            unsafe {
+                let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
+                let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.add(LANES / 2).cast()));
+                let (low, high) = (_mm256_slli_epi32::<16>(low), _mm256_slli_epi32::<16>(high));
+                Avx2(_mm256_castsi256_ps(low), _mm256_castsi256_ps(high))
+            }
         }
         #[inline(always)]
         unsafe fn store(self, p: *mut f32) {
@@ -352,7 +371,7 @@ pub(crate) mod x86 {
             }
         }
         #[inline(always)]
-        fn prefetch(p: *const f32) {
+        fn prefetch<T>(p: *const T) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
     }
@@ -369,6 +388,13 @@ pub(crate) mod x86 {
         #[inline(always)]
         unsafe fn load(p: *const f32) -> Self {
             unsafe { Avx512(_mm512_loadu_ps(p)) }
+        }
+        #[inline(always)]
+        unsafe fn load_bf16(p: *const bf16) -> Self {
+            unsafe {
+                let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
+                Avx512(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)))
+            }
         }
         #[inline(always)]
         unsafe fn store(self, p: *mut f32) {
@@ -447,38 +473,39 @@ pub(crate) mod x86 {
             }
         }
         #[inline(always)]
-        fn prefetch(p: *const f32) {
+        fn prefetch<T>(p: *const T) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
     }
 }
 
-/// Defines `fn name(isa, args..)`, which runs `body::<L>(args..)` compiled for that instruction set. Lane operations
+/// Defines `fn name(isa, args..)`, which runs `body::<L>(args..)` compiled for that instruction set (and for each weight
+/// format, where the function is generic over it). Lane operations
 /// inside closures that are not inlined would lose that (and be slow), so bodies use plain loops around them.
 macro_rules! dispatch {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$e:ident: $bound:path>)? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
-        $vis fn $name(isa: $crate::lanes::Isa, $($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name$(<$e: $bound>)?(isa: $crate::lanes::Isa, $($arg: $ty),*) $(-> $ret)? {
             use $crate::lanes::*;
             use $body as body;
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2($($arg: $ty),*) $(-> $ret)? {
-                body::<x86::Avx2>($($arg),*)
+            fn avx2$(<$e: $bound>)?($($arg: $ty),*) $(-> $ret)? {
+                body::<x86::Avx2 $(, $e)?>($($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx2,fma")]
-            fn avx512($($arg: $ty),*) $(-> $ret)? {
-                body::<x86::Avx512>($($arg),*)
+            fn avx512$(<$e: $bound>)?($($arg: $ty),*) $(-> $ret)? {
+                body::<x86::Avx512 $(, $e)?>($($arg),*)
             }
             match isa {
-                Isa::Portable => body::<Portable>($($arg),*),
+                Isa::Portable => body::<Portable $(, $e)?>($($arg),*),
                 // SAFETY: an `Isa` other than portable comes from detection.
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => unsafe { avx2($($arg),*) },
+                Isa::Avx2 => unsafe { avx2$(::<$e>)?($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => unsafe { avx512($($arg),*) },
+                Isa::Avx512 => unsafe { avx512$(::<$e>)?($($arg),*) },
             }
         }
     };

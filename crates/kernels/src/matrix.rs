@@ -4,10 +4,11 @@
 //! zero-filled to whole panels. Parameters, gradients and optimizer moments all live in this form, so there is no
 //! second copy of the weights and nothing to repack after an update; only reading and writing files converts.
 
-use crate::Device;
+use crate::element::{Element, bf16};
 use crate::lanes::{LANES, Lanes, dispatch};
 use crate::shared::{Shared, in_ranges, with_scratch};
 use crate::tile::{Left, Out, Right, Start, product};
+use crate::{Device, Panels};
 use std::ops::Range;
 
 /// Number of values that a `[outputs, inputs]` weight takes in panels.
@@ -47,7 +48,7 @@ pub fn unpack(panels: &[f32], outputs: usize, inputs: usize, matrix: &mut [f32])
 #[derive(Clone, Copy)]
 pub struct Weight<'a> {
     /// `panels_len(outputs, inputs)` values.
-    pub panels: &'a [f32],
+    pub panels: Panels<'a>,
     /// Rows of the matrix: length of the result.
     pub outputs: usize,
     /// Columns of the matrix: length of the argument.
@@ -150,17 +151,31 @@ fn forward_body<L: Lanes>(
 ) {
     let k = w.inputs;
     let a = Left { ptr: x.as_ptr(), row_stride: k, k_stride: 1 };
-    let panel = LANES * k;
+    let rows = x.len() / k;
     // SAFETY: the columns are whole panels of `w` (but for a narrow last one); tasks write disjoint blocks of `y`.
     unsafe {
-        let b = Right {
-            ptr: w.panels.as_ptr().add(columns.start / LANES * panel),
-            panel_stride: panel,
-            k_stride: LANES,
-            prefetch: (L::TILE_PANELS * panel) as isize,
-        };
         let c = Out { ptr: y.ptr().add(row * width + offset + columns.start), panel_stride: LANES, row_stride: width };
-        product::<L>(x.len() / k, columns.len(), k, a, b, c, write.into());
+        match w.panels {
+            Panels::F32(panels) => {
+                product::<L, f32>(rows, columns.len(), k, a, right::<L, f32>(panels, k, columns.start), c, write.into())
+            }
+            Panels::Bf16(panels) => {
+                let b = right::<L, bf16>(panels, k, columns.start);
+                product::<L, bf16>(rows, columns.len(), k, a, b, c, write.into())
+            }
+        }
+    }
+}
+
+/// A weight's panels from that of `column` on.
+#[inline(always)]
+fn right<L: Lanes, E: Element>(panels: &[E], k: usize, column: usize) -> Right<E> {
+    let panel = LANES * k;
+    Right {
+        ptr: panels[column / LANES * panel..].as_ptr(),
+        panel_stride: panel,
+        k_stride: LANES,
+        prefetch: (L::TILE_PANELS * panel) as isize,
     }
 }
 dispatch! {
@@ -220,7 +235,11 @@ fn by_input_body<L: Lanes>(
                 let n = (columns.end - column).min(2 * LANES);
                 for p in 0..n.div_ceil(LANES) {
                     let panel = &mut transposed[p * DX_BLOCK * LANES..(p + 1) * DX_BLOCK * LANES];
-                    transpose_panel::<L>(*w, first..first + outputs, column + p * LANES, panel);
+                    let (outputs, column) = (first..first + outputs, column + p * LANES);
+                    match w.panels {
+                        Panels::F32(panels) => transpose_panel::<L, f32>(panels, inputs, outputs, column, panel),
+                        Panels::Bf16(panels) => transpose_panel::<L, bf16>(panels, inputs, outputs, column, panel),
+                    }
                 }
                 // SAFETY: scratch holds the rows and panels just copied; tasks write disjoint blocks of `dx`.
                 unsafe {
@@ -232,7 +251,7 @@ fn by_input_body<L: Lanes>(
                         prefetch: 0,
                     };
                     let c = Out { ptr: dx.ptr().add(row * inputs + column), panel_stride: LANES, row_stride: inputs };
-                    product::<L>(rows, n, outputs, a, b, c, start);
+                    product::<L, _>(rows, n, outputs, a, b, c, start);
                 }
             }
             start = Start::Chain;
@@ -259,21 +278,23 @@ fn copy_strip<L: Lanes>(from: &[f32], width: usize, columns: Range<usize>, strid
 
 /// `panel[i][lane] = W[outputs.start + i][column + lane]`, zero beyond the inputs; `outputs.start` begins a panel.
 #[inline(always)]
-fn transpose_panel<L: Lanes>(w: Weight, outputs: Range<usize>, column: usize, panel: &mut [f32]) {
-    let valid = LANES.min(w.inputs - column);
+fn transpose_panel<L: Lanes, E: Element>(
+    weight: &[E],
+    inputs: usize,
+    outputs: Range<usize>,
+    column: usize,
+    panel: &mut [f32],
+) {
+    let valid = LANES.min(inputs - column);
+    let mut wide = [0.0; LANES * LANES];
     for (block, output) in panel.chunks_exact_mut(LANES * LANES).zip(outputs.step_by(LANES)) {
-        let source = &w.panels[panel_index(output, column, w.inputs)..][..valid * LANES];
-        if valid == LANES {
-            // SAFETY: both hold 16 x 16 values.
-            unsafe { L::transpose(source.as_ptr(), block.as_mut_ptr()) };
-            continue;
+        let source = &weight[panel_index(output, column, inputs)..][..valid * LANES];
+        for (from, to) in source.chunks_exact(LANES).zip(wide.chunks_exact_mut(LANES)) {
+            // SAFETY: both hold 16 values.
+            unsafe { E::load::<L>(from.as_ptr()).store(to.as_mut_ptr()) };
         }
-        block.fill(0.0);
-        for (lane, values) in source.chunks_exact(LANES).enumerate() {
-            for (i, &x) in values.iter().enumerate() {
-                block[i * LANES + lane] = x;
-            }
-        }
+        // SAFETY: both hold 16 x 16 values.
+        unsafe { L::transpose(wide.as_ptr(), block.as_mut_ptr()) };
     }
 }
 
@@ -358,7 +379,7 @@ fn by_weight_body<L: Lanes>(x: &[f32], dy: &[f32], part: &DwPart, dw: Shared<f32
                     panel_stride: LANES * inputs,
                     row_stride: LANES,
                 };
-                product::<L>(part.here.len(), count.next_multiple_of(LANES), rows, a, b, c, Start::Add);
+                product::<L, _>(part.here.len(), count.next_multiple_of(LANES), rows, a, b, c, Start::Add);
             }
         }
     }

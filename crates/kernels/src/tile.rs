@@ -1,5 +1,6 @@
 //! The register tile: the one inner loop behind every matrix product and behind attention.
 
+use crate::element::Element;
 use crate::lanes::{LANES, Lanes, dispatch};
 
 /// What a tile's sums begin with and what becomes of them.
@@ -30,8 +31,8 @@ impl Left {
 
 /// Up to four panels of 16 columns: value `(k, lane)` of panel `p` at `ptr + p * panel_stride + k * k_stride + lane`.
 #[derive(Clone, Copy)]
-pub(crate) struct Right {
-    pub(crate) ptr: *const f32,
+pub(crate) struct Right<E = f32> {
+    pub(crate) ptr: *const E,
     pub(crate) panel_stride: usize,
     pub(crate) k_stride: usize,
     /// Offset of what will be needed after these panels, a region of the same size; 0 for nothing.
@@ -49,8 +50,8 @@ struct Ahead {
 
 impl Ahead {
     #[inline(always)]
-    fn share(b: Right, k: usize, tile: usize, tiles: usize) -> Ahead {
-        let step = b.k_stride * size_of::<f32>() / tiles;
+    fn share<E: Element>(b: Right<E>, k: usize, tile: usize, tiles: usize) -> Ahead {
+        let step = b.k_stride * size_of::<E>() / tiles;
         Ahead { ptr: b.ptr.wrapping_offset(b.prefetch).cast::<u8>().wrapping_add(tile * k * step), step }
     }
 }
@@ -67,10 +68,10 @@ pub(crate) struct Out {
 /// the result of a row does not depend on the rows and columns it is computed with.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // plain counters unroll into registers
-unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(
+unsafe fn tile<L: Lanes, E: Element, const ROWS: usize, const PANELS: usize>(
     k: usize,
     a: Left,
-    b: Right,
+    b: Right<E>,
     ahead: Ahead,
     c: Out,
     start: Start,
@@ -94,8 +95,8 @@ unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(
         for _ in 0..k {
             let mut bv = [L::zero(); PANELS];
             for p in 0..PANELS {
-                bv[p] = L::load(bp.add(p * b.panel_stride));
-                L::prefetch(ahead_ptr.cast::<f32>().wrapping_add(p * b.panel_stride));
+                bv[p] = E::load::<L>(bp.add(p * b.panel_stride));
+                L::prefetch(ahead_ptr.cast::<E>().wrapping_add(p * b.panel_stride));
             }
             for r in 0..ROWS {
                 let av = L::splat(*bases[r / 3].add((r % 3) * a.row_stride));
@@ -122,11 +123,11 @@ unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(
 /// [`tile`] for a number of rows known at run time (at most `L::TILE_ROWS`).
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-unsafe fn tile_of<L: Lanes, const PANELS: usize>(
+unsafe fn tile_of<L: Lanes, E: Element, const PANELS: usize>(
     rows: usize,
     k: usize,
     a: Left,
-    b: Right,
+    b: Right<E>,
     ahead: Ahead,
     c: Out,
     start: Start,
@@ -134,7 +135,7 @@ unsafe fn tile_of<L: Lanes, const PANELS: usize>(
     macro_rules! arms {
         ($($n:literal)*) => {
             match rows {
-                $($n if $n * PANELS <= L::TILE_ROWS * L::TILE_PANELS => unsafe { tile::<L, $n, PANELS>(k, a, b, ahead, c, start) },)*
+                $($n if $n * PANELS <= L::TILE_ROWS * L::TILE_PANELS => unsafe { tile::<L, E, $n, PANELS>(k, a, b, ahead, c, start) },)*
                 _ => unreachable!("a tile of {rows} rows"),
             }
         };
@@ -147,15 +148,31 @@ unsafe fn tile_of<L: Lanes, const PANELS: usize>(
 /// # Safety
 /// `a` holds `rows x k`, `b` whole panels (16 lanes each) for all columns, `c` exactly `rows x columns`.
 #[inline(always)]
-pub(crate) unsafe fn product<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Right, c: Out, start: Start) {
+pub(crate) unsafe fn product<L: Lanes, E: Element>(
+    rows: usize,
+    columns: usize,
+    k: usize,
+    a: Left,
+    b: Right<E>,
+    c: Out,
+    start: Start,
+) {
     product_on(L::ISA, rows, columns, k, a, b, c, start);
 }
 
-// One compiled copy per instruction set serves every caller: it holds all the tiles.
-dispatch! { fn product_on(rows: usize, columns: usize, k: usize, a: Left, b: Right, c: Out, start: Start) = crate::tile::product_body }
+// One compiled copy per instruction set and weight format serves every caller: it holds all the tiles.
+dispatch! { fn product_on<E: Element>(rows: usize, columns: usize, k: usize, a: Left, b: Right<E>, c: Out, start: Start) = crate::tile::product_body }
 
 #[inline(always)]
-fn product_body<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Right, c: Out, start: Start) {
+fn product_body<L: Lanes, E: Element>(
+    rows: usize,
+    columns: usize,
+    k: usize,
+    a: Left,
+    b: Right<E>,
+    c: Out,
+    start: Start,
+) {
     // SAFETY: the contract of `product`, its only caller.
     unsafe {
         let tiles = rows.div_ceil(L::TILE_ROWS).max(1);
@@ -180,10 +197,10 @@ fn product_body<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Rig
                 let ahead = Ahead::share(b_here, k, row / tile_rows, tiles);
                 let c_tile = Out { ptr: c_here.ptr.add(row * c.row_stride), ..c };
                 match panels {
-                    4 => tile_of::<L, 4>(height, k, a_here, b_here, ahead, c_tile, start),
-                    2 => tile_of::<L, 2>(height, k, a_here, b_here, ahead, c_tile, start),
-                    _ if left >= LANES => tile_of::<L, 1>(height, k, a_here, b_here, ahead, c_tile, start),
-                    _ => narrow::<L>(height, left, k, a_here, b_here, ahead, c_tile, start),
+                    4 => tile_of::<L, E, 4>(height, k, a_here, b_here, ahead, c_tile, start),
+                    2 => tile_of::<L, E, 2>(height, k, a_here, b_here, ahead, c_tile, start),
+                    _ if left >= LANES => tile_of::<L, E, 1>(height, k, a_here, b_here, ahead, c_tile, start),
+                    _ => narrow::<L, E>(height, left, k, a_here, b_here, ahead, c_tile, start),
                 }
                 row += height;
             }
@@ -195,12 +212,12 @@ fn product_body<L: Lanes>(rows: usize, columns: usize, k: usize, a: Left, b: Rig
 /// A tile whose panel has fewer than 16 valid columns: computed aside, the valid part copied.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-unsafe fn narrow<L: Lanes>(
+unsafe fn narrow<L: Lanes, E: Element>(
     rows: usize,
     columns: usize,
     k: usize,
     a: Left,
-    b: Right,
+    b: Right<E>,
     ahead: Ahead,
     c: Out,
     start: Start,
@@ -211,7 +228,7 @@ unsafe fn narrow<L: Lanes>(
             std::ptr::copy_nonoverlapping(c.ptr.add(r * c.row_stride), row.as_mut_ptr(), columns);
         }
         let out = Out { ptr: aside.as_mut_ptr().cast(), panel_stride: 0, row_stride: LANES };
-        tile_of::<L, 1>(rows, k, a, b, ahead, out, start);
+        tile_of::<L, E, 1>(rows, k, a, b, ahead, out, start);
         for (r, row) in aside.iter().enumerate().take(rows) {
             std::ptr::copy_nonoverlapping(row.as_ptr(), c.ptr.add(r * c.row_stride), columns);
         }

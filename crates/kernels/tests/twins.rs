@@ -63,7 +63,7 @@ fn linear_and_its_gradients() {
         let x = noise(rows * inputs, 2);
         let w = outputs.map(|o| noise(o * inputs, 3 + o as u64));
         let panels = [packed(&w[0], outputs[0], inputs), packed(&w[1], outputs[1], inputs)];
-        let weights = [0, 1].map(|i| Weight { panels: &panels[i], outputs: outputs[i], inputs });
+        let weights = [0, 1].map(|i| Weight { panels: Panels::F32(&panels[i]), outputs: outputs[i], inputs });
         let all: Vec<&[f32]> = w.iter().flat_map(|w| w.chunks(inputs)).collect();
         let start = noise(rows * width, 9);
         let dy = noise(rows * width, 10);
@@ -123,6 +123,56 @@ fn linear_and_its_gradients() {
             }
             assert_close(&matrix, &want, 1e-5);
         }
+    }
+}
+
+/// A kernel over bf16 weights is the f32 kernel over those weights widened, bit for bit.
+#[test]
+fn bf16_weights_are_widened_exactly() {
+    let device = Device::new(1);
+    for (rows, outputs, inputs) in [(1, 16, 16), (5, 33, 20), (16, 96, 64), (23, 48, 7), (64, 7, 3), (300, 160, 50)] {
+        let exact = packed(&noise(outputs * inputs, 1), outputs, inputs);
+        let mut rounded = Buffer::<bf16>::zeros(exact.len());
+        round_to_bf16(&device, &exact, &mut rounded);
+        let widened: Vec<f32> = rounded.iter().map(|x| x.to_f32()).collect();
+        assert!(exact.iter().zip(&widened).any(|(a, b)| a != b), "values of few bits test nothing");
+        let (x, dy, start) = (noise(rows * inputs, 2), noise(rows * outputs, 3), noise(rows * outputs, 4));
+        let tokens: Vec<u32> = (0..rows).map(|r| (r * 5 % outputs) as u32).collect();
+        let run = |d: &Device, panels: Panels| {
+            let w = [Weight { panels, outputs, inputs }];
+            let mut y = start.clone();
+            linear(d, &x, &w, &mut y, Write::Accumulate);
+            let (mut dx, mut embedded) = (vec![f32::NAN; rows * inputs], vec![f32::NAN; rows * inputs]);
+            linear_dx(d, &dy, &w, &mut dx, Write::Replace);
+            embed(d, panels, &tokens, &mut embedded);
+            [y, dx, embedded].concat()
+        };
+        let want = on_all_devices(|d| run(d, Panels::F32(&widened)));
+        let got = on_all_devices(|d| run(d, Panels::Bf16(&rounded)));
+        assert!(want.iter().zip(&got).all(|(a, b)| a.to_bits() == b.to_bits()), "{rows} x {outputs} x {inputs}");
+    }
+}
+
+#[test]
+fn rounding_goes_to_nearest_even() {
+    // bf16 keeps 8 bits: neighbours of 1 are 1 + 2^-7 and 1 - 2^-8.
+    let step = 0.007_812_5f32;
+    let cases = [
+        (1.0, 1.0),
+        (1.0 + 0.49 * step, 1.0),
+        (1.0 + 0.5 * step, 1.0),
+        (1.0 + 0.51 * step, 1.0 + step),
+        (1.0 + 1.5 * step, 1.0 + 2.0 * step),
+        (-1.0 - 2.5 * step, -1.0 - 2.0 * step),
+        (-0.0, -0.0),
+        // Below the normal numbers, the step is 2^-133.
+        (1e-40, f32::from_bits(1 << 16)),
+    ];
+    let from: Vec<f32> = cases.iter().map(|c| c.0).cycle().take(9000).collect();
+    let mut to = vec![bf16::ZERO; from.len()];
+    round_to_bf16(&Device::new(2), &from, &mut to);
+    for (to, (_, want)) in to.iter().zip(cases.iter().cycle()) {
+        assert_eq!(to.to_f32().to_bits(), want.to_bits());
     }
 }
 
@@ -258,7 +308,7 @@ fn embedding_and_its_gradient() {
     let tokens = [3, 18, 3, 0];
     let x = on_all_devices(|d| {
         let mut x = vec![0.0; 40];
-        embed(d, &panels, &tokens, &mut x);
+        embed(d, Panels::F32(&panels), &tokens, &mut x);
         x
     });
     assert_eq!(x[10..20], table[180..190]);

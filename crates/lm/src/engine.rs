@@ -239,8 +239,8 @@ impl Engine {
             let hidden = count * critic.config.hidden_size;
             let dnormed = self.head.dnormed.reserve(hidden);
             let (dweight, dbias) = two_parts(grads, weight, bias);
-            let w = &critic.parameters[weight.clone()];
-            scalar_head_backward(&self.head.normed[..hidden], w, &dvalues, dnormed, dweight, dbias);
+            let w = critic.parameters.vector(weight);
+            scalar_head_backward(&self.head.normed[..hidden], &w, &dvalues, dnormed, dweight, dbias);
             self.norm_and_trunk_backward(critic, grads, &packed);
             first += count;
         }
@@ -264,9 +264,9 @@ impl Engine {
         for (to, &row) in gathered.chunks_exact_mut(hidden).zip(rows) {
             to.copy_from_slice(&self.work.output((row + 1) * hidden)[row * hidden..]);
         }
-        let weight = &model.parameters[model.layout.final_norm.clone()];
+        let weight = model.parameters.vector(&model.layout.final_norm);
         let normed = self.head.normed.reserve(rows.len() * hidden);
-        rms_norm(&self.device, gathered, weight, model.config.rms_norm_eps, normed);
+        rms_norm(&self.device, gathered, &weight, model.config.rms_norm_eps, normed);
     }
 
     /// Logits of some of the rows in `head.normed`.
@@ -275,7 +275,7 @@ impl Engine {
         let hidden = policy.config.hidden_size;
         let logits = self.head.logits.reserve(rows.len() * matrix.outputs);
         let x = &self.head.normed[rows.start * hidden..rows.end * hidden];
-        linear(&self.device, x, &[matrix.of(&policy.parameters)], logits, Write::Replace);
+        linear(&self.device, x, &[policy.parameters.matrix(matrix)], logits, Write::Replace);
         logits
     }
 
@@ -318,15 +318,15 @@ impl Engine {
             let part = piece.start * hidden..piece.end * hidden;
             logit_gradients(&self.device, logits, vocab, temperature, &stats[piece.clone()], &rows[piece.clone()]);
             linear_dw(&self.device, &normed[part.clone()], logits, vocab, 0, vocab, &mut grads[matrix.range()]);
-            linear_dx(&self.device, logits, &[matrix.of(&policy.parameters)], &mut dnormed[part], Write::Replace);
+            linear_dx(&self.device, logits, &[policy.parameters.matrix(matrix)], &mut dnormed[part], Write::Replace);
         }
     }
 
     fn scalar_values(&mut self, critic: &Model, count: usize) -> Vec<f32> {
         let HeadPlace::Scalar { weight, bias } = &critic.layout.head else { panic!("a critic has a scalar head") };
-        let (p, mut values) = (&*critic.parameters, vec![0.0; count]);
+        let (p, mut values) = (&critic.parameters, vec![0.0; count]);
         let normed = &self.head.normed[..count * critic.config.hidden_size];
-        scalar_head(&self.device, normed, &p[weight.clone()], p[bias.start], &mut values);
+        scalar_head(&self.device, normed, &p.vector(weight), p.vector(bias)[0], &mut values);
         values
     }
 
@@ -338,8 +338,8 @@ impl Engine {
         let drows = drows.reserve(count * hidden);
         drows.fill(0.0);
         let norm = model.layout.final_norm.clone();
-        let weight = &model.parameters[norm.clone()];
-        rms_norm_backward(&self.device, rows, weight, model.config.rms_norm_eps, dnormed, drows, &mut grads[norm]);
+        let weight = model.parameters.vector(&norm);
+        rms_norm_backward(&self.device, rows, &weight, model.config.rms_norm_eps, dnormed, drows, &mut grads[norm]);
         let doutput = doutput.reserve(packed.ids.len() * hidden);
         doutput.fill(0.0);
         for (from, &row) in drows.chunks_exact(hidden).zip(&packed.scored) {

@@ -6,7 +6,7 @@
 use crate::Head;
 use crate::config::{Family, ModelConfig};
 use std::ops::Range;
-use vapo_kernels::{LANES, Weight, panels_len};
+use vapo_kernels::{LANES, panels_len};
 
 /// A weight matrix in panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +19,6 @@ pub(crate) struct Matrix {
 impl Matrix {
     pub(crate) fn range(&self) -> Range<usize> {
         self.offset..self.offset + panels_len(self.outputs, self.inputs)
-    }
-
-    pub(crate) fn of<'a>(&self, parameters: &'a [f32]) -> Weight<'a> {
-        Weight { panels: &parameters[self.range()], outputs: self.outputs, inputs: self.inputs }
     }
 }
 
@@ -43,6 +39,14 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// Its part of a flat buffer.
+    pub(crate) fn range(&self) -> Range<usize> {
+        match self {
+            Place::Matrix(m) => m.range(),
+            Place::Vector(range) | Place::Row(range) => range.clone(),
+        }
+    }
+
     pub(crate) fn shape(&self) -> Vec<usize> {
         match self {
             Place::Matrix(m) => vec![m.outputs, m.inputs],

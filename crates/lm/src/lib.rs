@@ -1,6 +1,6 @@
 //! Language model and critic: an explicit forward and backward of the Llama/Qwen family, no autograd.
 //!
-//! - [`Model`]: the weights of a policy or a critic in one flat buffer, read from and written to Hugging Face directories.
+//! - [`Model`]: the weights of a policy or a critic in one flat buffer (f32, or bf16 with f32 masters), read from and written to Hugging Face directories.
 //! - [`Engine`]: [`score`](Engine::score), [`values`](Engine::values), their gradients, and
 //!   [`generate`](Engine::generate). The log-probs recorded while sampling are bit-equal to what `score` says later, so
 //!   they *are* the old log-probs of the trainer.
@@ -19,6 +19,7 @@ mod gguf;
 mod layout;
 mod model;
 mod optimizer;
+mod parameters;
 mod random;
 mod sampling;
 mod save;
@@ -35,7 +36,7 @@ pub use gguf::{ImportedGguf, import_gguf};
 pub use model::{Head, Model};
 pub use optimizer::{AdamW, AdamWConfig, Decay, Schedule};
 pub use sampling::Sampling;
-pub use save::FileDtype;
+pub use save::WeightDtype;
 pub use tokenizer::{StopStrings, TextStream, Tokenizer};
 pub use vapo_kernels::{Buffer, Device, Isa, KvCache, SampleCache, fma_peak_gflops};
 pub use work::PassSize;

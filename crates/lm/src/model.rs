@@ -1,13 +1,14 @@
 //! A network's weights, and their files.
 
 use crate::layout::{HeadPlace, Layout, Place};
+use crate::parameters::{Parameters, read_tensor};
 use crate::random::Random;
-use crate::save::{FileDtype, save_directory};
+use crate::save::{WeightDtype, save_directory};
 use crate::weights::SafetensorsFiles;
 use crate::{Error, ModelConfig};
 use std::path::Path;
 use std::sync::Arc;
-use vapo_kernels::{Buffer, Rotary, panel_index};
+use vapo_kernels::{Buffer, Device, Rotary};
 
 /// What the last layer produces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +26,18 @@ pub struct Model {
     pub(crate) head: Head,
     pub(crate) layout: Arc<Layout>,
     pub(crate) rotary: Arc<Rotary>,
-    /// All parameters in one flat buffer, in the layout that the kernels read.
-    pub(crate) parameters: Buffer,
+    pub(crate) parameters: Parameters,
 }
 
 impl Model {
     fn zeros(config: ModelConfig, head: Head) -> Model {
+        let len = Layout::new(&config, head).len;
+        Model::new(config, head, Parameters::zeros(len))
+    }
+
+    fn new(config: ModelConfig, head: Head, parameters: Parameters) -> Model {
         let layout = Arc::new(Layout::new(&config, head));
         let rotary = Arc::new(Rotary::new(&config.inverse_frequencies(), config.max_position_embeddings));
-        let parameters = Buffer::zeros(layout.len);
         Model { config, head, layout, rotary, parameters }
     }
 
@@ -45,20 +49,16 @@ impl Model {
         let residual = 0.02 / libm::sqrt(2.0 * model.config.num_layers as f64);
         for (index, tensor) in layout.tensors.iter().enumerate() {
             let mut random = Random::new(&[seed, index as u64]);
-            match &tensor.place {
+            let values: Vec<f32> = match &tensor.place {
                 Place::Matrix(m) => {
                     let into_residual = tensor.name.contains("o_proj") || tensor.name.contains("down_proj");
                     let deviation = if into_residual { residual } else { 0.02 };
-                    for output in 0..m.outputs {
-                        for input in 0..m.inputs {
-                            let at = m.offset + panel_index(output, input, m.inputs);
-                            model.parameters[at] = (random.normal() * deviation) as f32;
-                        }
-                    }
+                    (0..m.outputs * m.inputs).map(|_| (random.normal() * deviation) as f32).collect()
                 }
-                Place::Vector(range) if tensor.name.contains("norm") => model.parameters[range.clone()].fill(1.0),
-                Place::Vector(_) | Place::Row(_) => {}
-            }
+                Place::Vector(range) if tensor.name.contains("norm") => vec![1.0; range.len()],
+                Place::Vector(_) | Place::Row(_) => continue,
+            };
+            model.parameters.write(&tensor.place, &values);
         }
         model
     }
@@ -93,14 +93,38 @@ impl Model {
         Layout::new(config, head).len
     }
 
-    /// The flat parameters, in the order and layout of gradients and moments.
-    pub fn parameters(&self) -> &[f32] {
-        &self.parameters
+    /// The type of the weights that passes read.
+    pub fn dtype(&self) -> WeightDtype {
+        self.parameters.dtype()
     }
 
-    /// The flat parameters, to be changed (by an optimizer, or a test).
-    pub fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
+    /// This network, to be trained with weights of another type: with bf16, f32 masters stay beside them, which
+    /// [`AdamW`](crate::AdamW) updates.
+    pub fn with_dtype(mut self, dtype: WeightDtype) -> Model {
+        self.parameters = self.parameters.with_dtype(dtype);
+        self
+    }
+
+    /// This network with weights of another type and nothing that only training needs.
+    pub fn for_inference(mut self, dtype: WeightDtype) -> Model {
+        self.parameters = self.parameters.with_dtype(dtype).without_masters();
+        self
+    }
+
+    /// The flat parameters in f32 (with bf16, the masters), in the order and layout of gradients and moments.
+    ///
+    /// # Panics
+    /// If the network is for inference in bf16: it has no masters.
+    pub fn parameters(&self) -> &[f32] {
+        self.parameters.exact()
+    }
+
+    /// Changes the flat parameters; with bf16, the weights are then rounded again.
+    ///
+    /// # Panics
+    /// As [`Model::parameters`].
+    pub fn change_parameters<R>(&mut self, change: impl FnOnce(&mut [f32]) -> R) -> R {
+        self.parameters.update(&Device::new(1), change)
     }
 
     /// A zeroed gradient buffer.
@@ -112,27 +136,32 @@ impl Model {
     pub fn to_critic(&self) -> Model {
         let mut critic = Model::zeros(self.config.clone(), Head::Value);
         let trunk = critic.layout.final_norm.end;
-        critic.parameters[..trunk].copy_from_slice(&self.parameters[..trunk]);
-        critic
+        critic.change_parameters(|to| to[..trunk].copy_from_slice(&self.parameters()[..trunk]));
+        critic.with_dtype(self.dtype())
     }
 
     /// Sets the value head's weights to normal numbers of this deviation (0 keeps them at zero).
     pub fn randomize_value_head(&mut self, deviation: f32, seed: u64) {
         let mut random = Random::new(&[seed, u64::MAX]);
         if let HeadPlace::Scalar { weight, .. } = &self.layout.head {
-            self.parameters[weight.clone()].iter_mut().for_each(|w| *w = random.normal() as f32 * deviation);
+            let values: Vec<f32> = weight.clone().map(|_| random.normal() as f32 * deviation).collect();
+            self.parameters.write(&Place::Row(weight.clone()), &values);
         }
     }
 
-    /// A copy of one tensor, row-major, by its Hugging Face name.
+    /// A copy of one tensor, row-major, by its Hugging Face name; out of the masters if there are any.
     pub fn tensor(&self, name: &str) -> Option<Vec<f32>> {
-        self.tensor_in(&self.parameters, name)
+        Some(self.parameters.read(self.place(name)?))
     }
 
     /// The same out of a buffer of this model's layout, e.g. its gradient.
     pub fn tensor_in(&self, flat: &[f32], name: &str) -> Option<Vec<f32>> {
-        let tensor = self.layout.tensors.iter().find(|t| t.name == name)?;
-        Some(read_tensor(flat, &tensor.place))
+        let place = self.place(name)?;
+        Some(read_tensor(&flat[place.range()], place))
+    }
+
+    fn place(&self, name: &str) -> Option<&Place> {
+        self.layout.tensors.iter().find(|t| t.name == name).map(|t| &t.place)
     }
 
     /// Names of all tensors, in the order of the flat buffer.
@@ -146,13 +175,23 @@ impl Model {
     /// A file is missing, damaged or not of a supported network; all names, shapes and types are checked before memory
     /// for weights is taken. A weight is not finite.
     pub fn load(dir: &Path, head: Head) -> Result<Model, Error> {
+        Model::load_for_inference(dir, head, WeightDtype::Float32)
+    }
+
+    /// The same for a network that is not trained: bf16 weights then have no f32 masters beside them, not even while
+    /// they are read.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_for_inference(dir: &Path, head: Head, dtype: WeightDtype) -> Result<Model, Error> {
         let config = ModelConfig::load(dir)?;
         let files = SafetensorsFiles::open(dir)?;
-        files.check(&config, &Layout::new(&config, head))?;
-        let mut model = Model::zeros(config, head);
+        let layout = Layout::new(&config, head);
+        files.check(&config, &layout)?;
+        let mut model = Model::new(config, head, Parameters::zeros_for_inference(layout.len, dtype));
         let layout = Arc::clone(&model.layout);
         for tensor in &layout.tensors {
-            write_tensor(&mut model.parameters, &tensor.place, &files.read(&tensor.name)?);
+            model.parameters.write(&tensor.place, &files.read(&tensor.name)?);
         }
         Ok(model)
     }
@@ -161,27 +200,9 @@ impl Model {
     ///
     /// # Errors
     /// A file cannot be written, or a weight is too large for the type.
-    pub fn save(&self, dir: &Path, dtype: FileDtype) -> Result<(), Error> {
+    pub fn save(&self, dir: &Path, dtype: WeightDtype) -> Result<(), Error> {
         let config = self.config.to_json(self.head == Head::Value, dtype);
         let read = |name: &str| Ok(self.tensor(name).expect("a tensor of this layout"));
         save_directory(dir, &config, dtype, self.layout.named_shapes(), read)
-    }
-}
-
-fn write_tensor(flat: &mut [f32], place: &Place, values: &[f32]) {
-    match place {
-        Place::Matrix(m) => vapo_kernels::pack(values, m.outputs, m.inputs, &mut flat[m.range()]),
-        Place::Vector(range) | Place::Row(range) => flat[range.clone()].copy_from_slice(values),
-    }
-}
-
-fn read_tensor(flat: &[f32], place: &Place) -> Vec<f32> {
-    match place {
-        Place::Matrix(m) => {
-            let mut values = vec![0.0; m.outputs * m.inputs];
-            vapo_kernels::unpack(&flat[m.range()], m.outputs, m.inputs, &mut values);
-            values
-        }
-        Place::Vector(range) | Place::Row(range) => flat[range.clone()].to_vec(),
     }
 }

@@ -65,7 +65,9 @@ impl AdamW {
             correction2: correction(beta2),
             gradient_scale: clip as f32,
         };
-        adamw(device, &step, &mut model.parameters, grads, &mut self.first_moment, &mut self.second_moment);
+        model.parameters.update(device, |exact| {
+            adamw(device, &step, exact, grads, &mut self.first_moment, &mut self.second_moment);
+        });
         norm as f32
     }
 }

@@ -8,9 +8,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// The type of weights in files.
+/// The type of weights, in memory or in files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FileDtype {
+pub enum WeightDtype {
     /// Exact.
     #[default]
     Float32,
@@ -18,19 +18,19 @@ pub enum FileDtype {
     Bfloat16,
 }
 
-impl FileDtype {
+impl WeightDtype {
     /// What transformers calls it.
     pub fn name(self) -> &'static str {
         match self {
-            FileDtype::Float32 => "float32",
-            FileDtype::Bfloat16 => "bfloat16",
+            WeightDtype::Float32 => "float32",
+            WeightDtype::Bfloat16 => "bfloat16",
         }
     }
 
     fn in_safetensors(self) -> Dtype {
         match self {
-            FileDtype::Float32 => Dtype::F32,
-            FileDtype::Bfloat16 => Dtype::BF16,
+            WeightDtype::Float32 => Dtype::F32,
+            WeightDtype::Bfloat16 => Dtype::BF16,
         }
     }
 
@@ -40,8 +40,8 @@ impl FileDtype {
     /// A finite value is too large for the type: its first position.
     fn encode(self, values: &[f32]) -> Result<Vec<u8>, usize> {
         match self {
-            FileDtype::Float32 => Ok(values.iter().flat_map(|x| x.to_le_bytes()).collect()),
-            FileDtype::Bfloat16 => {
+            WeightDtype::Float32 => Ok(values.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            WeightDtype::Bfloat16 => {
                 let rounded: Vec<half::bf16> = values.iter().map(|x| half::bf16::from_f32(*x)).collect();
                 let lost = |at: &usize| values[*at].is_finite() && !rounded[*at].is_finite();
                 match (0..values.len()).find(lost) {
@@ -58,7 +58,7 @@ impl FileDtype {
 pub(crate) fn save_directory(
     dir: &Path,
     config: &Value,
-    dtype: FileDtype,
+    dtype: WeightDtype,
     tensors: Vec<(String, Vec<usize>)>,
     mut read: impl FnMut(&str) -> Result<Vec<f32>, Error>,
 ) -> Result<(), Error> {
@@ -84,7 +84,7 @@ pub(crate) fn write_json(path: &Path, value: &Value) -> Result<(), Error> {
 }
 
 /// Names in the order of their data, and the header that says so, padded to a multiple of 8 bytes.
-fn header(mut tensors: Vec<(String, Vec<usize>)>, dtype: FileDtype) -> Result<(Vec<String>, Vec<u8>), String> {
+fn header(mut tensors: Vec<(String, Vec<usize>)>, dtype: WeightDtype) -> Result<(Vec<String>, Vec<u8>), String> {
     tensors.sort();
     let names = tensors.iter().map(|(name, _)| name.clone()).collect();
     let dtype = dtype.in_safetensors();

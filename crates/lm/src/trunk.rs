@@ -67,7 +67,7 @@ pub(crate) fn forward(
     let hidden = rows * config.hidden_size;
     let num_layers = model.layout.layers.len();
     work.layers.resize_with(if keep { num_layers } else { 1 }, LayerBuffers::default);
-    embed(device, &model.parameters[model.layout.embedding.range()], tokens.ids, work.output.reserve(hidden));
+    embed(device, model.parameters.panels(model.layout.embedding.range()), tokens.ids, work.output.reserve(hidden));
     for (i, layer) in model.layout.layers.iter().enumerate() {
         let buffers = &mut work.layers[if keep { i } else { 0 }];
         buffers.input.reserve(hidden).copy_from_slice(&work.output[..hidden]);
@@ -77,7 +77,7 @@ pub(crate) fn forward(
         let output = &mut work.output[..hidden];
         output.copy_from_slice(&buffers.middle[..hidden]);
         let active = &work.active[..rows * config.intermediate_size];
-        linear(device, active, &[layer.down.of(&model.parameters)], output, Write::Accumulate);
+        linear(device, active, &[model.parameters.matrix(&layer.down)], output, Write::Accumulate);
     }
 }
 
@@ -100,18 +100,19 @@ fn layer_forward(
     active: &mut Buffer,
     attend: &mut dyn FnMut(&[f32], &mut [f32]),
 ) {
-    let (config, p) = (&model.config, &*model.parameters);
+    let (config, p) = (&model.config, &model.parameters);
     let (rows, shape, eps) = (tokens.ids.len(), config.attention, config.rms_norm_eps);
     let hidden = rows * config.hidden_size;
     let normed = normed.reserve(hidden);
     let qkv = buffers.qkv.reserve(rows * shape.width());
 
-    rms_norm(device, &buffers.input[..hidden], &p[layer.input_norm.clone()], eps, normed);
-    let weights = layer.qkv.map(|w| w.of(p));
+    rms_norm(device, &buffers.input[..hidden], &p.vector(&layer.input_norm), eps, normed);
+    let weights = layer.qkv.each_ref().map(|w| p.matrix(w));
     match &layer.qkv_bias {
         None => linear(device, normed, &weights, qkv, Write::Replace),
         Some(biases) => {
-            fill_rows(device, &biases.each_ref().map(|b| &p[b.clone()]), qkv);
+            let biases = biases.each_ref().map(|b| p.vector(b));
+            fill_rows(device, &biases.each_ref().map(|b| &**b), qkv);
             linear(device, normed, &weights, qkv, Write::Accumulate);
         }
     }
@@ -120,7 +121,7 @@ fn layer_forward(
             let raw = raw.reserve(rows * part.len);
             copy_columns(device, (qkv, shape.width(), part.first), (raw, part.len, 0), part.len);
             let scaled = active.reserve(rows * part.len);
-            rms_norm(device, raw, &p[weight.clone()], eps, scaled);
+            rms_norm(device, raw, &p.vector(weight), eps, scaled);
             copy_columns(device, (scaled, part.len, 0), (qkv, shape.width(), part.first), part.len);
         }
     }
@@ -129,11 +130,11 @@ fn layer_forward(
     attend(qkv, attended);
     let middle = buffers.middle.reserve(hidden);
     middle.copy_from_slice(&buffers.input[..hidden]);
-    linear(device, attended, &[layer.output.of(p)], middle, Write::Accumulate);
+    linear(device, attended, &[p.matrix(&layer.output)], middle, Write::Accumulate);
 
-    rms_norm(device, middle, &p[layer.post_norm.clone()], eps, normed);
+    rms_norm(device, middle, &p.vector(&layer.post_norm), eps, normed);
     let gate_up = buffers.gate_up.reserve(rows * 2 * config.intermediate_size);
-    linear(device, normed, &layer.gate_up.map(|w| w.of(p)), gate_up, Write::Replace);
+    linear(device, normed, &layer.gate_up.each_ref().map(|w| p.matrix(w)), gate_up, Write::Replace);
     swiglu(device, gate_up, config.intermediate_size, active.reserve(rows * config.intermediate_size));
 }
 
@@ -190,7 +191,7 @@ fn layer_backward(
     dx: &mut [f32],
     grads: &mut [f32],
 ) {
-    let (config, p) = (&model.config, &*model.parameters);
+    let (config, p) = (&model.config, &model.parameters);
     let (rows, shape, eps) = (tokens.ids.len(), config.attention, config.rms_norm_eps);
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
     let heads = shape.heads * shape.head_size;
@@ -200,18 +201,18 @@ fn layer_backward(
     // Gated layer.
     let (middle, gate_up) = (&kept.middle[..rows * hidden], &mut kept.gate_up[..rows * 2 * inner]);
     let active = gradient.active.reserve(rows * inner);
-    linear_dx(device, dx, &[layer.down.of(p)], active, Write::Replace);
+    linear_dx(device, dx, &[p.matrix(&layer.down)], active, Write::Replace);
     swiglu_backward(device, gate_up, inner, active);
     linear_dw(device, active, dx, hidden, 0, hidden, &mut grads[layer.down.range()]);
-    rms_norm(device, middle, &p[layer.post_norm.clone()], eps, normed);
+    rms_norm(device, middle, &p.vector(&layer.post_norm), eps, normed);
     for (i, w) in layer.gate_up.iter().enumerate() {
         linear_dw(device, normed, gate_up, 2 * inner, i * inner, inner, &mut grads[w.range()]);
     }
-    linear_dx(device, gate_up, &layer.gate_up.map(|w| w.of(p)), dhidden, Write::Replace);
+    linear_dx(device, gate_up, &layer.gate_up.each_ref().map(|w| p.matrix(w)), dhidden, Write::Replace);
     rms_norm_backward(
         device,
         middle,
-        &p[layer.post_norm.clone()],
+        &p.vector(&layer.post_norm),
         eps,
         dhidden,
         dx,
@@ -222,7 +223,7 @@ fn layer_backward(
     let (attended, qkv) = (&kept.attended[..rows * heads], &kept.qkv[..rows * shape.width()]);
     let dattended = gradient.attended.reserve(rows * heads);
     let dqkv = gradient.qkv.reserve(rows * shape.width());
-    linear_dx(device, dx, &[layer.output.of(p)], dattended, Write::Replace);
+    linear_dx(device, dx, &[p.matrix(&layer.output)], dattended, Write::Replace);
     linear_dw(device, attended, dx, hidden, 0, hidden, &mut grads[layer.output.range()]);
     attention_backward(device, shape, qkv, trees, attended, dattended, dqkv);
     rotate(device, &model.rotary, tokens.positions, dqkv, shape.heads + shape.kv_heads, Turn::Back);
@@ -232,12 +233,12 @@ fn layer_backward(
             copy_columns(device, (dqkv, shape.width(), part.first), (dscaled, part.len, 0), part.len);
             draw.fill(0.0);
             let raw = &raw[..rows * part.len];
-            rms_norm_backward(device, raw, &p[weight.clone()], eps, dscaled, draw, &mut grads[weight.clone()]);
+            rms_norm_backward(device, raw, &p.vector(weight), eps, dscaled, draw, &mut grads[weight.clone()]);
             copy_columns(device, (draw, part.len, 0), (dqkv, shape.width(), part.first), part.len);
         }
     }
     let input = &kept.input[..rows * hidden];
-    rms_norm(device, input, &p[layer.input_norm.clone()], eps, normed);
+    rms_norm(device, input, &p.vector(&layer.input_norm), eps, normed);
     let mut offset = 0;
     for (i, w) in layer.qkv.iter().enumerate() {
         linear_dw(device, normed, dqkv, shape.width(), offset, w.outputs, &mut grads[w.range()]);
@@ -246,11 +247,11 @@ fn layer_backward(
         }
         offset += w.outputs;
     }
-    linear_dx(device, dqkv, &layer.qkv.map(|w| w.of(p)), dhidden, Write::Replace);
+    linear_dx(device, dqkv, &layer.qkv.each_ref().map(|w| p.matrix(w)), dhidden, Write::Replace);
     rms_norm_backward(
         device,
         input,
-        &p[layer.input_norm.clone()],
+        &p.vector(&layer.input_norm),
         eps,
         dhidden,
         dx,

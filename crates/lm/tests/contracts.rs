@@ -5,11 +5,26 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use vapo_lm::*;
 
-const FAMILIES: [&str; 4] = ["llama", "qwen2", "qwen3", "llama_tied_odd"];
+use WeightDtype::{Bfloat16, Float32};
 
-fn policy(family: &str) -> Model {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(family);
-    Model::load(&dir, Head::Language).unwrap()
+/// Each family in each type of weights.
+const FAMILIES: [(&str, WeightDtype); 8] = [
+    ("llama", Float32),
+    ("qwen2", Float32),
+    ("qwen3", Float32),
+    ("llama_tied_odd", Float32),
+    ("llama", Bfloat16),
+    ("qwen2", Bfloat16),
+    ("qwen3", Bfloat16),
+    ("llama_tied_odd", Bfloat16),
+];
+
+fn directory(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn policy((name, dtype): (&str, WeightDtype)) -> Model {
+    Model::load(&directory(name), Head::Language).unwrap().with_dtype(dtype)
 }
 
 fn prompts(lengths: &[usize]) -> Vec<Vec<u32>> {
@@ -58,7 +73,7 @@ fn sampled_log_probs_are_the_trainers() {
             let scale = if temperature == 0.0 { 1.0 } else { temperature };
             for micro_batch in [1, 300, 100_000] {
                 let scored = Engine::new(1, micro_batch).score(&policy, &sequences(&requests, &samples), scale);
-                assert_eq!(bits(&recorded), bits(&scored.logp), "{family} T={temperature} slots={slots}");
+                assert_eq!(bits(&recorded), bits(&scored.logp), "{family:?} T={temperature} slots={slots}");
             }
             tokens += recorded.len();
             let lengths: Vec<usize> = samples.iter().flatten().map(|s| s.tokens.len()).collect();
@@ -73,7 +88,7 @@ fn sampled_log_probs_are_the_trainers() {
 /// Samples depend on their own keys alone.
 #[test]
 fn samples_do_not_depend_on_slots_threads_or_company() {
-    let policy = policy("qwen3");
+    let policy = policy(("qwen3", Float32));
     let prompts = prompts(&[3, 20, 9]);
     let all = requests(&prompts, 4);
     let sampling = Sampling { max_new_tokens: 30, stop_tokens: vec![3, 40], slots: 64, ..Sampling::default() };
@@ -105,7 +120,7 @@ fn generation_without_a_cache_agrees() {
             assert_eq!(
                 (scores[*token as usize].to_bits(), best.to_bits()),
                 (logp.to_bits(), logp.to_bits()),
-                "{family}"
+                "{family:?}"
             );
             text.push(*token);
         }
@@ -148,10 +163,10 @@ fn same_bits_on_any_threads_and_instruction_set() {
         };
         let want = run(Device::new(1));
         for threads in [2, 3, 8] {
-            assert!(want == run(Device::new(threads)), "{family}: {threads} threads");
+            assert!(want == run(Device::new(threads)), "{family:?}: {threads} threads");
         }
         for isa in Isa::available() {
-            assert!(want == run(Device::with_isa(1, isa)), "{family}: {}", isa.name());
+            assert!(want == run(Device::with_isa(1, isa)), "{family:?}: {}", isa.name());
         }
     }
 }
@@ -209,9 +224,86 @@ fn gradients_do_not_depend_on_micro_batches_or_order() {
             let (policy_got, critic_got) = run(order, micro_batch);
             let errors =
                 [relative_difference(&policy_got, &policy_want), relative_difference(&critic_got, &critic_want)];
-            assert!(errors.iter().all(|e| *e < 1e-6), "{family}, micro-batch {micro_batch}: {errors:?}");
+            assert!(errors.iter().all(|e| *e < 1e-6), "{family:?}, micro-batch {micro_batch}: {errors:?}");
         }
     }
+}
+
+/// The f32 network whose weights are those of `model`, rounded.
+fn rounded_twin(model: &Model) -> Model {
+    let mut twin = model.clone().with_dtype(Float32);
+    twin.change_parameters(|p| p.iter_mut().for_each(|x| *x = half::bf16::from_f32(*x).to_f32()));
+    twin
+}
+
+/// The slow twin of bf16 weights: f32 weights that were rounded, in everything but the update itself.
+#[test]
+fn bf16_weights_are_rounded_f32_weights() {
+    for (name, _) in &FAMILIES[..4] {
+        let (exact, mixed) = (policy((name, Float32)), policy((name, Bfloat16)));
+        let lean = Model::load_for_inference(&directory(name), Head::Language, Bfloat16).unwrap();
+        let twin = rounded_twin(&exact);
+        let prompts = prompts(&[5, 18, 30]);
+        let requests = requests(&prompts, 3);
+        let sampling = Sampling { max_new_tokens: 20, stop_tokens: vec![3, 40], ..Sampling::default() };
+        let mut engine = Engine::new(2, 80);
+        let samples = generate(&mut engine, &mixed, &requests, &sampling);
+        assert_ne!(samples, generate(&mut engine, &exact, &requests, &sampling), "{name}: rounding changes nothing");
+        for model in [&twin, &lean, &exact.clone().for_inference(Bfloat16)] {
+            assert_eq!(samples, generate(&mut engine, model, &requests, &sampling), "{name}");
+        }
+        let batch = sequences(&requests, &samples);
+        let mut step = |model: &mut Model| {
+            let mut grads = model.zero_gradients();
+            engine.policy_backward(model, &mut grads, &batch, 1.0, |_, s| TokenGrad {
+                dlogp: s.logp.iter().map(|l| l.sin()).collect(),
+                dentropy: None,
+            });
+            let before = grads.to_vec();
+            AdamW::new(AdamWConfig::default(), model.flat_len()).update(&engine, model, &mut grads, 1e-3);
+            before
+        };
+        let (mut mixed, mut twin) = (mixed, twin);
+        assert!(bits(&step(&mut mixed)) == bits(&step(&mut twin)), "{name}: gradients");
+
+        // The update goes to the exact weights, and what is read next is those, rounded.
+        let masters = mixed.parameters();
+        let moved = masters.iter().zip(exact.parameters()).filter(|(a, b)| a != b).count();
+        assert!(moved * 2 > masters.len(), "{name}: {moved} of {} masters moved", masters.len());
+        assert!(masters.iter().any(|x| half::bf16::from_f32(*x).to_f32() != *x), "{name}: masters are exact");
+        let (got, want) =
+            (engine.score(&mixed, &batch, 1.0).logp, engine.score(&rounded_twin(&mixed), &batch, 1.0).logp);
+        assert!(bits(&got) == bits(&want), "{name}: after an update");
+    }
+}
+
+/// Critics too: values out of rounded weights, the head's bias among them.
+#[test]
+fn a_bf16_critic_is_a_rounded_one() {
+    let mut critic = policy(("qwen2", Bfloat16)).to_critic();
+    critic.randomize_value_head(0.3, 5);
+    critic.change_parameters(|p| *p.last_mut().unwrap() = 0.0);
+    assert_eq!(critic.dtype(), Bfloat16);
+    let text: Vec<u32> = (0..30).map(|i| i * 7 % 90).collect();
+    let batch = [Sequence { prompt: &text[..9], response: &text[9..] }];
+    let mut engine = Engine::new(1, 100);
+    let (got, want) = (engine.values(&critic, &batch), engine.values(&rounded_twin(&critic), &batch));
+    assert!(bits(&got) == bits(&want) && got.iter().any(|v| v.abs() > 1e-3), "{got:?}");
+}
+
+/// What is written of a bf16 network are its masters; a network for inference has only what it reads.
+#[test]
+fn masters_are_saved_exactly() {
+    let (exact, mixed) = (policy(("qwen3", Float32)), policy(("qwen3", Bfloat16)));
+    let dir = tempfile::tempdir().unwrap();
+    mixed.save(dir.path(), Float32).unwrap();
+    let again = Model::load(dir.path(), Head::Language).unwrap();
+    assert!(again.parameters() == exact.parameters());
+    let lean = Model::load_for_inference(dir.path(), Head::Language, Bfloat16).unwrap();
+    let name = "model.layers.1.mlp.up_proj.weight";
+    assert_eq!(lean.tensor(name), rounded_twin(&exact).tensor(name));
+    lean.save(dir.path(), Bfloat16).unwrap();
+    assert!(Model::load(dir.path(), Head::Language).unwrap().parameters() == rounded_twin(&exact).parameters());
 }
 
 #[test]
@@ -219,17 +311,18 @@ fn breaking_off_gives_nothing() {
     let prompts = prompts(&[4]);
     let mut calls = 0;
     let sampling = Sampling { max_new_tokens: 30, ..Sampling::default() };
-    let result = Engine::new(1, 10).generate(&policy("llama"), &requests(&prompts, 2), &sampling, 0, &mut |_, _| {
-        calls += 1;
-        if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    let result =
+        Engine::new(1, 10).generate(&policy(("llama", Float32)), &requests(&prompts, 2), &sampling, 0, &mut |_, _| {
+            calls += 1;
+            if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
     assert!(result.is_none());
     assert_eq!(calls, 3);
 }
 
 #[test]
 fn a_streamed_answer_is_the_sample_and_ends_where_it_is_told_to() {
-    let policy = policy("llama");
+    let policy = policy(("llama", Float32));
     let sampling = Sampling { max_new_tokens: 12, ..Sampling::default() };
     let (prompt, key): (&[u32], u64) = (&[3, 1, 4, 1, 5], 7);
     let mut engine = Engine::new(2, 64);

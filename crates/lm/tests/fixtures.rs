@@ -184,7 +184,7 @@ fn files_there_and_back() {
         let fixture = Fixture::new(family);
         let policy = fixture.policy();
         let dir = tempfile::tempdir().unwrap();
-        policy.save(dir.path(), FileDtype::Float32).unwrap();
+        policy.save(dir.path(), WeightDtype::Float32).unwrap();
         let again = Model::load(dir.path(), Head::Language).unwrap();
         assert!(policy.parameters() == again.parameters(), "{family}");
         assert_eq!(policy.config().attention, again.config().attention);
@@ -192,7 +192,7 @@ fn files_there_and_back() {
         std::fs::create_dir(&critic_dir).unwrap();
         let mut critic = policy.to_critic();
         critic.randomize_value_head(0.1, 1);
-        critic.save(&critic_dir, FileDtype::Float32).unwrap();
+        critic.save(&critic_dir, WeightDtype::Float32).unwrap();
         assert!(critic.parameters() == Model::load(&critic_dir, Head::Value).unwrap().parameters(), "{family}");
         // A critic made of a policy sees what the policy sees: its trunk is the same.
         let tokens = fixture.tokens("tokens");
@@ -209,7 +209,7 @@ fn files_there_and_back() {
 fn saved_weights_have_the_permissions_of_the_other_files() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
-    Fixture::new("llama").policy().save(dir.path(), FileDtype::Float32).unwrap();
+    Fixture::new("llama").policy().save(dir.path(), WeightDtype::Float32).unwrap();
     let mode = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
     assert_eq!(format!("{:o}", mode("model.safetensors")), format!("{:o}", mode("config.json")));
 }

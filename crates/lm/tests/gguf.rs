@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use vapo_lm::{FileDtype, Head, Model, RopeScaling, Tokenizer, import_gguf};
+use vapo_lm::{Head, Model, RopeScaling, Tokenizer, WeightDtype, import_gguf};
 
 fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
@@ -11,7 +11,7 @@ fn fixtures() -> PathBuf {
 
 fn imported(file: &Path) -> Result<tempfile::TempDir, String> {
     let dir = tempfile::tempdir().unwrap();
-    import_gguf(file, dir.path(), FileDtype::Float32).map_err(|error| error.to_string())?;
+    import_gguf(file, dir.path(), WeightDtype::Float32).map_err(|error| error.to_string())?;
     Ok(dir)
 }
 
@@ -48,8 +48,8 @@ fn imported_weights_have_the_bits_of_the_model_that_was_converted() {
 fn bfloat16_is_rounded_to_the_nearest() {
     let file = fixtures().join("gguf/qwen3.gguf");
     let (exact, rounded) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    import_gguf(&file, exact.path(), FileDtype::Float32).unwrap();
-    import_gguf(&file, rounded.path(), FileDtype::Bfloat16).unwrap();
+    import_gguf(&file, exact.path(), WeightDtype::Float32).unwrap();
+    import_gguf(&file, rounded.path(), WeightDtype::Bfloat16).unwrap();
     let weights = |dir: &Path| Model::load(dir, Head::Language).unwrap().parameters().to_vec();
     let rounding = |x: &f32| half::bf16::from_f32(*x).to_f32();
     let want: Vec<f32> = weights(exact.path()).iter().map(rounding).collect();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use vapo_lm::{Head, Model, ModelConfig, Tokenizer};
+use vapo_lm::{Head, Model, ModelConfig, Tokenizer, WeightDtype};
 
 use crate::{
     error::{Error, Result},
@@ -102,28 +102,34 @@ impl LanguageModel {
     /// # Errors
     /// Weights or tokenizer are missing or cannot be read.
     pub fn load(directory: &Path) -> Result<Self> {
-        Self::load_after(directory, |_, _| Ok(()))
+        Self::load_after(directory, WeightDtype::Float32, |_, _| Ok(()))
     }
 
-    /// Reads a Hugging Face directory: shape and tokenizer first, and the weights if what `plan` makes of them fits the machine.
+    /// Reads a Hugging Face directory for inference with weights of a type: shape and tokenizer first, and the weights if
+    /// what `plan` makes of them fits the machine.
     ///
     /// # Errors
     /// As for [`LanguageModel::load`]; the memory is too small.
     pub fn load_if_it_fits(
         directory: &Path,
+        dtype: WeightDtype,
         plan: impl FnOnce(&ModelConfig, &TextFiles) -> Result<MemoryPlan>,
     ) -> Result<Self> {
-        Self::load_after(directory, |shape, text| plan(shape, text)?.check_machine())
+        Self::load_after(directory, dtype, |shape, text| plan(shape, text)?.check_machine())
     }
 
-    fn load_after(directory: &Path, check: impl FnOnce(&ModelConfig, &TextFiles) -> Result<()>) -> Result<Self> {
+    fn load_after(
+        directory: &Path,
+        dtype: WeightDtype,
+        check: impl FnOnce(&ModelConfig, &TextFiles) -> Result<()>,
+    ) -> Result<Self> {
         if !directory.join("config.json").is_file() {
             return Err(Error::file(directory, "expected a model directory with config.json, found none"));
         }
         let (shape, text) = (ModelConfig::load(directory)?, TextFiles::load(directory)?);
         text.tokenizer.check_fits(&shape).map_err(|problem| Error::file(directory, problem))?;
         check(&shape, &text)?;
-        Ok(Self { model: Model::load(directory, Head::Language)?, text })
+        Ok(Self { model: Model::load_for_inference(directory, Head::Language, dtype)?, text })
     }
 }
 

@@ -12,11 +12,11 @@ use std::{borrow::Cow, fs, path::Path};
 
 use safetensors::{Dtype, SafeTensors, View, serialize_to_file, tensor::TensorView};
 use serde::{Deserialize, Serialize};
-use vapo_lm::{FileDtype, Head, Model};
+use vapo_lm::{Head, Model, WeightDtype};
 
 use crate::{
     base::TextFiles,
-    config::{CheckpointDtype, Config},
+    config::{self, Config},
     error::{Error, Result},
     files::{create_directory_atomically, write_atomically},
     metrics::Row,
@@ -67,7 +67,7 @@ impl Snapshot<'_> {
         create_directory_atomically(path, |directory| {
             let state = directory.join("state");
             fs::create_dir(&state).map_err(Error::io("create", &state))?;
-            let dtype = FileDtype::from(self.config.checkpoint.dtype);
+            let dtype = WeightDtype::from(self.config.checkpoint.dtype);
             for (name, network) in [("policy", Some(self.policy)), ("critic", self.critic)] {
                 let Some(network) = network else { continue };
                 save_model(&network.model, self.text, &directory.join(name), dtype)?;
@@ -80,17 +80,17 @@ impl Snapshot<'_> {
     }
 }
 
-impl From<CheckpointDtype> for FileDtype {
-    fn from(dtype: CheckpointDtype) -> Self {
+impl From<config::Dtype> for WeightDtype {
+    fn from(dtype: config::Dtype) -> Self {
         match dtype {
-            CheckpointDtype::Float32 => Self::Float32,
-            CheckpointDtype::Bfloat16 => Self::Bfloat16,
+            config::Dtype::Float32 => Self::Float32,
+            config::Dtype::Bfloat16 => Self::Bfloat16,
         }
     }
 }
 
 /// Writes a model directory with its tokenizer.
-pub(crate) fn save_model(model: &Model, text: &TextFiles, directory: &Path, dtype: FileDtype) -> Result<()> {
+pub(crate) fn save_model(model: &Model, text: &TextFiles, directory: &Path, dtype: WeightDtype) -> Result<()> {
     fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
     model.save(directory, dtype)?;
     text.save(directory)
@@ -120,7 +120,7 @@ pub(crate) fn load_network(checkpoint: &Path, name: &str, steps: u64, network: &
         copy_tensor(&tensors.tensor(name).map_err(wrong)?, name, moment, &path)?;
     }
     if let Ok(parameters) = tensors.tensor(PARAMETERS) {
-        copy_tensor(&parameters, PARAMETERS, network.model.parameters_mut(), &path)?;
+        network.model.change_parameters(|to| copy_tensor(&parameters, PARAMETERS, to, &path))?;
     }
     optimizer.steps = steps;
     Ok(())
@@ -147,10 +147,10 @@ fn copy_tensor(tensor: &TensorView<'_>, name: &str, to: &mut [f32], path: &Path)
     }
 }
 
-fn save_network(network: &Network, path: &Path, dtype: FileDtype) -> Result<()> {
+fn save_network(network: &Network, path: &Path, dtype: WeightDtype) -> Result<()> {
     let optimizer = &network.optimizer;
     let moments = [&optimizer.first_moment[..], &optimizer.second_moment[..]];
-    let exact = (dtype != FileDtype::Float32).then(|| (PARAMETERS, network.model.parameters()));
+    let exact = (dtype != WeightDtype::Float32).then(|| (PARAMETERS, network.model.parameters()));
     let tensors = MOMENTS.into_iter().zip(moments).chain(exact);
     let views = tensors.map(|(name, values)| (name, Flat { values, shape: [values.len()] }));
     serialize_to_file(views, None, path).map_err(|error| Error::file(path, error.to_string()))

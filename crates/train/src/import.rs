@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use vapo_lm::{FileDtype, ImportedGguf, import_gguf};
+use vapo_lm::{ImportedGguf, WeightDtype, import_gguf};
 
 use crate::{
-    config::CheckpointDtype,
     error::{Error, Result},
     files::create_directory_atomically,
 };
@@ -14,13 +13,13 @@ use crate::{
 ///
 /// # Errors
 /// The directory exists; the file is damaged or holds something that is not supported.
-pub fn import(file: &Path, directory: &Path, dtype: CheckpointDtype) -> Result<ImportedGguf> {
+pub fn import(file: &Path, directory: &Path, dtype: WeightDtype) -> Result<ImportedGguf> {
     if directory.exists() {
         return Err(Error::Run(format!("{} exists, expected a new directory for the model", directory.display())));
     }
     let mut imported = None;
     create_directory_atomically(directory, |directory| {
-        imported = Some(import_gguf(file, directory, FileDtype::from(dtype))?);
+        imported = Some(import_gguf(file, directory, dtype)?);
         Ok(())
     })?;
     Ok(imported.expect("the closure has run"))

@@ -3,7 +3,7 @@
 use vapo_lm::{Family, Head, KvCache, MAX_LOGITS, Model, ModelConfig, SampleCache};
 
 use crate::{
-    config::Config,
+    config::{Config, Dtype},
     error::{Error, Result},
     resources::{available_memory, resident_memory},
     setup::Shapes,
@@ -111,7 +111,7 @@ impl MemoryPlan {
             advice: "rollout.slots, rollout.max_new_tokens, run.micro_batch_tokens, or a model with fewer parameters",
             parts: vec![
                 ("program and problems", resident),
-                ("weights", values(policy + critic + reference)),
+                ("weights", trained_weights(config, policy + critic) + read_weights(config, reference)),
                 ("gradients", values(policy + critic)),
                 ("moments", values(2 * (policy + critic))),
                 ("activations", values(trained.max(passed))),
@@ -140,12 +140,8 @@ impl MemoryPlan {
         Self::of_inference(
             "sampling",
             "rollout.slots, eval.max_new_tokens, run.micro_batch_tokens, or a model with fewer parameters",
-            [
-                Model::flat_len_of(shape, Head::Language),
-                rows * passing_per_token(shape),
-                sampled.logit_values(shape, slots),
-                sampled.cache_values(shape, slots),
-            ],
+            read_weights(config, Model::flat_len_of(shape, Head::Language)),
+            [rows * passing_per_token(shape), sampled.logit_values(shape, slots), sampled.cache_values(shape, slots)],
         )
     }
 
@@ -157,21 +153,18 @@ impl MemoryPlan {
         Self::of_inference(
             "scoring",
             "run.micro_batch_tokens, or a model with fewer parameters",
-            [
-                Model::flat_len_of(policy, Head::Language) + critic_len,
-                rows * widest,
-                scored_rows(policy, rows) * policy.vocab_size,
-                0,
-            ],
+            // The critic's run may have trained it in another type: counted as in f32.
+            read_weights(config, Model::flat_len_of(policy, Head::Language)) + (critic_len * BYTES_PER_VALUE) as u64,
+            [rows * widest, scored_rows(policy, rows) * policy.vocab_size, 0],
         )
     }
 
-    /// Weights, activations, logits, and caches, in values.
-    fn of_inference(subject: &'static str, advice: &'static str, values: [usize; 4]) -> Self {
-        let names = ["weights", "activations", "logits", "key/value caches"];
+    /// Bytes of the weights; activations, logits and caches in values.
+    fn of_inference(subject: &'static str, advice: &'static str, weights: u64, values: [usize; 3]) -> Self {
+        let names = ["activations", "logits", "key/value caches"];
         let parts = names.into_iter().zip(values.map(|count| (count * BYTES_PER_VALUE) as u64));
-        let resident = ("program and texts", resident_memory().unwrap_or(0));
-        Self { subject, advice, parts: std::iter::once(resident).chain(parts).filter(|part| part.1 > 0).collect() }
+        let first = [("program and texts", resident_memory().unwrap_or(0)), ("weights", weights)];
+        Self { subject, advice, parts: first.into_iter().chain(parts).filter(|part| part.1 > 0).collect() }
     }
 
     /// Sum of all parts in bytes.
@@ -223,6 +216,24 @@ fn steps(config: &Config, prompt_tokens: usize) -> Vec<Sampled> {
 
 fn megabytes(bytes: u64) -> String {
     format!("{} MB", bytes.div_ceil(1_000_000))
+}
+
+/// Bytes of weights that are only read.
+fn read_weights(config: &Config, count: usize) -> u64 {
+    let bytes = match config.model.dtype {
+        Dtype::Float32 => 4,
+        Dtype::Bfloat16 => 2,
+    };
+    count as u64 * bytes
+}
+
+/// Bytes of weights that are trained: those in bf16 have f32 masters beside them.
+fn trained_weights(config: &Config, count: usize) -> u64 {
+    let masters = match config.model.dtype {
+        Dtype::Float32 => 0,
+        Dtype::Bfloat16 => 4,
+    };
+    read_weights(config, count) + count as u64 * masters
 }
 
 /// Positions whose logits exist at once, of `scored` that pass together.
@@ -317,6 +328,13 @@ mod tests {
         let policy = 4 * Model::flat_len_of(&shapes().policy, Head::Language) as u64;
         assert_eq!(part(&reference, "weights") - part(&base, "weights"), policy);
         assert_eq!(part(&reference, "moments"), part(&base, "moments"), "the reference is not trained");
+        let in_bf16 = plan(|config| (config.algorithm.kl_weight, config.model.dtype) = (0.1, Dtype::Bfloat16));
+        assert_eq!(
+            part(&in_bf16, "weights"),
+            part(&base, "weights") * 3 / 2 + policy / 2,
+            "2 + 4 bytes; 2 of the reference"
+        );
+        assert_eq!(part(&in_bf16, "moments"), part(&base, "moments"));
         let rows = plan(|config| config.run.micro_batch_tokens /= 2);
         let (activations, halved) = (part(&base, "activations"), part(&rows, "activations"));
         assert!(halved * 2 <= activations + 4096 && halved * 2 + 4096 >= activations, "{halved} {activations}");

@@ -5,7 +5,7 @@
 use std::{path::Path, sync::atomic::AtomicBool};
 
 use vapo_lm::{
-    AdamW, AdamWConfig, Decay, Engine, FileDtype, Head, Model, ModelConfig, Schedule, Sequence, Sizes, TokenGrad,
+    AdamW, AdamWConfig, Decay, Engine, Head, Model, ModelConfig, Schedule, Sequence, Sizes, TokenGrad, WeightDtype,
 };
 use vapo_tasks::{
     BuiltinTask, World,
@@ -92,7 +92,7 @@ pub fn pretrain(
         return Ok(None);
     };
     create_directory_atomically(directory, |directory| {
-        save_model(&base.model, &base.text, directory, FileDtype::Float32)
+        save_model(&base.model, &base.text, directory, WeightDtype::Float32)
     })?;
     Ok(Some(loss))
 }

@@ -217,7 +217,7 @@ pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
 impl Trainer {
     /// Puts a run together, with fresh moments and counters at 0.
     pub(crate) fn new(config: Config, task: Box<dyn Task>, models: Models) -> Self {
-        let algorithm = &config.algorithm;
+        let (algorithm, dtype) = (&config.algorithm, config.model.dtype.into());
         let policy_updates = config.run.steps.saturating_mul((algorithm.updates_per_rollout * algorithm.epochs) as u64);
         let critic_passes = algorithm.epochs * algorithm.critic_updates_per_policy_update;
         let critic_updates = (config.run.steps + config.value_pretraining.steps)
@@ -226,9 +226,11 @@ impl Trainer {
             engine: Engine::new(threads(&config), config.run.micro_batch_tokens),
             task,
             text: models.policy.text,
-            policy: Network::new(models.policy.model, &config.policy_optimizer, policy_updates),
-            critic: models.critic.map(|model| Network::new(model, &config.critic_optimizer, critic_updates)),
-            reference: models.reference,
+            policy: Network::new(models.policy.model.with_dtype(dtype), &config.policy_optimizer, policy_updates),
+            critic: models
+                .critic
+                .map(|model| Network::new(model.with_dtype(dtype), &config.critic_optimizer, critic_updates)),
+            reference: models.reference.map(|model| model.for_inference(dtype)),
             counters: Counters::default(),
             config,
         }

@@ -178,6 +178,31 @@ fn a_run_with_rounded_directories_resumes_exactly() {
     }
 }
 
+/// The masters are what a run goes on from; what it samples with is rounded from them.
+#[test]
+fn a_run_in_bf16_resumes_exactly() {
+    let root = tempfile::tempdir().unwrap();
+    for directories in ["float32", "bfloat16"] {
+        let saved_as = format!("checkpoint.dtype={directories}");
+        let settings = ["model.dtype=bfloat16", "algorithm.kl_weight=0.1", saved_as.as_str()];
+        let (whole, killed) = (root.path().join(format!("whole-{directories}")), root.path().join(directories));
+        finished_run(&whole, &settings);
+        let rows = fs::read_to_string(whole.join("metrics.jsonl")).unwrap();
+        let differences: Vec<f64> = rows
+            .lines()
+            .filter_map(|row| serde_json::from_str::<Value>(row).unwrap()["training/rollout_logp_diff_max"].as_f64())
+            .collect();
+        assert!(!differences.is_empty() && differences.iter().all(|difference| *difference == 0.0), "{differences:?}");
+        copy_tree(&whole, &killed);
+        for step in 3..=5 {
+            fs::remove_dir_all(killed.join(format!("checkpoints/step-{step:06}"))).unwrap();
+        }
+        fs::remove_file(killed.join("summary.json")).unwrap();
+        train(&mut Run::resume(&killed, &[]).unwrap());
+        assert_same_run(&whole, &killed);
+    }
+}
+
 /// Stops at the first progress of a stage from a step on; the checkpoint it left.
 fn stopped(run: &mut Run, at: Stage, from_step: u64) -> PathBuf {
     let stop = AtomicBool::new(false);

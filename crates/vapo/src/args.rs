@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser};
+use vapo_lm::WeightDtype;
+use vapo_train::config;
 
 use crate::{bench::BenchArgs, import::ImportArgs};
 
@@ -46,6 +48,29 @@ pub(crate) enum Command {
 /// A number up to what fits an ordinary machine; configs check theirs themselves.
 pub(crate) fn at_most(most: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(..=most)
+}
+
+/// Types of weights.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Dtype {
+    /// 4 bytes each
+    Float32,
+    /// 2 bytes each
+    Bfloat16,
+}
+
+impl Dtype {
+    pub(crate) fn weights(self) -> WeightDtype {
+        self.setting().into()
+    }
+
+    /// As a config says it.
+    pub(crate) fn setting(self) -> config::Dtype {
+        match self {
+            Self::Float32 => config::Dtype::Float32,
+            Self::Bfloat16 => config::Dtype::Bfloat16,
+        }
+    }
 }
 
 /// Most threads of a command without a config.

@@ -5,12 +5,12 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
-use vapo_kernels::{Weight, Write, linear, linear_dw, linear_dx, panels_len};
+use vapo_kernels::{Panels, Weight, Write, bf16, linear, linear_dw, linear_dx, panels_len, round_to_bf16};
 use vapo_lm::*;
 use vapo_train::{Config, MemoryPlan, Shapes, Usage, config::AdvantageKind, resident_memory};
 
 use crate::{
-    args::{MOST_THREADS, at_most},
+    args::{Dtype, MOST_THREADS, at_most},
     rates::{sample, texts, training},
 };
 
@@ -26,6 +26,12 @@ pub(crate) struct BenchArgs {
     /// The shape of this Hugging Face directory's config.json instead (weights are random).
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// Type of the weights.
+    #[arg(long, value_enum, default_value_t = Dtype::Float32)]
+    dtype: Dtype,
+    /// Sequences sampled at once, instead of the shape's number.
+    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    batch: Option<usize>,
     /// Threads; 0 for all cores.
     #[arg(long, default_value_t = 1, value_parser = at_most(MOST_THREADS))]
     threads: usize,
@@ -82,8 +88,9 @@ impl BenchArgs {
 const MICRO_BATCH_TOKENS: usize = 2048;
 
 /// Refuses a shape that does not fit: the memory is that of a run without a critic.
-fn check_memory(shape: &ModelConfig, work: Work) -> Result<()> {
+fn check_memory(shape: &ModelConfig, work: Work, dtype: Dtype) -> Result<()> {
     let mut config = Config::default();
+    config.model.dtype = dtype.setting();
     config.algorithm.advantage = AdvantageKind::Group;
     config.algorithm.updates_per_rollout = 1;
     config.run.micro_batch_tokens = MICRO_BATCH_TOKENS;
@@ -130,20 +137,22 @@ fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
 /// Runs the benchmark and prints it.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     anyhow::ensure!(args.rounds > 0, "--rounds must be at least 1");
-    let (name, config, work) = args.config().context("--model")?;
+    let (name, config, mut work) = args.config().context("--model")?;
+    work.sample.0 = args.batch.unwrap_or(work.sample.0);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if args.threads == 0 { cores } else { args.threads };
-    check_memory(&config, work)?;
+    check_memory(&config, work, args.dtype)?;
     let mut engine = Engine::new(threads, MICRO_BATCH_TOKENS);
     let isa = engine.device().isa();
-    let mut model = Model::random(config, Head::Language, 1);
+    let dtype = args.dtype.weights();
+    let mut model = Model::random(config, Head::Language, 1).with_dtype(dtype);
     let rounds = |f: &mut dyn FnMut() -> (usize, f64)| -> Vec<Round> {
         f(); // untimed: fills caches and pages
         (0..args.rounds).map(|_| Round::measure(isa, &mut *f)).collect()
     };
 
     let gemm = {
-        let mut products = products(model.config(), work);
+        let mut products = products(&model, engine.device(), work);
         rounds(&mut || gemm_pass(engine.device(), &mut products))
     };
     let prefill = rounds(&mut || prefill_pass(&mut engine, &model, work));
@@ -158,7 +167,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let peak_rss_mb = Usage::now().peak_rss_mb;
     if args.json {
         let mut object = json!({
-            "shape": name, "parameters": model.num_params(), "isa": isa.name(), "threads": threads,
+            "shape": name, "dtype": dtype.name(), "parameters": model.num_params(), "isa": isa.name(), "threads": threads,
             "rounds": args.rounds, "fma_peak_gflops": round(fma_peak, 2),
         });
         for (row, rounds) in rows {
@@ -175,8 +184,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         return Ok(());
     }
     println!(
-        "{name}: {:.1} M parameters, {threads} thread(s), {}, one core's peak {fma_peak:.0} GFLOP/s",
+        "{name}: {:.1} M parameters in {}, {threads} thread(s), {}, one core's peak {fma_peak:.0} GFLOP/s",
         model.num_params() as f64 / 1e6,
+        dtype.name(),
         isa.name()
     );
     println!("{:<10} {:>12} {:>16} {:>10}   work of a round", "", "tokens/s", "tokens/CPU s", "of peak");
@@ -247,6 +257,8 @@ struct Product {
     inputs: usize,
     times: usize,
     weight: Buffer,
+    /// The weight rounded, where that is what is measured.
+    rounded: Option<Buffer<bf16>>,
     x: Buffer,
     y: Buffer,
     dx: Buffer,
@@ -254,7 +266,8 @@ struct Product {
 }
 
 /// The products of a layer and of the head, with operands of as many rows as one micro-batch has.
-fn products(c: &ModelConfig, work: Work) -> Vec<Product> {
+fn products(model: &Model, device: &Device, work: Work) -> Vec<Product> {
+    let c = model.config();
     let rows = (work.train.0 * work.train.1).min(512);
     let a = c.attention;
     let (queries, keys) = (a.heads * a.head_size, a.kv_heads * a.head_size);
@@ -271,15 +284,24 @@ fn products(c: &ModelConfig, work: Work) -> Vec<Product> {
     };
     let shapes = layer.iter().map(|&shape| (shape, c.num_layers)).chain([((c.vocab_size, c.hidden_size), 1)]);
     shapes
-        .map(|((outputs, inputs), times)| Product {
-            outputs,
-            inputs,
-            times,
-            weight: filled(panels_len(outputs, inputs)),
-            x: filled(rows * inputs),
-            y: filled(rows * outputs),
-            dx: filled(rows * inputs),
-            dw: filled(panels_len(outputs, inputs)),
+        .map(|((outputs, inputs), times)| {
+            let weight = filled(panels_len(outputs, inputs));
+            let rounded = (model.dtype() == WeightDtype::Bfloat16).then(|| {
+                let mut rounded = Buffer::zeros(weight.len());
+                round_to_bf16(device, &weight, &mut rounded);
+                rounded
+            });
+            Product {
+                outputs,
+                inputs,
+                times,
+                weight,
+                rounded,
+                x: filled(rows * inputs),
+                y: filled(rows * outputs),
+                dx: filled(rows * inputs),
+                dw: filled(panels_len(outputs, inputs)),
+            }
         })
         .collect()
 }
@@ -287,8 +309,9 @@ fn products(c: &ModelConfig, work: Work) -> Vec<Product> {
 /// Every product forward, by the input and by the weight, as often as training does it.
 fn gemm_pass(device: &Device, products: &mut [Product]) -> (usize, f64) {
     let mut flops = 0.0;
-    for Product { outputs, inputs, times, weight, x, y, dx, dw } in products {
-        let w = Weight { panels: weight, outputs: *outputs, inputs: *inputs };
+    for Product { outputs, inputs, times, weight, rounded, x, y, dx, dw } in products {
+        let panels = rounded.as_ref().map_or(Panels::F32(weight), |rounded| Panels::Bf16(rounded));
+        let w = Weight { panels, outputs: *outputs, inputs: *inputs };
         for _ in 0..*times {
             linear(device, x, &[w], y, Write::Replace);
             linear_dx(device, y, &[w], dx, Write::Replace);

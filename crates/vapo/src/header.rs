@@ -3,7 +3,7 @@
 use anyhow::Result;
 use vapo_train::{
     Config, MemoryPlan, Run, available_memory,
-    config::{AdvantageKind, PolicyLossKind, PretrainingRule},
+    config::{AdvantageKind, Dtype, PolicyLossKind, PretrainingRule},
     threads,
 };
 
@@ -43,12 +43,13 @@ pub(crate) fn show(screen: &Screen, run: &Run) -> Result<()> {
 fn model(run: &Run) -> String {
     let (config, shape) = (run.config(), run.policy().config());
     format!(
-        "{}: {} parameters ({}, width {}, vocabulary {}){}",
+        "{}: {} parameters ({}, width {}, vocabulary {}{}){}",
         base_name(config),
         short(run.policy().num_params() as f64),
         count(shape.num_layers as u64, "layer", "layers"),
         shape.hidden_size,
         shape.vocab_size,
+        if config.model.dtype == Dtype::Bfloat16 { ", in bfloat16" } else { "" },
         if config.has_critic() { ", and a critic of the same shape" } else { "" }
     )
 }

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
-use vapo_train::{config::CheckpointDtype, import};
+use clap::Args;
+use vapo_train::import;
 
-use crate::screen::Screen;
+use crate::{args::Dtype, screen::Screen};
 
 /// A GGUF file as a Hugging Face directory
 #[derive(Args)]
@@ -24,18 +24,9 @@ pub(crate) struct ImportArgs {
     dtype: Dtype,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Dtype {
-    Float32,
-    Bfloat16,
-}
-
 /// Writes the directory and says what it holds.
 pub(crate) fn run(args: &ImportArgs) -> Result<()> {
-    let (dtype, name) = match args.dtype {
-        Dtype::Float32 => (CheckpointDtype::Float32, "float32"),
-        Dtype::Bfloat16 => (CheckpointDtype::Bfloat16, "bfloat16"),
-    };
+    let (dtype, name) = (args.dtype.weights(), args.dtype.weights().name());
     let imported = import(&args.file, &args.directory, dtype)?;
     let (screen, config, directory) = (Screen::for_words(), &imported.config, args.directory.display());
     let types: Vec<String> = imported.types.iter().map(|(name, count)| format!("{count} {name}")).collect();

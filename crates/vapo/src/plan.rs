@@ -25,7 +25,8 @@ pub(crate) fn run(args: &PlanArgs) -> Result<()> {
     let config = Config::load(args.source.config.as_deref(), &args.source.overrides)?;
     let plan = Plan::new(&config, args)?;
     let rates = (!args.no_timing).then(|| {
-        Rates::measure(&plan.shapes.policy, threads(&config), config.run.micro_batch_tokens, config.rollout.slots)
+        let (micro_batch_tokens, slots) = (config.run.micro_batch_tokens, config.rollout.slots);
+        Rates::measure(&plan.shapes.policy, config.model.dtype.into(), threads(&config), micro_batch_tokens, slots)
     });
     if args.json {
         println!("{}", plan.to_json(rates.as_ref()));

@@ -2,7 +2,9 @@
 
 use std::{ops::ControlFlow, time::Instant};
 
-use vapo_lm::{AdamW, AdamWConfig, Engine, Head, Model, ModelConfig, PassSize, Request, Sampling, Sequence, TokenGrad};
+use vapo_lm::{
+    AdamW, AdamWConfig, Engine, Head, Model, ModelConfig, PassSize, Request, Sampling, Sequence, TokenGrad, WeightDtype,
+};
 use vapo_train::{StageWork, Usage, Work};
 
 /// Weights of the slice that is measured: more than any cache holds, few enough to be made in a second.
@@ -38,9 +40,15 @@ pub(crate) struct Rates {
 impl Rates {
     /// Measures the kernels of a network of this shape by passes of `micro_batch_tokens` tokens and `slots` sequences
     /// decoded at once, on a slice of it: fewer layers, heads, inner columns and tokens, the same width.
-    pub(crate) fn measure(shape: &ModelConfig, threads: usize, micro_batch_tokens: usize, slots: usize) -> Rates {
+    pub(crate) fn measure(
+        shape: &ModelConfig,
+        dtype: WeightDtype,
+        threads: usize,
+        micro_batch_tokens: usize,
+        slots: usize,
+    ) -> Rates {
         let mut engine = Engine::new(threads, micro_batch_tokens);
-        let mut model = Model::random(slice(shape), Head::Language, 1);
+        let mut model = Model::random(slice(shape), Head::Language, 1).with_dtype(dtype);
         let tokens = micro_batch_tokens.clamp(16, PASS_TOKENS).min(4 * model.config().max_position_embeddings);
         let length = tokens.min(128).min(model.config().max_position_embeddings - 1);
         let texts = texts(tokens.div_ceil(length), length + 1, model.config().vocab_size);
@@ -239,7 +247,7 @@ mod tests {
 
     #[test]
     fn rates_are_measured() {
-        let rates = Rates::measure(&shape(32, 2, [2, 1], 64, 40), 1, 64, 4);
+        let rates = Rates::measure(&shape(32, 2, [2, 1], 64, 40), WeightDtype::Bfloat16, 1, 64, 4);
         for work in [Work::Prefill, Work::Decode, Work::Forward, Work::Training, Work::Optimizer] {
             let Rate { per_sec, per_cpu_sec } = rates.of(work);
             assert!(per_sec > 1e4 && per_sec < 1e13 && per_cpu_sec > 1e4 && per_cpu_sec < 1e13, "{work:?} {rates:?}");

@@ -35,7 +35,7 @@ pub(crate) fn run(args: ScoreArgs) -> Result<()> {
     let critic = args.critic.as_deref().map(|path| Found::at(path, Network::Critic)).transpose()?;
     check_memory(&chosen.config, directory, critic.as_ref())?;
     let tokenizer = directory.join("tokenizer.json").is_file().then(|| Tokenizer::load(directory)).transpose()?;
-    let policy = Model::load(directory, Head::Language)?;
+    let policy = Model::load_for_inference(directory, Head::Language, chosen.config.model.dtype.into())?;
     let critic = critic.as_ref().map(load_critic).transpose()?;
     let critic = critic.as_ref().map(|(model, config)| (model, value_bound(&config.critic, config.reward_range())));
     let mut engine = Engine::new(threads(&chosen.config), chosen.config.run.micro_batch_tokens);
@@ -91,5 +91,5 @@ fn load_critic(found: &Found) -> Result<(Model, Config)> {
         Some(config) => Config::load(Some(config), &[])?,
         None => Config::default(),
     };
-    Ok((Model::load(&found.directory, Head::Value)?, config))
+    Ok((Model::load_for_inference(&found.directory, Head::Value, config.model.dtype.into())?, config))
 }

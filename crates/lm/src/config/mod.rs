@@ -6,7 +6,7 @@ mod rope;
 pub use rope::{Llama3Scaling, RopeScaling};
 
 use crate::weights::read_bounded;
-use crate::{Error, FileDtype};
+use crate::{Error, WeightDtype};
 use read::{Reader, check_tokens, token_list};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -167,7 +167,7 @@ impl ModelConfig {
     }
 
     /// The content of `config.json` for a model with a vocabulary head or (a critic) a scalar head.
-    pub(crate) fn to_json(&self, critic: bool, dtype: FileDtype) -> Value {
+    pub(crate) fn to_json(&self, critic: bool, dtype: WeightDtype) -> Value {
         let mut map = self.other.clone();
         let class = if critic { "ForTokenClassification" } else { "ForCausalLM" };
         let mut rope = self.rope_scaling.map_or_else(|| json!({"rope_type": "default"}), RopeScaling::to_json);

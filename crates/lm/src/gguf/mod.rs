@@ -9,7 +9,7 @@ mod read;
 mod tokenizer;
 
 use crate::save::{save_directory, write_json};
-use crate::{Error, FileDtype, ModelConfig, Tokenizer};
+use crate::{Error, ModelConfig, Tokenizer, WeightDtype};
 use network::Network;
 use read::GgufFile;
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ pub struct ImportedGguf {
 ///
 /// # Errors
 /// The file is damaged, or holds something that is not supported; a file cannot be written.
-pub fn import_gguf(path: &Path, dir: &Path, dtype: FileDtype) -> Result<ImportedGguf, Error> {
+pub fn import_gguf(path: &Path, dir: &Path, dtype: WeightDtype) -> Result<ImportedGguf, Error> {
     let file = GgufFile::open(path)?;
     let wrong = |problem| Error::content(path, problem);
     let network = Network::new(&file)?;

@@ -34,6 +34,9 @@ settings! {
         /// Hugging Face directory (config.json, model.safetensors, tokenizer.json); "off": the built-in base model.
         #[serde(with = "or_off")]
         pub path: Option<PathBuf> = None,
+        /// Type of the weights that sampling, scoring and training read, the critic's and the reference policy's too: "float32", or
+        /// "bfloat16", rounded after each update from float32 masters, which have the updates.
+        pub dtype: Dtype = Dtype::Float32,
     }
 }
 
@@ -274,7 +277,7 @@ settings! {
         /// Checkpoints kept, the newest ones; 0: all.
         pub keep: usize = 2,
         /// Type of the weights in the model directories that are written: "float32" or "bfloat16". A resumed run goes on from the exact weights either way.
-        pub dtype: CheckpointDtype = CheckpointDtype::Float32,
+        pub dtype: Dtype = Dtype::Float32,
     }
 }
 
@@ -291,8 +294,8 @@ macro_rules! choices {
 }
 
 choices! {
-    /// Type of weights in files.
-    pub enum CheckpointDtype {
+    /// Type of weights, in memory or in files.
+    pub enum Dtype {
         /// Exact.
         Float32,
         /// Half the size.
