@@ -27,6 +27,7 @@ const POLICY_ONLY: &[&str] = &[
     "algorithm.policy_loss",
     "algorithm.dynamic_sampling_rounds",
     "algorithm.overlong_filtering",
+    "algorithm.policy_loss",
     "algorithm.clip_low",
     "algorithm.clip_high",
     "algorithm.clip_dual",

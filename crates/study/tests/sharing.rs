@@ -15,7 +15,7 @@ equal = []
 run.steps = 2
 rollout = { prompts_per_step = 4, group_size = 2, max_new_tokens = 48 }
 value_pretraining = { steps = 2, prompts_per_step = 8 }
-algorithm.updates_per_rollout = 2
+algorithm = { updates_per_rollout = 2, clip_dual = 3.0 }
 eval = { every = 1, problems = 3, samples = 2 }
 checkpoint.every = 1
 
@@ -32,12 +32,13 @@ checkpoint.every = 2
 [arms.set.algorithm]
 lambda_critic = 0.9
 lambda_policy = 0.8
+policy_loss = "dis"
 length_adaptive_alpha = "off"
 group_std = false
 advantage_normalization = "whiten"
 clip_low = 0.1
 clip_high = 0.3
-clip_dual = 3.0
+clip_dual = "off"
 loss_reduction = "seq-mean-token-mean"
 positive_lm_weight = 0.3
 entropy_weight = 0.01
