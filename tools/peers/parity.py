@@ -106,7 +106,7 @@ def same_continuations(vapo, directory, model, words, place):
     for prompt, ours in zip(PROMPTS, run(vapo, "generate", *arguments, "--file", prompts_file(place)), strict=True):
         tokens = torch.tensor([words.encode(prompt)])
         theirs = model.generate(tokens, attention_mask=torch.ones_like(tokens), do_sample=False, max_new_tokens=GREEDY_TOKENS)
-        same += ours["tokens"] == theirs[0, tokens.shape[1]:].tolist()
+        same += ours["response_tokens"] == theirs[0, tokens.shape[1]:].tolist()
     return same
 
 
@@ -118,14 +118,15 @@ def prompts_file(directory):
 
 def train_a_step(vapo, directory, place):
     """A checkpoint of one step from the model, policy and critic changed."""
-    problems = place / "problems.jsonl"
-    problems.write_text("".join(json.dumps({"problem": f"{a}+1=", "answer": str(a + 1)}) + "\n" for a in range(8)))
+    problems = {name: place / f"{name}.jsonl" for name in ("train", "eval")}
+    for b, path in enumerate(problems.values()):
+        path.write_text("".join(json.dumps({"problem": f"{a}+{b}=", "answer": str(a + b)}) + "\n" for a in range(8)))
     settings = {
-        "model.path": directory, "data.train": problems, "data.eval": problems, "run.dir": place / "run", "run.steps": 1, "checkpoint.every": 0,
+        "model.path": directory, "data.train": problems["train"], "data.eval": problems["eval"], "run.dir": place / "run", "run.steps": 1, "checkpoint.every": 0,
         "rollout.prompts_per_step": 4, "rollout.group_size": 2, "rollout.max_new_tokens": 8, "rollout.slots": 8, "algorithm.updates_per_rollout": 1,
         "value_pretraining.steps": 1, "value_pretraining.prompts_per_step": 4, "eval.problems": 2, "eval.samples": 1, "eval.every": 0,
         "policy_optimizer.learning_rate": 1e-4, "policy_optimizer.warmup_updates": 0,
-        "critic_optimizer.learning_rate": 1e-3, "critic_optimizer.warmup_updates": 0, "critic.head_std": 0.02,
+        "critic_optimizer.learning_rate": 1e-3, "critic_optimizer.warmup_updates": 0, "critic.head_std": 0.02, "critic.bound": "none",
     }
     pairs = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     run(vapo, "train", *pairs)

@@ -164,6 +164,31 @@ fn critic_values_and_gradients() {
     }
 }
 
+/// A reward model (`..ForSequenceClassification` with one label) has the same head without a bias.
+#[test]
+fn a_reward_model_is_a_critic_whose_bias_is_zero() {
+    for family in FAMILIES {
+        let fixture = Fixture::new(family);
+        let dir = tempfile::tempdir().unwrap();
+        let critic = fixture.dir.join("critic");
+        let bytes = std::fs::read(critic.join("model.safetensors")).unwrap();
+        let all = SafeTensors::deserialize(&bytes).unwrap();
+        let without_bias = all.iter().filter(|(name, _)| *name != "score.bias");
+        safetensors::serialize_to_file(without_bias, None, &dir.path().join("model.safetensors")).unwrap();
+        let config = std::fs::read_to_string(critic.join("config.json")).unwrap();
+        let config = config.replace("ForTokenClassification", "ForSequenceClassification");
+        std::fs::write(dir.path().join("config.json"), config).unwrap();
+
+        let bias = Model::load(&critic, Head::Value).unwrap().tensor("score.bias").unwrap()[0];
+        assert!(bias != 0.0, "{family}");
+        let want: Vec<f32> = fixture.floats("values").iter().map(|value| value - bias).collect();
+        let tokens = fixture.tokens("tokens");
+        let model = Model::load(dir.path(), Head::Value).unwrap();
+        let got = Engine::new(1, 100).values(&model, &sequences(&fixture, &tokens));
+        assert!(worst(&got, &want) < 2e-5, "{family}");
+    }
+}
+
 #[test]
 fn greedy_continuation() {
     for family in FAMILIES {

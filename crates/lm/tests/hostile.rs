@@ -137,12 +137,15 @@ fn with_tensors(change: impl FnOnce(&mut Tensors)) -> Result<Model, String> {
 const QUERIES: &str = "model.layers.1.self_attn.q_proj.weight";
 const EMBEDDING: &str = "model.embed_tokens.weight";
 
+/// Something that happens to a file.
+type Change<'a> = &'a dyn Fn(&mut Tensors);
+
 #[test]
 fn wrong_tensors_are_named() {
     let set =
         |bytes: &mut Vec<u8>, at: usize, value: f32| bytes[4 * at..4 * at + 4].copy_from_slice(&value.to_le_bytes());
-    let error = |change: &dyn Fn(&mut Tensors)| with_tensors(change).err().unwrap();
-    let cases: [(&dyn Fn(&mut Tensors), &str); 6] = [
+    let error = |change: Change<'_>| with_tensors(change).err().unwrap();
+    let cases: [(Change<'_>, &str); 6] = [
         (&|t| set(&mut t.get_mut(QUERIES).unwrap().1, 5, f32::NAN), "q_proj.weight` holds NaN at element 5"),
         (
             &|t| set(&mut t.get_mut(EMBEDDING).unwrap().1, 9, f32::INFINITY),
