@@ -24,6 +24,9 @@ pub enum Error {
     /// A tokenizer refused its input.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
+    /// A chat template is wrong, or refused a conversation.
+    #[error("chat template: {0}")]
+    ChatTemplate(String),
 }
 
 impl Error {

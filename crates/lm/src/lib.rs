@@ -5,12 +5,13 @@
 //!   [`generate`](Engine::generate). The log-probs recorded while sampling are bit-equal to what `score` says later, so
 //!   they *are* the old log-probs of the trainer.
 //! - [`AdamW`], [`Schedule`]: the optimizer.
-//! - [`Tokenizer`]: a `tokenizer.json`.
+//! - [`Tokenizer`]: a `tokenizer.json`; [`ChatTemplate`]: messages to the text that a chat model was trained on.
 //! - [`import_gguf`]: a GGUF file becomes a Hugging Face directory.
 //!
 //! Losses know no tensors: [`Engine::policy_backward`] runs forward, hands the log-probs of the response tokens to a
 //! closure, and takes their derivatives back down.
 
+mod chat;
 mod config;
 mod engine;
 mod error;
@@ -28,6 +29,7 @@ mod trunk;
 mod weights;
 mod work;
 
+pub use chat::{ChatTemplate, Message};
 pub use config::{Family, Llama3Scaling, ModelConfig, RopeScaling, Sizes};
 pub use engine::{Engine, MAX_LOGITS, Scored, Sequence, TokenGrad};
 pub use error::Error;

@@ -94,7 +94,7 @@ impl World {
             let (prompt, answer) = self.draw(random);
             if is_held_out(&prompt) == held_out {
                 let data_source = self.name().to_owned();
-                return Problem { index, prompt, answer, data_source, extra: Default::default() };
+                return Problem { index, prompt, answer, data_source, ..Problem::default() };
             }
         }
     }

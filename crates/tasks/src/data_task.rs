@@ -1,8 +1,20 @@
 //! A user's problems as a task.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
-use crate::{DataOptions, Dataset, Error, Grade, Problem, Response, Reward, Sampler, Task};
+use crate::{
+    Dataset, Error, Grade, Mixture, Problem, Response, Reward, Sampler, Task,
+    dataset::{Asked, asked},
+};
+
+/// A training set and its share.
+#[derive(Clone, Debug)]
+pub struct TrainSet {
+    /// The problems.
+    pub set: Dataset,
+    /// Prompts are drawn from the sets in proportion to this; none for all sets: every problem is as likely as any other.
+    pub weight: Option<f64>,
+}
 
 /// Data sets and a reward.
 #[derive(Clone, Debug)]
@@ -10,43 +22,58 @@ pub struct DataTask {
     train: Vec<Problem>,
     held_out: Vec<Problem>,
     reward: Reward,
-    sampler: Sampler,
+    order: Mixture,
     leaked: usize,
+    sets: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl DataTask {
     /// Puts a task together. Training problems whose prompt is also kept for evaluation are left out
-    /// ([`DataTask::leaked`] counts them).
+    /// ([`DataTask::leaked`] counts them), and so are those that an earlier training set holds.
     ///
     /// # Errors
-    /// [`Error::Setting`] if no training problems are left, [`Error::Term`] if a verifier does not work.
-    pub fn new(train: Dataset, held_out: Option<Dataset>, reward: Reward, seed: u64) -> Result<DataTask, Error> {
-        let mut warnings: Vec<String> = duplicates("training", &train).into_iter().collect();
-        warnings.extend(held_out.as_ref().and_then(|set| duplicates("held-out", set)));
-        let held_out = held_out.map_or_else(Vec::new, |set| set.problems);
-        let kept: BTreeSet<&str> = held_out.iter().map(|problem| problem.prompt.as_str()).collect();
-        let read = train.problems.len();
-        let mut train = train.problems;
-        train.retain(|problem| !kept.contains(problem.prompt.as_str()));
-        if train.is_empty() {
-            return Err(Error::Setting {
-                setting: "the number of training problems that are not kept for evaluation",
-                expected: "at least 1".to_owned(),
-                found: format!("0 of {read}"),
-            });
+    /// [`Error::Setting`] for weights that some sets have and others lack, or if no training problems are left in a
+    /// set, [`Error::Term`] if a verifier does not work.
+    pub fn new(train: Vec<TrainSet>, held_out: Vec<Dataset>, reward: Reward, seed: u64) -> Result<DataTask, Error> {
+        let mut sets: Vec<String> = train.iter().map(|part| describe("training", &part.set)).collect();
+        sets.extend(held_out.iter().map(|set| describe("held-out", set)));
+        let all = train.iter().map(|part| &part.set).chain(&held_out);
+        let mut warnings: Vec<String> = all.flat_map(Dataset::left_out).collect();
+        let held_out = joined(held_out);
+        let kept: BTreeSet<Asked> = held_out.iter().map(asked).collect();
+        let mut seen = BTreeSet::new();
+        let (mut problems, mut lengths, mut weights, mut leaked) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for TrainSet { set, weight } in train {
+            let (name, read) = (set.name, set.rows - set.duplicates);
+            let Left { left, held_out, repeated } = leave_out(set.problems, &kept, &mut seen);
+            if left.is_empty() {
+                return Err(Error::Setting {
+                    setting: "the number of training problems that are not left out",
+                    expected: "at least 1".to_owned(),
+                    found: format!("0 of {read} in {name}"),
+                });
+            }
+            if held_out > 0 {
+                let why = "they are held out for evaluation";
+                warnings.push(format!("{held_out} of {read} training problems of {name} are left out: {why}"));
+            }
+            if repeated > 0 {
+                let why = "an earlier set has them";
+                warnings.push(format!("{repeated} of {read} training problems of {name} are left out: {why}"));
+            }
+            leaked += held_out;
+            lengths.push(left.len());
+            weights.push(weight);
+            problems.extend(left);
         }
-        let leaked = read - train.len();
-        if leaked > 0 {
-            warnings
-                .push(format!("{leaked} of {read} training problems are left out: they are held out for evaluation"));
-        }
-        reward.probe(train.iter().chain(&held_out))?;
-        let sampler = Sampler::new(seed, train.len());
-        Ok(DataTask { train, held_out, reward, sampler, leaked, warnings })
+        number(&mut problems);
+        reward.probe(problems.iter().chain(&held_out))?;
+        let order = order(seed, &lengths, &weights)?;
+        Ok(DataTask { train: problems, held_out, reward, order, leaked, sets, warnings })
     }
 
-    /// Training problems, in the order of the file; the order of training is [`Task::train_problems`].
+    /// Training problems, in the order of the files; the order of training is [`Task::train_problems`].
     pub fn train(&self) -> &[Problem] {
         &self.train
     }
@@ -63,7 +90,7 @@ impl Task for DataTask {
     }
 
     fn train_problems(&self, start: u64, count: usize) -> Vec<Problem> {
-        let rows = self.sampler.rows(start, count);
+        let rows = self.order.rows(start, count);
         rows.into_iter().map(|row| self.train[row].clone()).collect()
     }
 
@@ -83,6 +110,10 @@ impl Task for DataTask {
         self.reward.graded_at_once()
     }
 
+    fn sets(&self) -> Vec<String> {
+        self.sets.clone()
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
@@ -94,19 +125,25 @@ pub struct HeldOutTask {
     name: String,
     problems: Vec<Problem>,
     reward: Reward,
+    sets: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl HeldOutTask {
-    /// Reads them from a JSONL file.
+    /// Takes data sets.
     ///
     /// # Errors
-    /// As for [`Dataset::load_jsonl`], and [`Error::Term`] if a verifier does not work.
-    pub fn load_jsonl(path: &Path, options: &DataOptions, reward: Reward) -> Result<HeldOutTask, Error> {
-        let set = Dataset::load_jsonl(path, options, &reward)?;
-        reward.probe(set.problems.iter())?;
-        let warnings = duplicates("held-out", &set).into_iter().collect();
-        Ok(HeldOutTask { name: path.display().to_string(), problems: set.problems, reward, warnings })
+    /// [`Error::Term`] if a verifier does not work.
+    pub fn new(sets: Vec<Dataset>, reward: Reward) -> Result<HeldOutTask, Error> {
+        reward.probe(sets.iter().flat_map(|set| &set.problems))?;
+        let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
+        Ok(HeldOutTask {
+            name: names.join(", "),
+            sets: sets.iter().map(|set| describe("held-out", set)).collect(),
+            warnings: sets.iter().flat_map(Dataset::left_out).collect(),
+            problems: joined(sets),
+            reward,
+        })
     }
 }
 
@@ -131,20 +168,71 @@ impl Task for HeldOutTask {
         self.reward.graded_at_once()
     }
 
+    fn sets(&self) -> Vec<String> {
+        self.sets.clone()
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
 }
 
-/// Says how many rows repeat a prompt, if any do.
-fn duplicates(kind: &str, set: &Dataset) -> Option<String> {
-    let (duplicates, rows, conflicting) = (set.duplicates, set.rows, set.conflicting_duplicates);
-    let conflict = match conflicting {
-        0 => String::new(),
-        _ => format!(", {conflicting} of them with another answer (the first one counts)"),
+fn describe(kind: &str, set: &Dataset) -> String {
+    format!("{}: {} {kind} problems ({})", set.name, set.problems.len(), set.layout)
+}
+
+fn joined(sets: Vec<Dataset>) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = sets.into_iter().flat_map(|set| set.problems).collect();
+    number(&mut problems);
+    problems
+}
+
+fn number(problems: &mut [Problem]) {
+    (0..).zip(problems).for_each(|(index, problem)| problem.index = index);
+}
+
+/// What remains of a training set.
+struct Left {
+    left: Vec<Problem>,
+    held_out: usize,
+    repeated: usize,
+}
+
+/// Leaves out what is `kept` for evaluation and what was `seen` before.
+fn leave_out(problems: Vec<Problem>, kept: &BTreeSet<Asked>, seen: &mut BTreeSet<Asked>) -> Left {
+    let mut found = Left { left: Vec::with_capacity(problems.len()), held_out: 0, repeated: 0 };
+    for problem in problems {
+        let asked = asked(&problem);
+        if kept.contains(&asked) {
+            found.held_out += 1;
+        } else if seen.insert(asked) {
+            found.left.push(problem);
+        } else {
+            found.repeated += 1;
+        }
+    }
+    found
+}
+
+/// The order over sets of these lengths: one shuffle of all problems, or one of each set, mixed by weight.
+fn order(seed: u64, lengths: &[usize], weights: &[Option<f64>]) -> Result<Mixture, Error> {
+    let given: Vec<f64> = weights.iter().flatten().copied().collect();
+    if given.is_empty() {
+        return Ok(Mixture::of_one(Sampler::new(seed, lengths.iter().sum())));
+    }
+    let wrong = |expected: &str| Error::Setting {
+        setting: "the weights of the training sets",
+        expected: expected.to_owned(),
+        found: weights
+            .iter()
+            .map(|weight| weight.map_or("none".into(), |w| w.to_string()))
+            .collect::<Vec<_>>()
+            .join(", "),
     };
-    (duplicates > 0)
-        .then(|| format!("{duplicates} of {rows} {kind} rows are left out: they repeat an earlier prompt{conflict}"))
+    if given.len() < weights.len() {
+        return Err(wrong("one for each set, or none at all"));
+    }
+    Mixture::new(seed, lengths, &given).ok_or_else(|| wrong("positive numbers, none below a thousandth of their sum"))
 }
 
 #[cfg(test)]
@@ -158,10 +246,15 @@ mod tests {
             prompt: name.to_string(),
             answer: format!("{name}!"),
             data_source: "letters".into(),
-            extra: Default::default(),
+            ..Problem::default()
         };
         let problems: Vec<Problem> = names.iter().enumerate().map(problem).collect();
-        Dataset { rows: problems.len(), problems, duplicates: 0, conflicting_duplicates: 0 }
+        Dataset { name: "set".into(), rows: problems.len(), problems, ..Dataset::default() }
+    }
+
+    fn task(train: Dataset, held_out: Option<Dataset>, seed: u64) -> Result<DataTask, Error> {
+        let train = vec![TrainSet { set: train, weight: None }];
+        DataTask::new(train, held_out.into_iter().collect(), exact(), seed)
     }
 
     fn exact() -> Reward {
@@ -170,18 +263,18 @@ mod tests {
 
     #[test]
     fn never_trains_on_what_it_evaluates_on() {
-        let task = DataTask::new(set(&["a", "b", "c", "d"]), Some(set(&["c", "x"])), exact(), 1).unwrap();
+        let task = task(set(&["a", "b", "c", "d"]), Some(set(&["c", "x"])), 1).unwrap();
         assert_eq!(task.leaked(), 1);
         let mut drawn: Vec<String> = task.train_problems(0, 3).into_iter().map(|p| p.prompt).collect();
         drawn.sort();
         assert_eq!(drawn, ["a", "b", "d"]);
         assert_eq!(task.held_out().len(), 2);
-        let left_out = "1 of 4 training problems are left out: they are held out for evaluation";
+        let left_out = "1 of 4 training problems of set are left out: they are held out for evaluation";
         assert_eq!(task.warnings(), [left_out]);
-        let error = DataTask::new(set(&["a"]), Some(set(&["a"])), exact(), 1).unwrap_err();
+        let error = self::task(set(&["a"]), Some(set(&["a"])), 1).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the number of training problems that are not kept for evaluation is 0 of 1, expected at least 1"
+            "the number of training problems that are not left out is 0 of 1 in set, expected at least 1"
         );
     }
 
@@ -190,24 +283,48 @@ mod tests {
         let repeated =
             |conflicting_duplicates| Dataset { rows: 5, duplicates: 3, conflicting_duplicates, ..set(&["a", "b"]) };
         let held_out = Dataset { duplicates: 3, rows: 9, ..set(&["x"]) };
-        let task = DataTask::new(repeated(2), Some(held_out), exact(), 1).unwrap();
+        let task = task(repeated(2), Some(held_out), 1).unwrap();
         assert_eq!(
             task.warnings(),
             [
-                "3 of 5 training rows are left out: they repeat an earlier prompt, \
+                "3 of 5 rows of set are left out: they repeat an earlier prompt, \
                  2 of them with another answer (the first one counts)",
-                "3 of 9 held-out rows are left out: they repeat an earlier prompt"
+                "3 of 9 rows of set are left out: they repeat an earlier prompt"
             ]
         );
-        assert_eq!(DataTask::new(set(&["a"]), None, exact(), 1).unwrap().warnings(), [""; 0]);
+        assert_eq!(self::task(set(&["a"]), None, 1).unwrap().warnings(), [""; 0]);
     }
 
     #[test]
     fn prompts_depend_on_the_position_alone_and_are_graded() {
-        let task = DataTask::new(set(&["a", "b", "c"]), None, exact(), 7).unwrap();
+        let task = task(set(&["a", "b", "c"]), None, 7).unwrap();
         let all = task.train_problems(0, 12);
         assert_eq!(task.train_problems(5, 4), all[5..9]);
         assert!(task.grade(&all[0], format!("{}!", all[0].prompt).as_str().into()).verdict.is_correct());
         assert!(!task.grade(&all[0], "?!".into()).verdict.is_correct());
+    }
+
+    #[test]
+    fn sets_are_mixed_by_weight_and_share_no_problem() {
+        let part = |names: &[&str], weight| TrainSet { set: set(names), weight };
+        let mixed = |parts| DataTask::new(parts, vec![set(&["x"]), set(&["y"])], exact(), 5);
+        let task = mixed(vec![part(&["a", "b"], Some(1.0)), part(&["b", "c", "d"], Some(3.0))]).unwrap();
+        assert_eq!(task.warnings(), ["1 of 3 training problems of set are left out: an earlier set has them"]);
+        let drawn = task.train_problems(0, 4000);
+        let count = |names: &[&str]| drawn.iter().filter(|problem| names.contains(&problem.prompt.as_str())).count();
+        assert_eq!((count(&["a", "b"]), count(&["c", "d"])), (1000, 3000));
+        assert_eq!((count(&["a"]), count(&["c"])), (500, 1500), "each set is gone through epoch by epoch");
+        assert_eq!(task.train_problems(1234, 777), drawn[1234..1234 + 777]);
+        assert_eq!(task.held_out().iter().map(|problem| problem.index).collect::<Vec<_>>(), [0, 1]);
+
+        let message = |weights: [Option<f64>; 2]| {
+            mixed(vec![part(&["a"], weights[0]), part(&["b"], weights[1])]).unwrap_err().to_string()
+        };
+        assert_eq!(
+            message([Some(1.0), None]),
+            "the weights of the training sets is 1, none, expected one for each set, or none at all"
+        );
+        assert!(message([Some(1.0), Some(-1.0)]).contains("is 1, -1, expected positive numbers"));
+        assert!(message([Some(1.0), Some(1e-9)]).contains("none below a thousandth"));
     }
 }

@@ -1,20 +1,29 @@
-//! A user's problems, read from a file.
+//! A user's problems, read from files.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+mod columns;
+mod json;
+mod pages;
+mod parquet;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufRead, BufReader, Read, Seek},
+    ops::ControlFlow,
+    path::Path,
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
 
-use crate::{Error, Problem, PromptTemplate, Reward, RowError};
+use crate::{Error, Message, Origin, Problem, PromptTemplate, Reward};
+use columns::Columns;
 
-/// Names under which a problem's text is found, the first that is there wins.
-const PROMPT_FIELDS: [&str; 3] = ["prompt", "problem", "question"];
-const ANSWER_FIELD: &str = "answer";
-const SOURCE_FIELD: &str = "data_source";
-/// What stands before the final answer in GSM8K's `answer` field.
-const GSM8K_MARKER: &str = "####";
+/// First bytes of a Parquet file.
+const PARQUET_MAGIC: &[u8] = b"PAR1";
+/// Bytes by which a text's format is told.
+const HEAD: usize = 1 << 20;
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// How a data file is read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,11 +32,18 @@ pub struct DataOptions {
     pub template: PromptTemplate,
     /// Read this many distinct problems at most.
     pub limit: Option<usize>,
+    /// The column of the problem; none: the first that is there of `prompt`, `problem` and `question`.
+    pub prompt_key: Option<String>,
+    /// The column of the answer, dots lead into nested ones; none: the first that is there of `reward_model.ground_truth`,
+    /// `answer`, `ground_truth`, `final_answer` and `solution`.
+    pub answer_key: Option<String>,
 }
 
 /// Distinct problems with their answers, in the order of the file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dataset {
+    /// The file.
+    pub name: String,
     /// The problems; `index` is the place in this list.
     pub problems: Vec<Problem>,
     /// Rows read, blank lines aside.
@@ -36,149 +52,166 @@ pub struct Dataset {
     pub duplicates: usize,
     /// Those of the duplicates whose answer differs from the one that was kept.
     pub conflicting_duplicates: usize,
+    /// Problems left out by [`Dataset::retain`].
+    pub too_long: usize,
+    /// What the file looks like, by its first row, e.g. ``Parquet, verl schema: `prompt` (messages), `reward_model.ground_truth` ``.
+    pub layout: String,
+}
+
+/// A row on its way to a problem.
+struct Row {
+    fields: Map<String, Value>,
+    /// The row as it was written, where it was JSON.
+    text: Option<String>,
+}
+
+/// Takes a row with its number, from 1, and says whether to go on.
+type Each<'a> = dyn FnMut(usize, Row) -> Result<ControlFlow<()>, Error> + 'a;
+
+/// How a file is written.
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    Parquet,
+    Json,
+    JsonLines,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Format::Parquet => "Parquet",
+            Format::Json => "JSON",
+            Format::JsonLines => "JSONL",
+        }
+    }
 }
 
 impl Dataset {
-    /// Reads a file with a JSON object per line.
+    /// Reads a Parquet, JSON or JSONL file; which of them it is, its first bytes tell, and for an object its extension.
     ///
-    /// Fields: `prompt` (or else `problem`, `question`), a text; `answer`, a text or number, of which the part behind
-    /// the last `####` counts where there is one (GSM8K; its thousands separators are dropped); `data_source`, optional,
-    /// by default the file's name without its extension. Other fields go to [`Problem::extra`]. Blank lines are
-    /// allowed.
+    /// Columns: see [`DataOptions`]. The problem is a text or a list of messages whose last one is the user's. Of an answer (a
+    /// text or number) the part behind the last `####` counts where there is one (GSM8K; its thousands separators are
+    /// dropped), of a `solution` its last box. `data_source` is optional, by default the file's name without its extension.
+    /// Other columns go to [`Problem::extra`].
     ///
     /// # Errors
     /// An unreadable file, a row that is wrong or whose answer `reward` cannot use (with its number), or no problems.
-    pub fn load_jsonl(path: &Path, options: &DataOptions, reward: &Reward) -> Result<Dataset, Error> {
-        let read = |source| Error::Read { path: path.to_owned(), source };
-        let source = path.file_stem().unwrap_or_default().to_string_lossy();
-        let mut reader = BufReader::new(File::open(path).map_err(read)?);
-        let mut set = Dataset { problems: Vec::new(), rows: 0, duplicates: 0, conflicting_duplicates: 0 };
-        let mut kept: BTreeMap<String, usize> = BTreeMap::new();
-        let mut line = Vec::new();
-        for row in 1.. {
-            line.clear();
-            let full = options.limit.is_some_and(|limit| set.problems.len() >= limit);
-            if full || reader.read_until(b'\n', &mut line).map_err(read)? == 0 {
-                break;
-            }
-            let bytes = if row == 1 { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line) } else { &line };
-            let Some(problem) = parse_row(bytes, options, reward, &source).map_err(|source| Error::Row {
-                path: path.to_owned(),
-                row,
-                source,
-            })?
-            else {
-                continue;
-            };
+    pub fn load(path: &Path, options: &DataOptions, reward: &Reward) -> Result<Dataset, Error> {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let shared: Arc<Path> = Arc::from(path);
+        let mut set = Dataset { name: path.display().to_string(), ..Dataset::default() };
+        let mut kept = BTreeMap::new();
+        let mut first: Option<Columns> = None;
+        let format = read_rows(path, &mut |row, fields| {
+            let wrong = |source| Error::Row { path: path.to_owned(), row, source };
+            let (mut problem, columns) = columns::problem(fields, options, reward, &stem).map_err(wrong)?;
+            problem.origin = Some(Origin { path: shared.clone(), row });
+            first.get_or_insert(columns);
             set.rows += 1;
             set.add(problem, &mut kept);
+            let full = options.limit.is_some_and(|limit| set.problems.len() >= limit);
+            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        match first {
+            None => Err(Error::Empty { path: path.to_owned(), rows: set.rows }),
+            Some(columns) => Ok(Dataset { layout: format!("{}, {columns}", format.name()), ..set }),
         }
-        if set.problems.is_empty() {
-            return Err(Error::Empty { path: path.to_owned(), rows: set.rows });
+    }
+
+    /// Leaves out the problems that are `too_long` and counts them.
+    ///
+    /// # Errors
+    /// The first that `too_long` gives.
+    pub fn retain<E>(&mut self, mut too_long: impl FnMut(&Problem) -> Result<bool, E>) -> Result<(), E> {
+        let mut kept = Vec::with_capacity(self.problems.len());
+        for mut problem in std::mem::take(&mut self.problems) {
+            if too_long(&problem)? {
+                self.too_long += 1;
+            } else {
+                problem.index = kept.len() as u64;
+                kept.push(problem);
+            }
         }
-        Ok(set)
+        self.problems = kept;
+        Ok(())
+    }
+
+    /// What was left out and why, in sentences.
+    pub(crate) fn left_out(&self) -> Vec<String> {
+        let Dataset { name, rows, duplicates, conflicting_duplicates: conflicting, too_long, .. } = self;
+        let mut sentences = Vec::new();
+        if *duplicates > 0 {
+            let conflict = match conflicting {
+                0 => String::new(),
+                _ => format!(", {conflicting} of them with another answer (the first one counts)"),
+            };
+            let repeat = "they repeat an earlier prompt";
+            sentences.push(format!("{duplicates} of {rows} rows of {name} are left out: {repeat}{conflict}"));
+        }
+        if *too_long > 0 {
+            let distinct = rows - duplicates;
+            let longer = "their prompts are longer than data.max_prompt_tokens";
+            sentences.push(format!("{too_long} of {distinct} problems of {name} are left out: {longer}"));
+        }
+        sentences
     }
 
     /// Appends a problem unless its prompt is already there.
-    fn add(&mut self, mut problem: Problem, kept: &mut BTreeMap<String, usize>) {
-        if let Some(&first) = kept.get(&problem.prompt) {
+    fn add(&mut self, mut problem: Problem, kept: &mut BTreeMap<Asked, usize>) {
+        if let Some(&first) = kept.get(&asked(&problem)) {
             self.duplicates += 1;
             self.conflicting_duplicates += usize::from(self.problems[first].answer != problem.answer);
             return;
         }
         problem.index = self.problems.len() as u64;
-        kept.insert(problem.prompt.clone(), self.problems.len());
+        kept.insert(asked(&problem), self.problems.len());
         self.problems.push(problem);
     }
 }
 
-/// Reads one line; none if it is blank. The index is set by the caller.
-fn parse_row(
-    line: &[u8],
-    options: &DataOptions,
-    reward: &Reward,
-    file_stem: &str,
-) -> Result<Option<Problem>, RowError> {
-    let line = std::str::from_utf8(line).map_err(|e| RowError::NotUtf8 { column: e.valid_up_to() + 1 })?.trim_end();
-    if line.trim_start().is_empty() {
-        return Ok(None);
-    }
-    let mut fields = match serde_json::from_str(line).map_err(not_json)? {
-        Value::Object(fields) => fields,
-        other => {
-            return Err(RowError::NotAnObject { found: kind(&other) });
-        }
-    };
-    let prompt_field = PROMPT_FIELDS
-        .into_iter()
-        .find(|field| fields.contains_key(*field))
-        .ok_or_else(|| missing(&PROMPT_FIELDS, &fields))?;
-    if !fields.contains_key(ANSWER_FIELD) {
-        return Err(missing(&[ANSWER_FIELD], &fields));
-    }
-    let text = take_text(&mut fields, prompt_field)?;
-    let answer = match fields.get(ANSWER_FIELD) {
-        Some(Value::Number(_)) => {
-            fields.shift_remove(ANSWER_FIELD);
-            number_as_written(line)?
-        }
-        _ => final_answer(&take_text(&mut fields, ANSWER_FIELD)?),
-    };
-    let data_source = match fields.contains_key(SOURCE_FIELD) {
-        true => take_text(&mut fields, SOURCE_FIELD)?,
-        false => file_stem.to_owned(),
-    };
-    let unusable = |reason| RowError::UnusableAnswer { answer: answer.clone(), reason };
-    reward.check_answer(&data_source, &answer).map_err(unusable)?;
-    let prompt = options.template.render(&text);
-    Ok(Some(Problem { index: 0, prompt, answer, data_source, extra: fields }))
+/// What the model is asked; problems that agree in it are the same.
+pub(crate) type Asked = (String, Option<Vec<Message>>);
+
+pub(crate) fn asked(problem: &Problem) -> Asked {
+    (problem.prompt.clone(), problem.context.clone())
 }
 
-/// Takes a text that is not blank out of a row.
-fn take_text(fields: &mut Map<String, Value>, field: &str) -> Result<String, RowError> {
-    match fields.shift_remove(field).unwrap_or_default() {
-        Value::String(text) if text.trim().is_empty() => Err(RowError::EmptyField { field: field.to_owned() }),
-        Value::String(text) => Ok(text),
-        other => {
-            let expected = if field == ANSWER_FIELD { "a string or a number" } else { "a string" };
-            Err(RowError::WrongType { field: field.to_owned(), expected, found: kind(&other) })
-        }
+fn read_rows(path: &Path, each: &mut Each<'_>) -> Result<Format, Error> {
+    let unreadable = |source| Error::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut magic = Vec::new();
+    (&file).take(PARQUET_MAGIC.len() as u64).read_to_end(&mut magic).map_err(unreadable)?;
+    file.rewind().map_err(unreadable)?;
+    if magic == PARQUET_MAGIC {
+        parquet::read(path, file, each)?;
+        return Ok(Format::Parquet);
     }
-}
-
-/// The digits of a numeric answer: a parsed JSON number would have lost those beyond the 17th.
-fn number_as_written(line: &str) -> Result<String, RowError> {
-    #[derive(serde::Deserialize)]
-    struct Row<'a> {
-        #[serde(borrow)]
-        answer: &'a serde_json::value::RawValue,
+    let mut reader = BufReader::with_capacity(HEAD, file);
+    if magic.starts_with(BYTE_ORDER_MARK) {
+        reader.seek_relative(BYTE_ORDER_MARK.len() as i64).map_err(unreadable)?;
     }
-    let row: Row = serde_json::from_str(line).map_err(not_json)?;
-    Ok(row.answer.get().to_owned())
-}
-
-fn final_answer(answer: &str) -> String {
-    match answer.rsplit_once(GSM8K_MARKER) {
-        Some((_, last)) => last.trim().replace(',', ""),
-        None => answer.trim().to_owned(),
+    let format = text_format(path, &mut reader).map_err(unreadable)?;
+    match format {
+        Format::JsonLines => json::read_lines(path, reader, each)?,
+        _ => json::read_document(path, reader, each)?,
     }
+    Ok(format)
 }
 
-fn missing(expected: &[&str], fields: &Map<String, Value>) -> RowError {
-    let list =
-        |names: Vec<&str>, joint: &str| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(joint);
-    let found = match fields.is_empty() {
-        true => "no fields".to_owned(),
-        false => list(fields.keys().map(String::as_str).collect(), ", "),
-    };
-    RowError::MissingField { expected: list(expected.to_vec(), " or "), found }
-}
-
-fn not_json(error: serde_json::Error) -> RowError {
-    let message = error.to_string();
-    // The line that serde_json counts is always 1 here.
-    let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-    RowError::NotJson { column: error.column(), message }
+/// Whether a text is one JSON document or has one on each line: an array is a document, and an object is one
+/// in a file named `.json` unless its first line is complete and others follow.
+fn text_format(path: &Path, reader: &mut BufReader<File>) -> std::io::Result<Format> {
+    let head = reader.fill_buf()?;
+    let text = head.trim_ascii_start();
+    if text.starts_with(b"[") {
+        return Ok(Format::Json);
+    }
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let more = lines.any(|line| !line.trim_ascii().is_empty());
+    let complete = serde_json::from_slice::<serde::de::IgnoredAny>(first).is_ok();
+    Ok(if is_json && !(complete && more) { Format::Json } else { Format::JsonLines })
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -202,8 +235,7 @@ mod tests {
         let path = dir.path().join("set.jsonl");
         std::fs::write(&path, bytes).unwrap();
         let directory = format!("{}/", dir.path().display());
-        Dataset::load_jsonl(&path, options, &Reward::try_from(verifier.clone()).unwrap())
-            .map_err(|error| error.to_string().replace(&directory, ""))
+        Dataset::load(&path, options, &Reward::try_from(verifier.clone()).unwrap()).map_err(|error| error.to_string().replace(&directory, ""))
     }
 
     const EXACT: Verifier = Verifier::Exact { marker: None };
@@ -214,7 +246,7 @@ mod tests {
         let text = "\u{feff}{\"problem\": \"1+1\", \"answer\": \"2\", \"level\": 3}\r\n\n  \n\
             {\"question\": \"2+2\", \"answer\": \"so 2+2=4\\n#### 1,004 \", \"data_source\": \"openai/gsm8k\"}\n\
             {\"prompt\": \"p\", \"problem\": \"q\", \"answer\": 12345678901234567890123.50}";
-        let options = DataOptions { template: PromptTemplate::new("Q: {problem}\nA:").unwrap(), limit: None };
+        let options = DataOptions { template: PromptTemplate::new("Q: {problem}\nA:").unwrap(), ..Default::default() };
         let set = load(text.as_bytes(), &options, &NUMERIC).unwrap();
         assert_eq!((set.rows, set.duplicates), (3, 0));
         let short = |p: &Problem| (p.index, p.prompt.clone(), p.answer.clone(), p.data_source.clone());
@@ -252,9 +284,13 @@ mod tests {
                 &br#"{"text": "a", "answer": "1"}"#[..],
                 "expected a field `prompt` or `problem` or `question`, found `text`, `answer`",
             ),
-            (br#"{"prompt": "a", "gold": "1"}"#, "expected a field `answer`, found `prompt`, `gold`"),
+            (
+                br#"{"prompt": "a", "gold": "1"}"#,
+                "expected a field `reward_model.ground_truth` or `answer` or `ground_truth` or `final_answer` or `solution`, \
+                 found `prompt`, `gold`",
+            ),
             (b"{}", "expected a field `prompt` or `problem` or `question`, found no fields"),
-            (br#"{"prompt": 7, "answer": "1"}"#, "field `prompt` is a number, expected a string"),
+            (br#"{"prompt": 7, "answer": "1"}"#, "field `prompt` is a number, expected a string or a list of messages"),
             (br#"{"prompt": "a", "answer": ["1"]}"#, "field `answer` is an array, expected a string or a number"),
             (br#"{"prompt": "a", "answer": null}"#, "field `answer` is null, expected a string or a number"),
             (br#"{"prompt": " ", "answer": "1"}"#, "field `prompt` is empty"),
@@ -275,11 +311,7 @@ mod tests {
             load(b"\n\n", &DataOptions::default(), &EXACT).unwrap_err(),
             "set.jsonl holds no problems (rows read: 0)"
         );
-        let missing = Dataset::load_jsonl(
-            Path::new("/no/such.jsonl"),
-            &DataOptions::default(),
-            &Reward::try_from(EXACT).unwrap(),
-        );
+        let missing = Dataset::load(Path::new("/no/such.jsonl"), &DataOptions::default(), &Reward::try_from(EXACT).unwrap());
         assert!(missing.unwrap_err().to_string().starts_with("cannot read /no/such.jsonl: "));
     }
 }

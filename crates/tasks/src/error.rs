@@ -23,6 +23,14 @@ pub enum Error {
         /// What is wrong with it.
         source: RowError,
     },
+    /// The data file as a whole cannot be read as what it seems to be.
+    #[error("{}: {problem}", path.display())]
+    Content {
+        /// The data file.
+        path: PathBuf,
+        /// What was expected and found.
+        problem: String,
+    },
     /// The data file holds no problems.
     #[error("{} holds no problems (rows read: {rows})", path.display())]
     Empty {
@@ -88,6 +96,20 @@ pub enum RowError {
         /// The kind of value found.
         found: &'static str,
     },
+    /// The row is longer than any row of text.
+    #[error("longer than {limit} bytes")]
+    TooLong {
+        /// The longest row that is read.
+        limit: u64,
+    },
+    /// A conversation is not one that can be answered.
+    #[error("field `{field}`: {problem}")]
+    Messages {
+        /// The field's name.
+        field: String,
+        /// What was expected and found.
+        problem: String,
+    },
     /// None of a field's names is there.
     #[error("expected a field {expected}, found {found}")]
     MissingField {
@@ -113,8 +135,10 @@ pub enum RowError {
         field: String,
     },
     /// The verifier could never find a response right.
-    #[error("field `answer` is {answer:?}, {reason}")]
+    #[error("field `{field}` is {answer:?}, {reason}")]
     UnusableAnswer {
+        /// The field's name.
+        field: String,
         /// The answer found.
         answer: String,
         /// What the verifier needs.

@@ -24,14 +24,14 @@ mod template;
 mod verifier;
 
 pub use builtin::{BuiltinTask, World};
-pub use data_task::{DataTask, HeldOutTask};
+pub use data_task::{DataTask, HeldOutTask, TrainSet};
 pub use dataset::{DataOptions, Dataset};
 pub use error::{Error, RowError};
 pub use grade::{Grade, Response, Verdict};
 pub use parallel::parallel_map;
-pub use problem::{Problem, Task};
+pub use problem::{Message, Origin, Problem, Task};
 pub use random::Random;
 pub use reward::{Reward, RewardTerm, check_terms, reward_range};
-pub use sampler::Sampler;
+pub use sampler::{Mixture, Sampler};
 pub use template::PromptTemplate;
 pub use verifier::{Verifier, kill_workers};

@@ -47,6 +47,87 @@ impl Sampler {
     }
 }
 
+/// Positions in which each set of a mixture has its exact share.
+const BLOCK: usize = 1000;
+const MIXTURE_STREAM: u64 = 0x006D_6978_7475_7265;
+const SET_STREAM: u64 = 0x0000_0000_0073_6574;
+
+/// An endless order over several sets: each block of 1000 positions holds them in proportion to their weights, shuffled, and
+/// each set is gone through epoch by epoch. Rows are numbered through all sets, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mixture {
+    seed: u64,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    order: Sampler,
+    /// The number of its first row.
+    first: usize,
+    /// Its positions in each block.
+    quota: usize,
+}
+
+impl Mixture {
+    /// A single set, whose order is its own.
+    pub fn of_one(order: Sampler) -> Mixture {
+        Mixture { seed: order.seed, parts: vec![Part { order, first: 0, quota: BLOCK }] }
+    }
+
+    /// Sets of `lengths` rows, drawn from in proportion to `weights`; none if a weight is not positive or less than a
+    /// thousandth of their sum.
+    ///
+    /// # Panics
+    /// If a length is 0.
+    pub fn new(seed: u64, lengths: &[usize], weights: &[f64]) -> Option<Mixture> {
+        let total: f64 = weights.iter().sum();
+        let exact: Vec<f64> = weights.iter().map(|weight| weight / total * BLOCK as f64).collect();
+        if !total.is_finite() || exact.iter().any(|share| !(1.0..=BLOCK as f64).contains(share)) {
+            return None;
+        }
+        let mut quotas: Vec<usize> = exact.iter().map(|share| *share as usize).collect();
+        let mut by_rest: Vec<usize> = (0..exact.len()).collect();
+        by_rest.sort_by(|a, b| exact[*b].fract().total_cmp(&exact[*a].fract()));
+        let missing = BLOCK.saturating_sub(quotas.iter().sum());
+        by_rest.iter().take(missing).for_each(|&set| quotas[set] += 1);
+        let mut first = 0;
+        let parts = lengths.iter().zip(quotas).zip(0..).map(|((&length, quota), set)| {
+            let order = Sampler::new(Random::keyed(seed, SET_STREAM, set).next_u64(), length);
+            first += length;
+            Part { order, first: first - length, quota }
+        });
+        Some(Mixture { seed, parts: parts.collect() })
+    }
+
+    /// The rows at positions `start..start + count` of the order; a function of the seed and the positions alone.
+    pub fn rows(&self, start: u64, count: usize) -> Vec<usize> {
+        if let [only] = &self.parts[..] {
+            return only.order.rows(start, count);
+        }
+        let block = BLOCK as u64;
+        let (first, skipped) = (start / block, (start % block) as usize);
+        let blocks = (skipped + count).div_ceil(BLOCK) as u64;
+        let sets: Vec<usize> = (first..first + blocks).flat_map(|number| self.block(number)).collect();
+        let (before, wanted) = (&sets[..skipped], &sets[skipped..skipped + count]);
+        let of = |sets: &[usize], set| sets.iter().filter(|other| **other == set).count();
+        let draw = |(set, part): (usize, &Part)| {
+            let drawn = first * part.quota as u64 + of(before, set) as u64;
+            part.order.rows(drawn, of(wanted, set)).into_iter()
+        };
+        let mut rows: Vec<_> = self.parts.iter().enumerate().map(draw).collect();
+        wanted.iter().filter_map(|&set| Some(self.parts[set].first + rows[set].next()?)).collect()
+    }
+
+    /// Which set each position of a block draws from.
+    fn block(&self, number: u64) -> Vec<usize> {
+        let quotas = self.parts.iter().enumerate();
+        let mut sets: Vec<usize> = quotas.flat_map(|(set, part)| std::iter::repeat_n(set, part.quota)).collect();
+        Random::keyed(self.seed, MIXTURE_STREAM, number).shuffle(&mut sets);
+        sets
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +155,24 @@ mod tests {
         assert_ne!(sampler.rows(0, 100), Sampler::new(4, 100).rows(0, 100));
         assert_ne!(sampler.rows(0, 100), (0..100).collect::<Vec<_>>());
         assert_eq!(sampler.rows(250, 20), sampler.rows(200, 100)[50..70]);
+    }
+
+    #[test]
+    fn a_mixture_keeps_its_shares_and_its_epochs() {
+        let mixture = Mixture::new(9, &[3, 50], &[1.0, 2.0]).unwrap();
+        let all = mixture.rows(0, 3000);
+        for (start, count) in [(0, 1), (999, 2), (1500, 1500), (2999, 1)] {
+            assert_eq!(mixture.rows(start, count), all[start as usize..start as usize + count]);
+        }
+        let small: Vec<usize> = all.iter().copied().filter(|row| *row < 3).collect();
+        assert_eq!(small.len(), 3 * 333);
+        for epoch in small.chunks_exact(3) {
+            assert_eq!(epoch.iter().sum::<usize>(), 3, "0, 1 and 2 in some order: {epoch:?}");
+        }
+        assert!(all.iter().all(|row| *row < 53));
+        assert_eq!(Mixture::of_one(Sampler::new(3, 10)).rows(5, 9), Sampler::new(3, 10).rows(5, 9));
+        for weights in [[0.0, 1.0], [-1.0, 2.0], [f64::NAN, 1.0], [1e-4, 1.0], [f64::INFINITY, 1.0]] {
+            assert_eq!(Mixture::new(9, &[3, 50], &weights), None, "{weights:?}");
+        }
     }
 }

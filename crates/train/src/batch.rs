@@ -257,7 +257,7 @@ pub(crate) mod tests {
             prompt: "p".into(),
             answer: "a".into(),
             data_source: "test".into(),
-            extra: serde_json::Map::new(),
+            ..Problem::default()
         };
         Prompt { problem, tokens: vec![1, 2], key }
     }

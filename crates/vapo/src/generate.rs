@@ -145,7 +145,7 @@ impl Generator {
             prompt: self.template.render(prompt),
             answer: String::new(),
             data_source: "the prompts".into(),
-            extra: serde_json::Map::new(),
+            ..Problem::default()
         };
         Ok(Prompt::new(problem, index, &self.model.text, self.model.model.config(), self.sampling.max_new_tokens)?)
     }

@@ -1,0 +1,158 @@
+//! From a row's fields to a problem: which columns hold what.
+
+use serde_json::{Map, Value};
+
+use super::{DataOptions, Row, json::number_as_written, kind};
+use crate::{Message, Problem, Reward, RowError, math};
+
+/// Where a problem is found, the first column that is there wins.
+const PROMPT_COLUMNS: [&str; 3] = ["prompt", "problem", "question"];
+/// Where its answer is found; verl's comes first.
+const ANSWER_COLUMNS: [&str; 5] = [VERL_ANSWER, "answer", "ground_truth", "final_answer", "solution"];
+const VERL_ANSWER: &str = "reward_model.ground_truth";
+/// A worked solution: its last box is the answer.
+const SOLUTION_COLUMN: &str = "solution";
+const SOURCE_COLUMN: &str = "data_source";
+/// What stands before the final answer in GSM8K's solutions.
+const GSM8K_MARKER: &str = "####";
+
+/// The columns of a row that hold its problem.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Columns {
+    prompt: String,
+    /// Whether the prompt is a conversation.
+    messages: bool,
+    answer: String,
+}
+
+impl std::fmt::Display for Columns {
+    /// As a user would describe the file.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let schema = match (self.answer.as_str(), self.prompt.as_str()) {
+            (VERL_ANSWER, _) => "verl",
+            (_, "prompt") => "prompt-only",
+            _ => "plain",
+        };
+        let messages = if self.messages { " (messages)" } else { "" };
+        write!(f, "{schema} schema: `{}`{messages}, `{}`", self.prompt, self.answer)
+    }
+}
+
+impl Columns {
+    /// Finds them.
+    fn of(row: &Row, options: &DataOptions) -> Result<Columns, RowError> {
+        let fields = &row.fields;
+        let prompt = find(fields, options.prompt_key.as_deref(), &PROMPT_COLUMNS)?;
+        let answer = find(fields, options.answer_key.as_deref(), &ANSWER_COLUMNS)?;
+        let messages = lookup(fields, &prompt).is_some_and(Value::is_array);
+        Ok(Columns { prompt, messages, answer })
+    }
+}
+
+/// Makes a row's problem, with the index 0, and says where in the row it stood.
+pub(super) fn problem(
+    mut row: Row,
+    options: &DataOptions,
+    reward: &Reward,
+    file_stem: &str,
+) -> Result<(Problem, Columns), RowError> {
+    let columns = Columns::of(&row, options)?;
+    let answer = answer(&row, &columns.answer)?;
+    let (context, text) = match lookup(&row.fields, &columns.prompt) {
+        Some(Value::Array(messages)) => {
+            let (context, text) = conversation(messages)
+                .map_err(|problem| RowError::Messages { field: columns.prompt.clone(), problem })?;
+            (Some(context), text)
+        }
+        value => (None, text(value, &columns.prompt, "a string or a list of messages")?),
+    };
+    let data_source = match row.fields.shift_remove(SOURCE_COLUMN) {
+        None | Some(Value::Null) => file_stem.to_owned(),
+        value => text(value.as_ref(), SOURCE_COLUMN, "a string")?,
+    };
+    reward.check_answer(&data_source, &answer).map_err(|reason| RowError::UnusableAnswer {
+        field: columns.answer.clone(),
+        answer: answer.clone(),
+        reason,
+    })?;
+    row.fields.shift_remove(&columns.prompt);
+    row.fields.shift_remove(&columns.answer);
+    let prompt = options.template.render(&text);
+    Ok((Problem { prompt, context, answer, data_source, extra: row.fields, ..Problem::default() }, columns))
+}
+
+/// The column that the user names, or else the first that is there and not null.
+fn find(fields: &Map<String, Value>, key: Option<&str>, known: &[&str]) -> Result<String, RowError> {
+    let names = key.map_or(known.to_vec(), |key| vec![key]);
+    let there = || names.iter().filter_map(|name| Some((*name, lookup(fields, name)?)));
+    let found = there().find(|(_, value)| !value.is_null()).or_else(|| there().next());
+    found.map(|(name, _)| name.to_owned()).ok_or_else(|| missing(&names, fields))
+}
+
+/// A field by its name, or by the dotted path of a nested one.
+fn lookup<'a>(fields: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    fields.get(path).or_else(|| {
+        let (outer, inner) = path.split_once('.')?;
+        lookup(fields.get(outer)?.as_object()?, inner)
+    })
+}
+
+/// A text that is not blank.
+fn text(value: Option<&Value>, field: &str, expected: &'static str) -> Result<String, RowError> {
+    match value.unwrap_or(&Value::Null) {
+        Value::String(text) if text.trim().is_empty() => Err(RowError::EmptyField { field: field.to_owned() }),
+        Value::String(text) => Ok(text.clone()),
+        other => Err(RowError::WrongType { field: field.to_owned(), expected, found: kind(other) }),
+    }
+}
+
+fn answer(row: &Row, column: &str) -> Result<String, RowError> {
+    let value = lookup(&row.fields, column);
+    if let Some(Value::Number(number)) = value {
+        let path: Vec<&str> = if row.fields.contains_key(column) { vec![column] } else { column.split('.').collect() };
+        return match &row.text {
+            Some(text) => number_as_written(text, &path),
+            None => Ok(number.to_string()),
+        };
+    }
+    let text = text(value, column, "a string or a number")?;
+    if let Some((_, last)) = text.rsplit_once(GSM8K_MARKER) {
+        return Ok(last.trim().replace(',', ""));
+    }
+    let boxed = (column == SOLUTION_COLUMN).then(|| math::extract(&text, math::Rule::Boxed)).flatten();
+    Ok(boxed.unwrap_or_else(|| text.trim().to_owned()))
+}
+
+/// The messages before the last one, and the last one's text, which must be the user's.
+fn conversation(messages: &[Value]) -> Result<(Vec<Message>, String), String> {
+    let mut messages =
+        messages.iter().zip(1..).map(|(value, number)| message(value, number)).collect::<Result<Vec<_>, _>>()?;
+    match messages.pop() {
+        None => Err("holds no messages".to_owned()),
+        Some(last) if last.role != "user" => Err(format!("the last message is from `{}`, expected `user`", last.role)),
+        Some(last) if last.content.trim().is_empty() => Err("the user's message is empty".to_owned()),
+        Some(last) => Ok((messages, last.content)),
+    }
+}
+
+fn message(value: &Value, number: usize) -> Result<Message, String> {
+    let role = value["role"].as_str().ok_or_else(|| format!("message {number} has no `role` that is a string"))?;
+    let content = match &value["content"] {
+        Value::String(content) => content.clone(),
+        Value::Array(parts) => {
+            let text = |part: &Value| part["text"].as_str().map(str::to_owned);
+            let texts = parts.iter().map(text).collect::<Option<Vec<_>>>();
+            texts.ok_or_else(|| format!("message {number} holds something other than text"))?.concat()
+        }
+        other => return Err(format!("the `content` of message {number} is {}, expected a string", kind(other))),
+    };
+    Ok(Message { role: role.to_owned(), content })
+}
+
+fn missing(expected: &[&str], fields: &Map<String, Value>) -> RowError {
+    let list =
+        |names: &[&str], joint: &str| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(joint);
+    let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+    let found = if names.is_empty() { "no fields".to_owned() } else { list(&names, ", ") };
+    RowError::MissingField { expected: list(expected, " or "), found }
+}

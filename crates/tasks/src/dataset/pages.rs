@@ -1,0 +1,232 @@
+//! What a row group's pages claim to hold, looked at before anything is decompressed: a page of a hundred bytes may claim two
+//! gigabytes, and the decoder would believe it.
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+};
+
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+
+/// Most bytes of one page.
+const LARGEST_PAGE: u64 = 256 << 20;
+/// Most bytes of the pages that are in memory at once: of each column a dictionary and the largest data page.
+const LARGEST_PAGES: u64 = 1 << 30;
+/// Values (list elements counted singly) that a chunk may hold whatever its size.
+const FEW_VALUES: u64 = 1 << 20;
+/// Further values that it may hold for each row.
+const VALUES_PER_ROW: u64 = 64;
+/// Longest page header; real ones have a few hundred bytes, with statistics.
+const LONGEST_HEADER: u64 = 1 << 20;
+
+/// Checks the pages of a row group against the limits above.
+///
+/// # Errors
+/// What is claimed and allowed.
+pub(super) fn check(mut file: &File, group: &RowGroupMetaData) -> Result<(), String> {
+    let rows = u64::try_from(group.num_rows()).map_err(|_| "a row group with a negative number of rows")?;
+    let mut together = 0u64;
+    for column in group.columns() {
+        let name = column.column_path().string();
+        let found = walk(&mut file, column).map_err(|problem| format!("column `{name}`: {problem}"))?;
+        together = together.saturating_add(found.dictionary.saturating_add(found.largest));
+        if together > LARGEST_PAGES {
+            return Err(format!("the pages of a row group claim more than {LARGEST_PAGES} bytes at once"));
+        }
+        let allowed = FEW_VALUES.saturating_add(rows.saturating_mul(VALUES_PER_ROW)).max(found.compressed);
+        if found.values > allowed {
+            return Err(format!(
+                "column `{name}` claims {} values in {rows} rows and {} bytes, expected at most {allowed}",
+                found.values, found.compressed
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Sums over the pages of a column chunk.
+#[derive(Default)]
+struct Chunk {
+    /// Bytes of the dictionary page, decompressed.
+    dictionary: u64,
+    /// Bytes of the largest data page, decompressed.
+    largest: u64,
+    compressed: u64,
+    values: u64,
+}
+
+fn walk(file: &mut &File, column: &ColumnChunkMetaData) -> Result<Chunk, String> {
+    let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+    let place = |value: i64| u64::try_from(value).map_err(|_| format!("a chunk at or of {value} bytes"));
+    let (mut at, length) = (place(start)?, place(column.compressed_size())?);
+    let end = at.saturating_add(length);
+    let mut chunk = Chunk { compressed: length, ..Chunk::default() };
+    while at < end {
+        file.seek(SeekFrom::Start(at)).map_err(|error| error.to_string())?;
+        let mut compact = Compact { input: file.take(LONGEST_HEADER.min(end - at)), read: 0 };
+        let page = compact.page().map_err(|problem| format!("a page header at byte {at}: {problem}"))?;
+        if page.bytes > LARGEST_PAGE {
+            return Err(format!("a page claims {} bytes, expected at most {LARGEST_PAGE}", page.bytes));
+        }
+        match page.is_dictionary {
+            true => chunk.dictionary = chunk.dictionary.max(page.bytes),
+            false => chunk.largest = chunk.largest.max(page.bytes),
+        }
+        chunk.values = chunk.values.saturating_add(page.values);
+        at = at.saturating_add(compact.read).saturating_add(page.compressed);
+    }
+    Ok(chunk)
+}
+
+/// What matters of a page header.
+#[derive(Default)]
+struct Page {
+    is_dictionary: bool,
+    bytes: u64,
+    compressed: u64,
+    values: u64,
+}
+
+const DICTIONARY_PAGE: i64 = 2;
+/// Deepest nesting of structs in a page header.
+const DEEPEST: usize = 8;
+
+/// Reads Thrift's compact protocol, as far as page headers need it.
+struct Compact<R> {
+    input: R,
+    /// Bytes taken so far.
+    read: u64,
+}
+
+impl<R: Read> Compact<R> {
+    /// A page header (`PageHeader` of the Parquet format).
+    fn page(&mut self) -> Result<Page, String> {
+        let mut page = Page::default();
+        let mut id = 0;
+        while let Some(kind) = self.field(&mut id)? {
+            match (id, kind) {
+                (1, 5) => page.is_dictionary = self.integer()? == DICTIONARY_PAGE,
+                (2, 5) => page.bytes = self.size()?,
+                (3, 5) => page.compressed = self.size()?,
+                (5 | 7 | 8, 12) => page.values = self.number_of_values()?,
+                _ => self.skip(kind, 0)?,
+            }
+        }
+        Ok(page)
+    }
+
+    /// The first field of a data or dictionary page's own header.
+    fn number_of_values(&mut self) -> Result<u64, String> {
+        let (mut id, mut values) = (0, 0);
+        while let Some(kind) = self.field(&mut id)? {
+            match (id, kind) {
+                (1, 5) => values = self.size()?,
+                _ => self.skip(kind, 1)?,
+            }
+        }
+        Ok(values)
+    }
+
+    /// The next field's type, with its number in `id`; none at the end of the struct.
+    fn field(&mut self, id: &mut i64) -> Result<Option<u8>, String> {
+        let byte = self.byte()?;
+        if byte == 0 {
+            return Ok(None);
+        }
+        *id = match byte >> 4 {
+            0 => self.integer()?,
+            step => id.saturating_add(i64::from(step)),
+        };
+        Ok(Some(byte & 15))
+    }
+
+    fn skip(&mut self, kind: u8, depth: usize) -> Result<(), String> {
+        if depth > DEEPEST {
+            return Err("nested too deeply".to_owned());
+        }
+        match kind {
+            1 | 2 => Ok(()),
+            3 => self.byte().map(drop),
+            4..=6 => self.integer().map(drop),
+            7 => (0..8).try_for_each(|_| self.byte().map(drop)),
+            8 => {
+                let length = self.varint()?;
+                self.skip_bytes(length)
+            }
+            9 | 10 => {
+                let head = self.byte()?;
+                let length = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
+                (0..length).try_for_each(|_| self.skip_element(head & 15, depth))
+            }
+            12 => {
+                let mut id = 0;
+                while let Some(kind) = self.field(&mut id)? {
+                    self.skip(kind, depth + 1)?;
+                }
+                Ok(())
+            }
+            other => Err(format!("a field of the unknown type {other}")),
+        }
+    }
+
+    /// An element of a list; a boolean takes a byte there.
+    fn skip_element(&mut self, kind: u8, depth: usize) -> Result<(), String> {
+        if matches!(kind, 1 | 2) { self.byte().map(drop) } else { self.skip(kind, depth + 1) }
+    }
+
+    fn skip_bytes(&mut self, length: u64) -> Result<(), String> {
+        (0..length).try_for_each(|_| self.byte().map(drop))
+    }
+
+    fn size(&mut self) -> Result<u64, String> {
+        let value = self.integer()?;
+        u64::try_from(value).map_err(|_| format!("a size of {value}"))
+    }
+
+    /// A zigzag integer.
+    fn integer(&mut self) -> Result<i64, String> {
+        let value = self.varint()?;
+        Ok((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+
+    fn varint(&mut self) -> Result<u64, String> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 127) << shift;
+            if byte < 128 {
+                return Ok(value);
+            }
+        }
+        Err("a number of more than 64 bits".to_owned())
+    }
+
+    fn byte(&mut self) -> Result<u8, String> {
+        let mut byte = [0];
+        self.input.read_exact(&mut byte).map_err(|_| "ends too early".to_owned())?;
+        self.read += 1;
+        Ok(byte[0])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_header_written_by_hand() {
+        // type DATA_PAGE, 300 bytes, 20 compressed, crc, header { 7 values, encoding 2 }, a field 9 of binary `ab`.
+        let bytes = [0x15, 0, 0x15, 0xD8, 4, 0x15, 40, 0x15, 9, 0x1C, 0x15, 14, 0x15, 4, 0, 0x48, 2, b'a', b'b', 0, 99];
+        let mut compact = Compact { input: &bytes[..], read: 0 };
+        let page = compact.page().unwrap();
+        assert_eq!((page.is_dictionary, page.bytes, page.compressed, page.values), (false, 300, 20, 7));
+        assert_eq!(compact.read, bytes.len() as u64 - 1);
+        for length in 0..bytes.len() - 1 {
+            assert!(Compact { input: &bytes[..length], read: 0 }.page().is_err(), "{length}");
+        }
+        let negative = [0x25, 1, 0];
+        assert_eq!(Compact { input: &negative[..], read: 0 }.page().err().unwrap(), "a size of -1");
+        let deep = [0x9C; 40];
+        assert_eq!(Compact { input: &deep[..], read: 0 }.page().err().unwrap(), "nested too deeply");
+    }
+}

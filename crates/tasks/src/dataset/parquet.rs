@@ -1,0 +1,89 @@
+//! Rows of Parquet files, by the crate `parquet` without Arrow.
+
+use std::{
+    fs::File,
+    ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use parquet::{
+    errors::ParquetError,
+    file::{reader::FileReader, serialized_reader::SerializedFileReader},
+    record::Field,
+};
+use serde_json::{Map, Value};
+
+use super::{Each, Row, pages};
+use crate::Error;
+
+/// Most columns, nested ones counted singly.
+const MOST_COLUMNS: usize = 10_000;
+
+/// Reads all rows. A file that makes the crate `parquet` panic (some damaged ones do) gives an error too.
+pub(super) fn read(path: &Path, file: File, each: &mut Each<'_>) -> Result<(), Error> {
+    let damaged = || content(path, "damaged Parquet file: the decoder gave up".to_owned());
+    catch_unwind(AssertUnwindSafe(|| read_file(path, file, each))).unwrap_or_else(|_| Err(damaged()))
+}
+
+fn content(path: &Path, problem: String) -> Error {
+    Error::Content { path: path.to_owned(), problem }
+}
+
+fn read_file(path: &Path, file: File, each: &mut Each<'_>) -> Result<(), Error> {
+    let wrong = |error: ParquetError| content(path, format!("not a readable Parquet file: {error}"));
+    let pages_file = file.try_clone().map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let reader = SerializedFileReader::new(file).map_err(wrong)?;
+    let columns = reader.metadata().file_metadata().schema_descr().num_columns();
+    if columns > MOST_COLUMNS {
+        return Err(content(path, format!("{columns} columns, expected at most {MOST_COLUMNS}")));
+    }
+    let mut number = 0;
+    for index in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(index).map_err(wrong)?;
+        pages::check(&pages_file, group.metadata()).map_err(|problem| content(path, problem))?;
+        for row in group.get_row_iter(None).map_err(wrong)? {
+            number += 1;
+            let fields = row.map_err(wrong)?.into_columns().into_iter();
+            let fields: Map<String, Value> = fields.map(|(name, field)| (name, value(field))).collect();
+            match each(number, Row { fields, text: None })? {
+                ControlFlow::Continue(()) => {}
+                ControlFlow::Break(()) => return Ok(()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A field as JSON; dates, times and decimals become texts, and so do bytes that are text. Other bytes (images) are left out.
+fn value(field: Field) -> Value {
+    match field {
+        Field::Null => Value::Null,
+        Field::Bool(value) => value.into(),
+        Field::Byte(value) => value.into(),
+        Field::Short(value) => value.into(),
+        Field::Int(value) => value.into(),
+        Field::Long(value) => value.into(),
+        Field::UByte(value) => value.into(),
+        Field::UShort(value) => value.into(),
+        Field::UInt(value) => value.into(),
+        Field::ULong(value) => value.into(),
+        Field::Float16(value) => f32::from(value).into(),
+        Field::Float(value) => value.into(),
+        Field::Double(value) => value.into(),
+        Field::Str(text) => text.into(),
+        Field::Bytes(bytes) => bytes.as_utf8().map_or(Value::Null, Value::from),
+        Field::Group(row) => {
+            Value::Object(row.into_columns().into_iter().map(|(name, field)| (name, value(field))).collect())
+        }
+        Field::ListInternal(list) => list.elements().iter().cloned().map(value).collect(),
+        Field::MapInternal(map) => {
+            let name = |key: &Field| match value(key.clone()) {
+                Value::String(name) => name,
+                other => other.to_string(),
+            };
+            Value::Object(map.entries().iter().map(|(key, field)| (name(key), value(field.clone()))).collect())
+        }
+        other => other.to_string().into(),
+    }
+}
