@@ -54,6 +54,11 @@ impl Tokenizer {
         self.inner.token_to_id(text)
     }
 
+    /// Whether a token is a special one, which decoding leaves out.
+    pub fn is_special(&self, token: u32) -> bool {
+        self.inner.get_added_tokens_decoder().get(&token).is_some_and(|added| added.special)
+    }
+
     /// Number of tokens, added ones included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

@@ -218,7 +218,7 @@ impl Study {
     pub fn task(&self) -> String {
         let data = &self.arms[0].config.data;
         match &data.eval {
-            Some(file) => file.display().to_string(),
+            Some(file) => file.to_string(),
             None => data.task.clone(),
         }
     }

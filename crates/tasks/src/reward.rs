@@ -207,7 +207,7 @@ mod tests {
             prompt: "?".into(),
             answer: answer.into(),
             data_source: source.into(),
-            extra: Default::default(),
+            ..Problem::default()
         }
     }
 

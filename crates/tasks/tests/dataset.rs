@@ -179,7 +179,7 @@ fn damaged_parquet_is_an_error() {
             for _ in 0..=random.below(4) {
                 // Half of the hits go to the footer, where sizes and types are.
                 let from = if random.below(2) == 0 { 4 } else { bytes.len() * 2 / 3 };
-                let place = from + random.below(bytes.len() - from - 8);
+                let place = from + random.below((bytes.len() - from - 8) as u64) as usize;
                 bytes[place] = random.pick(&[0, 1, 127, 128, 255, (round % 256) as u8]);
             }
             survive(name, &bytes);

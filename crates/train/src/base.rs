@@ -7,8 +7,11 @@ use std::{
 
 use serde_json::Value;
 use vapo_lm::{Head, Model, ModelConfig, Tokenizer, WeightDtype};
+use vapo_tasks::Problem;
 
 use crate::{
+    chat::Chat,
+    config::{Config, DataConfig},
     error::{Error, Result},
     files::write_atomically,
     memory::MemoryPlan,
@@ -102,34 +105,44 @@ impl LanguageModel {
     /// # Errors
     /// Weights or tokenizer are missing or cannot be read.
     pub fn load(directory: &Path) -> Result<Self> {
-        Self::load_after(directory, WeightDtype::Float32, |_, _| Ok(()))
+        Self::load_after(directory, WeightDtype::Float32, &DataConfig::default(), |_, _| Ok(()))
     }
 
-    /// Reads a Hugging Face directory for inference with weights of a type: shape and tokenizer first, and the weights if
-    /// what `plan` makes of them fits the machine.
+    /// Reads a Hugging Face directory for inference as a config says: shape and tokenizer first, and the weights if what
+    /// `plan` makes of them fits the machine.
     ///
     /// # Errors
     /// As for [`LanguageModel::load`]; the memory is too small.
     pub fn load_if_it_fits(
         directory: &Path,
-        dtype: WeightDtype,
+        config: &Config,
         plan: impl FnOnce(&ModelConfig, &TextFiles) -> Result<MemoryPlan>,
     ) -> Result<Self> {
-        Self::load_after(directory, dtype, |shape, text| plan(shape, text)?.check_machine())
+        let dtype = config.model.dtype.into();
+        Self::load_after(directory, dtype, &config.data, |shape, text| plan(shape, text)?.check_machine())
     }
 
     fn load_after(
         directory: &Path,
         dtype: WeightDtype,
+        data: &DataConfig,
         check: impl FnOnce(&ModelConfig, &TextFiles) -> Result<()>,
     ) -> Result<Self> {
         if !directory.join("config.json").is_file() {
             return Err(Error::file(directory, "expected a model directory with config.json, found none"));
         }
-        let (shape, text) = (ModelConfig::load(directory)?, TextFiles::load(directory)?);
+        let (shape, text) = (ModelConfig::load(directory)?, TextFiles::load(directory)?.for_data(data)?);
         text.tokenizer.check_fits(&shape).map_err(|problem| Error::file(directory, problem))?;
         check(&shape, &text)?;
         Ok(Self { model: Model::load_for_inference(directory, Head::Language, dtype)?, text })
+    }
+
+    /// Uses the chat template as a config says.
+    ///
+    /// # Errors
+    /// As for [`TextFiles::for_data`].
+    pub fn for_data(self, data: &DataConfig) -> Result<Self> {
+        Ok(Self { text: self.text.for_data(data)?, ..self })
     }
 }
 
@@ -139,6 +152,7 @@ pub struct TextFiles {
     pub tokenizer: Tokenizer,
     /// Tokens that stand before every prompt, e.g. a beginning-of-sequence token.
     prefix: Vec<u32>,
+    chat: Chat,
     files: Vec<(&'static str, Vec<u8>)>,
 }
 
@@ -155,7 +169,8 @@ impl TextFiles {
                 files.push((name, fs::read(&path).map_err(Error::io("read", &path))?));
             }
         }
-        Ok(Self { tokenizer: Tokenizer::load(directory)?, prefix: prefix_of(&files), files })
+        let chat = Chat::load(directory);
+        Ok(Self { tokenizer: Tokenizer::load(directory)?, prefix: prefix_of(&files), chat, files })
     }
 
     /// The tokenizer of a built-in task, from the texts of its two files.
@@ -168,7 +183,34 @@ impl TextFiles {
             ("tokenizer.json", tokenizer_json.into_bytes()),
             ("tokenizer_config.json", tokenizer_config_json.into_bytes()),
         ];
-        Ok(Self { tokenizer, prefix: prefix_of(&files), files })
+        Ok(Self { tokenizer, prefix: prefix_of(&files), chat: Chat::none(), files })
+    }
+
+    /// Uses the chat template as a config says; without this, as an empty config does.
+    ///
+    /// # Errors
+    /// A setting of the template is wrong.
+    pub fn for_data(mut self, data: &DataConfig) -> Result<Self> {
+        self.chat.configure(data)?;
+        Ok(self)
+    }
+
+    /// The tokens of a problem's prompt: of the rendered chat, which holds every special token that it needs, or else of the
+    /// text as [`TextFiles::encode_prompt`] gives them.
+    ///
+    /// # Errors
+    /// The chat template is missing or refuses the conversation, or the tokenizer cannot encode the text.
+    pub fn encode(&self, problem: &Problem) -> Result<Vec<u32>> {
+        match self.chat.render(problem)? {
+            Some(text) => Ok(self.tokenizer.encode(&text)?),
+            None => self.encode_prompt(&problem.prompt),
+        }
+    }
+
+    /// The special token that ends an answer in the chat template, where there is one.
+    pub(crate) fn end_of_turn(&self) -> Option<u32> {
+        let first = *self.tokenizer.encode(&self.chat.after_answer()?).ok()?.first()?;
+        self.tokenizer.is_special(first).then_some(first)
     }
 
     /// A prompt's tokens, with the special tokens that the tokenizer puts in front.

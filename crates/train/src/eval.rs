@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use vapo_algo::Summary;
-use vapo_lm::{Engine, Model, Sampling, StopStrings, Tokenizer};
+use vapo_lm::{Engine, Model, Sampling, StopStrings};
 use vapo_tasks::{Problem, Task, Verdict};
 
 use crate::{
@@ -167,7 +167,7 @@ pub fn evaluate(
 
 pub(crate) fn run_evaluation(evaluator: Evaluator<'_>, monitor: &mut Monitor<'_>) -> Result<Option<Evaluation>> {
     let Evaluator { engine, policy, text, task, config } = evaluator;
-    let sampling = eval_sampling(config, policy, &text.tokenizer);
+    let sampling = eval_sampling(config, policy, text);
     let prompts = chosen(task.held_out(), config.eval.problems)
         .map(|problem| Prompt::new(problem.clone(), problem.index, text, policy.config(), sampling.max_new_tokens))
         .collect::<Result<Vec<_>>>()?;
@@ -207,7 +207,7 @@ fn chosen(problems: &[Problem], count: usize) -> impl Iterator<Item = &Problem> 
 }
 
 /// How an evaluation samples: `[eval]`, with the run's stop tokens, stop strings and slots.
-pub fn eval_sampling(config: &Config, policy: &Model, tokenizer: &Tokenizer) -> Sampling {
+pub fn eval_sampling(config: &Config, policy: &Model, text: &TextFiles) -> Sampling {
     let eval = &config.eval;
     Sampling {
         temperature: eval.temperature as f32,
@@ -215,8 +215,8 @@ pub fn eval_sampling(config: &Config, policy: &Model, tokenizer: &Tokenizer) -> 
         top_p: eval.top_p as f32,
         min_p: eval.min_p as f32,
         max_new_tokens: config.longest_eval_response(),
-        stop_tokens: stop_tokens(config, policy),
-        stop_strings: StopStrings::new(tokenizer, &config.rollout.stop_strings),
+        stop_tokens: stop_tokens(config, policy, text),
+        stop_strings: StopStrings::new(&text.tokenizer, &config.rollout.stop_strings),
         slots: config.rollout.slots,
     }
 }

@@ -16,6 +16,7 @@
 
 mod base;
 pub mod batch;
+mod chat;
 mod checkpoint;
 pub mod config;
 pub mod credit;

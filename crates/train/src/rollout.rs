@@ -35,21 +35,22 @@ impl Prompt {
         shape: &ModelConfig,
         max_new_tokens: usize,
     ) -> Result<Self> {
-        let tokens = text.encode_prompt(&problem.prompt)?;
-        let (longest, name) = (shape.max_position_embeddings, &problem.data_source);
+        let tokens = text.encode(&problem)?;
+        let longest = shape.max_position_embeddings;
         if tokens.is_empty() {
-            return Err(Error::Run(format!("problem {} of {name} has an empty prompt", problem.index)));
+            return Err(Error::Run(format!("{} has an empty prompt", problem.place())));
         }
         if let Some(token) = tokens.iter().find(|token| **token as usize >= shape.vocab_size) {
             return Err(Error::Run(format!(
-                "problem {} of {name}: its prompt holds token {token}, the model's vocab_size is {}: tokenizer and model do not belong together",
-                problem.index, shape.vocab_size
+                "{}: its prompt holds token {token}, the model's vocab_size is {}: tokenizer and model do not belong together",
+                problem.place(),
+                shape.vocab_size
             )));
         }
         if tokens.len().saturating_add(max_new_tokens) > longest {
             return Err(Error::Run(format!(
-                "problem {} of {name}: its prompt ({} tokens) and max_new_tokens ({max_new_tokens}) exceed the model's max_position_embeddings ({longest})",
-                problem.index,
+                "{}: its prompt ({} tokens) and max_new_tokens ({max_new_tokens}) exceed the model's max_position_embeddings ({longest}); data.max_prompt_tokens leaves longer prompts out",
+                problem.place(),
                 tokens.len(),
             )));
         }

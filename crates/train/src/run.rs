@@ -97,7 +97,7 @@ impl Run {
             false => None,
         };
         let critic = if config.has_critic() { Some(load_model(checkpoint, "critic", Head::Value)?) } else { None };
-        let policy = LanguageModel::load(&checkpoint.join("policy"))?;
+        let policy = LanguageModel::load(&checkpoint.join("policy"))?.for_data(&config.data)?;
         let mut trainer = Trainer::new(config, task, Models { policy, critic, reference }.checked()?);
         load_network(checkpoint, "policy", state.policy_optimizer_steps, &mut trainer.policy)?;
         if let Some(critic) = &mut trainer.critic {

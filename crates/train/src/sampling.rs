@@ -155,7 +155,7 @@ fn sample<'p>(
     monitor: &mut Monitor<'_>,
 ) -> Result<Option<Vec<Rollout<'p>>>> {
     let mut generator = Generator {
-        sampling: &training_sampling(&trainer.config, &trainer.policy.model, &trainer.text.tokenizer),
+        sampling: &training_sampling(&trainer.config, &trainer.policy.model, &trainer.text),
         seed: Stream::Sampling.random(trainer.config.run.seed, 0).next_u64(),
         engine: &mut trainer.engine,
         policy: &trainer.policy.model,

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use vapo_lm::{Engine, Head, Model, ModelConfig};
 use vapo_tasks::{
-    BuiltinTask, DataOptions, DataTask, Dataset, HeldOutTask, Problem, PromptTemplate, Reward, Task, World,
+    BuiltinTask, DataOptions, DataTask, Dataset, HeldOutTask, Problem, PromptTemplate, Reward, Task, TrainSet, World,
     builtin::DEFAULT_HELD_OUT,
 };
 
 use crate::{
     base::{LanguageModel, ModelDirectory, TextFiles},
-    config::{Config, DataConfig},
+    config::{Config, DataFile, DataFiles},
     error::{Error, Result},
     memory::MemoryPlan,
     network::Network,
@@ -28,10 +28,12 @@ pub fn load_task(config: &Config) -> Result<Box<dyn Task>> {
     let (Some(train), Some(eval)) = (&data.train, &data.eval) else {
         return Ok(Box::new(built_in_task(config)?));
     };
-    let (reward, options) = (Reward::new(&config.reward_terms())?, data_options(data)?);
-    let train = Dataset::load_jsonl(train, &options, &reward)?;
-    let held_out = Dataset::load_jsonl(eval, &options, &reward)?;
-    Ok(Box::new(DataTask::new(train, Some(held_out), reward, config.run.seed)?))
+    let reward = Reward::new(&config.reward_terms())?;
+    let weights = train.0.iter().map(|file| file.weight);
+    let train = load_sets(config, train, &reward)?.into_iter().zip(weights);
+    let train = train.map(|(set, weight)| TrainSet { set, weight }).collect();
+    let held_out = load_sets(config, eval, &reward)?;
+    Ok(Box::new(DataTask::new(train, held_out, reward, config.run.seed)?))
 }
 
 /// The problems that a config is evaluated on; training problems are not read.
@@ -43,7 +45,31 @@ pub fn load_held_out_task(config: &Config) -> Result<Box<dyn Task>> {
     let Some(eval) = &data.eval else {
         return Ok(Box::new(built_in_task(config)?));
     };
-    Ok(Box::new(HeldOutTask::load_jsonl(eval, &data_options(data)?, Reward::new(&config.reward_terms())?)?))
+    let reward = Reward::new(&config.reward_terms())?;
+    Ok(Box::new(HeldOutTask::new(load_sets(config, eval, &reward)?, reward)?))
+}
+
+/// Reads data files, without the problems that `data.max_prompt_tokens` leaves out.
+fn load_sets(config: &Config, files: &DataFiles, reward: &Reward) -> Result<Vec<Dataset>> {
+    let data = &config.data;
+    let text = match data.max_prompt_tokens {
+        Some(most) => Some((most, TextFiles::load(base_directory(config)?.path())?.for_data(data)?)),
+        None => None,
+    };
+    let load = |file: &DataFile| {
+        let options = DataOptions {
+            template: PromptTemplate::new(data.prompt_template.as_str())?,
+            limit: file.limit.or(data.limit),
+            prompt_key: data.prompt_key.clone(),
+            answer_key: data.answer_key.clone(),
+        };
+        let mut set = Dataset::load(&file.path, &options, reward)?;
+        if let Some((most, text)) = &text {
+            set.retain(|problem| text.encode(problem).map(|tokens| tokens.len() > *most))?;
+        }
+        Ok(set)
+    };
+    files.0.iter().map(load).collect()
 }
 
 /// The built-in task that a config names.
@@ -60,10 +86,6 @@ pub fn built_in_task(config: &Config) -> Result<BuiltinTask> {
     }
     let held_out = config.eval.problems.max(DEFAULT_HELD_OUT);
     Ok(BuiltinTask::new(world, config.run.seed, held_out)?)
-}
-
-fn data_options(data: &DataConfig) -> Result<DataOptions> {
-    Ok(DataOptions { template: PromptTemplate::new(data.prompt_template.as_str())?, limit: data.limit })
 }
 
 /// Threads that a config means: 0 is one per core.
@@ -86,7 +108,7 @@ pub(crate) struct Models {
 impl Models {
     /// The models of a new run.
     pub(crate) fn initial(config: &Config) -> Result<Self> {
-        let policy = LanguageModel::load(base_directory(config)?.path())?;
+        let policy = LanguageModel::load(base_directory(config)?.path())?.for_data(&config.data)?;
         let critic = match &config.critic.path {
             _ if !config.has_critic() => None,
             Some(path) => Some(Model::load(path, Head::Value)?),
@@ -203,7 +225,7 @@ pub fn prompt_lengths(
 pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
     let directory = base_directory(config)?;
     let shapes = Shapes::load(config, directory.path())?;
-    let text = TextFiles::load(directory.path())?;
+    let text = TextFiles::load(directory.path())?.for_data(&config.data)?;
     let lengths = prompt_lengths(config, task, &text, &shapes.policy)?;
     let vocab_size = shapes.policy.vocab_size;
     if let Some(token) = config.rollout.stop_tokens.iter().find(|token| **token as usize >= vocab_size) {

@@ -1,7 +1,7 @@
 //! The state of a run: networks, counters and what they work with.
 
 use serde::{Deserialize, Serialize};
-use vapo_lm::{Engine, Model, Sampling, StopStrings, Tokenizer};
+use vapo_lm::{Engine, Model, Sampling, StopStrings};
 use vapo_tasks::{Random, Task};
 
 use crate::{
@@ -110,7 +110,7 @@ impl Trainer {
 }
 
 /// How training samples.
-pub(crate) fn training_sampling(config: &Config, policy: &Model, tokenizer: &Tokenizer) -> Sampling {
+pub(crate) fn training_sampling(config: &Config, policy: &Model, text: &TextFiles) -> Sampling {
     let rollout = &config.rollout;
     Sampling {
         temperature: rollout.temperature as f32,
@@ -118,15 +118,16 @@ pub(crate) fn training_sampling(config: &Config, policy: &Model, tokenizer: &Tok
         top_p: rollout.top_p as f32,
         min_p: rollout.min_p as f32,
         max_new_tokens: rollout.max_new_tokens,
-        stop_tokens: stop_tokens(config, policy),
-        stop_strings: StopStrings::new(tokenizer, &rollout.stop_strings),
+        stop_tokens: stop_tokens(config, policy, text),
+        stop_strings: StopStrings::new(&text.tokenizer, &rollout.stop_strings),
         slots: rollout.slots,
     }
 }
 
-/// The model's end-of-sequence tokens and the user's.
-pub(crate) fn stop_tokens(config: &Config, policy: &Model) -> Vec<u32> {
+/// The model's end-of-sequence tokens, the one that ends an answer in its chat template, and the user's.
+pub(crate) fn stop_tokens(config: &Config, policy: &Model, text: &TextFiles) -> Vec<u32> {
     let mut tokens = policy.config().eos_token_ids.clone();
+    tokens.extend(text.end_of_turn());
     tokens.extend(&config.rollout.stop_tokens);
     tokens.sort_unstable();
     tokens.dedup();

@@ -30,7 +30,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     };
     assert_eq!(sorted(written), sorted(documented.clone()));
     documented.dedup();
-    assert_eq!(documented.len(), 95, "a new setting is a visible decision: {documented:#?}");
+    assert_eq!(documented.len(), 102, "a new setting is a visible decision: {documented:#?}");
 }
 
 #[test]
@@ -344,4 +344,40 @@ fn every_shipped_config_is_valid() {
     for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
         Config::load(Some(&path), &[]).unwrap_or_else(|error| panic!("{error}"));
     }
+}
+
+#[test]
+fn data_files_are_a_path_a_list_or_tables() {
+    let files = |text: &str| parse(&format!("[data]\neval = 'e.jsonl'\ntrain = {text}"), &[]);
+    let one = files("'a.parquet'").unwrap();
+    assert_eq!(one.data.train.as_ref().unwrap().to_string(), "a.parquet");
+    assert!(one.to_commented_toml().contains("\ntrain = \"a.parquet\"\n"));
+    let mixed = files("['a.jsonl', { path = 'b.json', weight = 2, limit = 5 }]").unwrap();
+    let second = &mixed.data.train.as_ref().unwrap().0[1];
+    assert_eq!((second.weight, second.limit), (Some(2.0), Some(5)));
+    assert_eq!(parse(&mixed.to_commented_toml(), &[]).unwrap(), mixed);
+    let tables =
+        parse("[data]\neval = 'e.jsonl'\n[[data.train]]\npath = 'a'\n[[data.train]]\npath = 'b'", &[]).unwrap();
+    assert_eq!(tables.data.train.unwrap().to_string(), "a, b");
+    let message = |text: &str| files(text).unwrap_err();
+    assert_eq!(
+        message("[7]"),
+        "my.toml:3: data.train: invalid type: integer, expected a path or a table with `path` or \"off\""
+    );
+    assert!(message("{ pth = 'a' }").contains("data.train: unknown field `pth`"), "{}", message("{ pth = 'a' }"));
+    assert_eq!(message("[]"), "data.train must name at least one file");
+    assert_eq!(message("{ path = 'a', limit = 0 }"), "data.train.limit (0) must be at least 1");
+    let weighted = error("", &["data.train=a", "data.eval={ path = 'b', weight = 1 }"]);
+    assert_eq!(weighted, "data.eval: weights are for training, every held-out problem counts");
+}
+
+#[test]
+fn template_variables_are_a_table() {
+    let config = parse("[data.chat_template_kwargs]\nenable_thinking = false\n", &[]).unwrap();
+    assert_eq!(config.data.chat_template_kwargs["enable_thinking"], toml::Value::Boolean(false));
+    assert_eq!(parse(&config.to_commented_toml(), &[]).unwrap(), config);
+    let set = parse("", &["data.chat_template_kwargs={ enable_thinking = false }"]).unwrap();
+    assert_eq!(set, config);
+    let never = error("", &["data.chat=never", "data.system_prompt=hm"]);
+    assert_eq!(never, "data.system_prompt needs a chat: data.chat must not be `never`");
 }

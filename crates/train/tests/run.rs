@@ -8,8 +8,9 @@ use std::{
 
 use serde_json::Value;
 use vapo_lm::{Head, Model};
+use vapo_tasks::Problem;
 use vapo_train::{
-    Config, Event, Outcome, Progress, Row, Run, Stage, is_time_field,
+    Config, Event, Outcome, Progress, Row, Run, Stage, TextFiles, is_time_field,
     pretrain::{PretrainSettings, pretrain},
 };
 
@@ -289,6 +290,28 @@ fn what_is_missing_is_an_error_before_anything_is_written() {
 }
 
 /// The second training problem is one that no step of a short run would have reached.
+fn load(root: &tempfile::TempDir, overrides: &[&str]) -> vapo_train::Result<Box<dyn vapo_tasks::Task>> {
+    vapo_train::load_task(&config(&root.path().join("run"), overrides))
+}
+
+/// A chat template of our own for the built-in model.
+#[test]
+fn a_chat_is_tokenized_without_further_special_tokens() {
+    let root = tempfile::tempdir().unwrap();
+    let model = root.path().join("model");
+    copy_tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("base/chain"), &model);
+    let text = TextFiles::load(&model).unwrap();
+    let plain = Problem { prompt: "7a:".into(), ..Problem::default() };
+    let expected = text.encode(&plain).unwrap();
+    assert_eq!(expected.len(), 4, "a beginning and three characters");
+
+    let template = "{% for m in messages %}{{ bos_token if m.role == 'user' }}{{ m.content }}{% endfor %}";
+    fs::write(model.join("chat_template.jinja"), template).unwrap();
+    let text = TextFiles::load(&model).unwrap();
+    let chat = Problem { context: Some(vec![]), ..plain };
+    assert_eq!(text.encode(&chat).unwrap(), expected, "one beginning, not two");
+}
+
 #[test]
 fn every_prompt_is_checked_before_a_run() {
     let root = tempfile::tempdir().unwrap();
@@ -305,8 +328,22 @@ fn every_prompt_is_checked_before_a_run() {
         |overrides: &[&str]| Run::create(config(&root.path().join("run"), overrides)).err().unwrap().to_string();
     assert_eq!(
         error(&[&train, &eval]),
-        "problem 1 of long: its prompt (601 tokens) and max_new_tokens (64) exceed the model's max_position_embeddings (512)"
+        format!(
+            "{}, row 2: its prompt (601 tokens) and max_new_tokens (64) exceed the model's max_position_embeddings (512); data.max_prompt_tokens leaves longer prompts out",
+            root.path().join("long.jsonl").display()
+        )
     );
+    let filtered = [&train, &eval, "data.max_prompt_tokens=601", "data.limit=1"];
+    assert_eq!(load(&root, &filtered).unwrap().warnings(), [""; 0]);
+    let filtered = load(&root, &[&train, &eval, "data.max_prompt_tokens=600"]).unwrap();
+    assert_eq!(filtered.listed_train_problems().len(), 1);
+    let told = filtered.warnings().join("\n").replace(&root.path().display().to_string(), "");
+    assert_eq!(
+        told,
+        "1 of 2 problems of /long.jsonl are left out: their prompts are longer than data.max_prompt_tokens"
+    );
+    let all = load(&root, &[&train, &eval, "data.max_prompt_tokens=2"]).err().unwrap().to_string();
+    assert!(all.contains("is 0 of 2 in "), "{all}");
 
     // A tokenizer that knows more tokens than the model.
     let model = root.path().join("model");
@@ -319,7 +356,10 @@ fn every_prompt_is_checked_before_a_run() {
     let train = format!("data.train={}", write("other.jsonl", row("9a:")));
     assert_eq!(
         error(&[&eval, &train, &model]).split(": tokenizer").next(),
-        Some("problem 0 of short: its prompt holds token 5000, the model's vocab_size is 43")
+        Some(&*format!(
+            "{}, row 1: its prompt holds token 5000, the model's vocab_size is 43",
+            root.path().join("short.jsonl").display()
+        ))
     );
     assert!(!root.path().join("run").exists());
 }

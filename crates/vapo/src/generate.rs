@@ -40,7 +40,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let template =
         if args.raw { PromptTemplate::default() } else { PromptTemplate::new(config.data.prompt_template.as_str())? };
     let mut generator = Generator {
-        sampling: eval_sampling(config, &model.model, &model.text.tokenizer),
+        sampling: eval_sampling(config, &model.model, &model.text),
         engine: Engine::new(threads(config), config.run.micro_batch_tokens),
         samples: args.samples,
         seed: config.run.seed,

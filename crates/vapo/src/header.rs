@@ -19,7 +19,15 @@ use crate::{
 /// The run directory cannot be read.
 pub(crate) fn show(screen: &Screen, run: &Run) -> Result<()> {
     let config = run.config();
-    let mut rows = vec![("model", model(run)), ("task", task(run)), ("method", method(config))];
+    let mut rows = vec![("model", model(run)), ("task", task(run))];
+    rows.extend(
+        run.task()
+            .sets()
+            .into_iter()
+            .zip(["data"].into_iter().chain(std::iter::repeat("")))
+            .map(|(set, name)| (name, set)),
+    );
+    rows.push(("method", method(config)));
     let parts = vapo_parts(config);
     if parts.len() > 1 {
         rows.push(("", parts.join(", ")));
@@ -59,16 +67,16 @@ fn task(run: &Run) -> String {
     let problems = eval.problems.min(run.task().held_out().len());
     let problems = count(problems as u64, "held-out problem", "held-out problems");
     let held_out = format!("{problems} x {}", count(eval.samples as u64, "sample", "samples"));
-    let (Some(train), Some(file)) = (&data.train, &data.eval) else {
+    if data.train.is_none() {
         let size = match data.task.as_str() {
             "walk" => format!("at most {} moves", data.walk_moves),
             _ => format!("{} to {} operations", data.chain_operations[0], data.chain_operations[1]),
         };
         return format!("{} (built-in, {size}), measured on {held_out}", data.task);
-    };
+    }
     let names: Vec<String> = run.config().reward.verifier.iter().map(|term| format!("`{}`", term.name())).collect();
     let verifiers = names.join(", ");
-    format!("{}, answers checked by {verifiers}, measured on {held_out} of {}", train.display(), file.display())
+    format!("answers checked by {verifiers}, measured on {held_out}")
 }
 
 fn method(config: &Config) -> String {

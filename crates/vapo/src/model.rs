@@ -42,7 +42,7 @@ impl Chosen {
         &self,
         plan: impl FnOnce(&ModelConfig, &TextFiles) -> vapo_train::Result<MemoryPlan>,
     ) -> Result<LanguageModel> {
-        Ok(LanguageModel::load_if_it_fits(self.directory.path(), self.config.model.dtype.into(), plan)?)
+        Ok(LanguageModel::load_if_it_fits(self.directory.path(), &self.config, plan)?)
     }
 
     /// Where the model lies.

@@ -55,7 +55,7 @@ impl<'a> Plan<'a> {
         let problems = problems(config)?;
         let counted = match (args.prompt_tokens, &problems, directory.path().join("tokenizer.json").is_file()) {
             (None, Some(task), true) => {
-                let text = TextFiles::load(directory.path())?;
+                let text = TextFiles::load(directory.path())?.for_data(&config.data)?;
                 Some(prompt_lengths(config, task.as_ref(), &text, &shapes.policy)?)
             }
             _ => None,

@@ -34,7 +34,7 @@ samples = 2
 "#;
 
 /// What users read.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/commands.md",
     "docs/vapo.md",
@@ -42,6 +42,7 @@ const PAGES: [&str; 7] = [
     "docs/engine.md",
     "docs/benchmarks.md",
     "docs/studies.md",
+    "docs/data.md",
 ];
 
 /// The sections of a config, by which a setting in a text is recognised.

@@ -58,11 +58,11 @@ pub(super) fn problem(
 ) -> Result<(Problem, Columns), RowError> {
     let columns = Columns::of(&row, options)?;
     let answer = answer(&row, &columns.answer)?;
-    let (context, text) = match lookup(&row.fields, &columns.prompt) {
+    let (context, asked) = match lookup(&row.fields, &columns.prompt) {
         Some(Value::Array(messages)) => {
-            let (context, text) = conversation(messages)
+            let (context, last) = conversation(messages)
                 .map_err(|problem| RowError::Messages { field: columns.prompt.clone(), problem })?;
-            (Some(context), text)
+            (Some(context), last)
         }
         value => (None, text(value, &columns.prompt, "a string or a list of messages")?),
     };
@@ -77,7 +77,7 @@ pub(super) fn problem(
     })?;
     row.fields.shift_remove(&columns.prompt);
     row.fields.shift_remove(&columns.answer);
-    let prompt = options.template.render(&text);
+    let prompt = options.template.render(&asked);
     Ok((Problem { prompt, context, answer, data_source, extra: row.fields, ..Problem::default() }, columns))
 }
 

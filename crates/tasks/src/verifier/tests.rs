@@ -7,7 +7,7 @@ fn problem(answer: &str) -> Problem {
         prompt: "?".into(),
         answer: answer.into(),
         data_source: "test".into(),
-        extra: Default::default(),
+        ..Problem::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ranges and relations of settings, checked before anything is loaded.
 
-use super::{Config, OptimizerConfig};
+use super::{ChatUse, Config, OptimizerConfig};
 use crate::error::{Error, Result};
 
 /// Most responses of a step or an evaluation, which are in memory together.
@@ -116,6 +116,17 @@ impl Config {
         }
         failures.within("reward.max_failed_share", self.reward.max_failed_share, 0.0, 1.0);
         failures.at_least("data.limit", data.limit.unwrap_or(1), 1);
+        failures.at_least("data.max_prompt_tokens", data.max_prompt_tokens.unwrap_or(1), 1);
+        for (key, files) in [("data.train", &data.train), ("data.eval", &data.eval)] {
+            let Some(files) = files else { continue };
+            failures.unless(!files.0.is_empty(), || format!("{key} must name at least one file"));
+            files.0.iter().for_each(|file| failures.at_least(&format!("{key}.limit"), file.limit.unwrap_or(1), 1));
+        }
+        let weighted = data.eval.iter().flat_map(|files| &files.0).any(|file| file.weight.is_some());
+        failures.unless(!weighted, || "data.eval: weights are for training, every held-out problem counts".into());
+        failures.unless(data.system_prompt.is_none() || data.chat != ChatUse::Never, || {
+            "data.system_prompt needs a chat: data.chat must not be `never`".into()
+        });
         failures.unless(data.train.is_some() == data.eval.is_some(), || {
             "data.train and data.eval must be given together: progress is measured on held-out problems".into()
         });

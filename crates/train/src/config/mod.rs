@@ -5,6 +5,7 @@
 
 mod check;
 mod check_method;
+mod data_files;
 mod layers;
 mod names;
 mod preset;
@@ -17,6 +18,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use vapo_tasks::{RewardTerm, Verifier, reward_range};
 
+pub use data_files::{DataFile, DataFiles};
 pub use layers::Settings;
 pub use preset::{COMMON, PRESETS, Preset};
 pub use schema::Field;

@@ -88,7 +88,13 @@ const FOREIGN: &[(&str, &str)] = &[
     ("custom_reward_function", "reward.verifier"),
     ("reward_manager", "reward.verifier"),
     ("overlong_buffer", "reward.verifier"),
-    ("prompt_key", "data.prompt_field"),
+    ("input_key", "data.prompt_key"),
+    ("output_key", "data.answer_key"),
+    ("label_key", "data.answer_key"),
+    ("max_prompt_length", "data.max_prompt_tokens"),
+    ("filter_overlong_prompts", "data.max_prompt_tokens"),
+    ("apply_chat_template", "data.chat"),
+    ("apply_chat_template_kwargs", "data.chat_template_kwargs"),
     ("model_name_or_path", "model.path"),
 ];
 

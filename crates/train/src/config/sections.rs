@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use vapo_algo::{KlEstimator, Normalization, Reduction};
 use vapo_tasks::{RewardTerm, Verifier};
 
-use super::schema::{by_name, or_off, settings, terms};
+use super::{
+    data_files::DataFiles,
+    schema::{by_name, or_off, settings, terms},
+};
 
 settings! {
     /// `[run]`: where and how long.
@@ -49,16 +52,37 @@ settings! {
         pub chain_operations: [usize; 2] = [4, 12],
         /// Most moves of a right answer in the task "walk".
         pub walk_moves: usize = 32,
-        /// JSONL file of training problems (`prompt`, `problem` or `question`, and `answer`); "off": the built-in task.
+        /// Training problems: a JSONL, JSON or Parquet file, or a list of them, of paths or of tables such as
+        /// { path = "a.parquet", weight = 2.0, limit = 1000 }. With weights prompts are drawn from the files in that proportion,
+        /// without from all problems alike. "off": the built-in task.
         #[serde(with = "or_off")]
-        pub train: Option<PathBuf> = None,
-        /// JSONL file of held-out problems for evaluation.
+        pub train: Option<DataFiles> = None,
+        /// Held-out problems for evaluation, in the same form without weights; reported by data source.
         #[serde(with = "or_off")]
-        pub eval: Option<PathBuf> = None,
+        pub eval: Option<DataFiles> = None,
         /// Read at most this many problems of each file; "off": all.
         #[serde(with = "or_off")]
         pub limit: Option<usize> = None,
-        /// Text around a problem; `{problem}` stands for it.
+        /// Column of the problem, a text or messages; "off": the first there is of prompt, problem and question.
+        #[serde(with = "or_off")]
+        pub prompt_key: Option<String> = None,
+        /// Column of the answer, dots lead into nested ones; "off": the first there is of reward_model.ground_truth, answer,
+        /// ground_truth, final_answer and solution.
+        #[serde(with = "or_off")]
+        pub answer_key: Option<String> = None,
+        /// Leave out, and count, problems whose prompt has more tokens; "off": all must fit the model.
+        #[serde(with = "or_off")]
+        pub max_prompt_tokens: Option<usize> = None,
+        /// The model's chat template: "auto" (for rows that hold messages), "always" (a text becomes the user's message) or "never".
+        pub chat: ChatUse = ChatUse::Auto,
+        /// System message of conversations that have none; "off": what the template does without one.
+        #[serde(with = "or_off")]
+        pub system_prompt: Option<String> = None,
+        /// Further variables for the chat template, e.g. { enable_thinking = false }.
+        pub chat_template_kwargs: toml::Table = toml::Table::new(),
+        /// The day that a chat template is told when it asks for today's date.
+        pub chat_date: String = vapo_lm::ChatTemplate::DATE.into(),
+        /// Text around a problem (in a chat: around the user's last message); `{problem}` stands for it.
         pub prompt_template: String = "{problem}".into(),
     }
 }
@@ -309,6 +333,15 @@ choices! {
         Sample,
         /// All.
         All,
+    }
+    /// When the chat template is used.
+    pub enum ChatUse {
+        /// For rows that hold messages.
+        Auto,
+        /// For every row.
+        Always,
+        /// For none.
+        Never,
     }
     /// Where advantages come from.
     pub enum AdvantageKind {
