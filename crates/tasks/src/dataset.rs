@@ -235,7 +235,8 @@ mod tests {
         let path = dir.path().join("set.jsonl");
         std::fs::write(&path, bytes).unwrap();
         let directory = format!("{}/", dir.path().display());
-        Dataset::load(&path, options, &Reward::try_from(verifier.clone()).unwrap()).map_err(|error| error.to_string().replace(&directory, ""))
+        Dataset::load(&path, options, &Reward::try_from(verifier.clone()).unwrap())
+            .map_err(|error| error.to_string().replace(&directory, ""))
     }
 
     const EXACT: Verifier = Verifier::Exact { marker: None };
@@ -273,7 +274,8 @@ mod tests {
         assert_eq!((set.rows, set.duplicates, set.conflicting_duplicates), (5, 2, 1));
         assert_eq!(set.problems.iter().map(|p| p.answer.as_str()).collect::<Vec<_>>(), ["1", "2", "4"]);
         let two = DataOptions { limit: Some(2), ..Default::default() };
-        assert_eq!(load(text.as_bytes(), &two, &EXACT).unwrap().problems, set.problems[..2]);
+        let two = load(text.as_bytes(), &two, &EXACT).unwrap();
+        assert_eq!(two.problems.iter().map(|p| p.prompt.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]
@@ -311,7 +313,8 @@ mod tests {
             load(b"\n\n", &DataOptions::default(), &EXACT).unwrap_err(),
             "set.jsonl holds no problems (rows read: 0)"
         );
-        let missing = Dataset::load(Path::new("/no/such.jsonl"), &DataOptions::default(), &Reward::try_from(EXACT).unwrap());
+        let missing =
+            Dataset::load(Path::new("/no/such.jsonl"), &DataOptions::default(), &Reward::try_from(EXACT).unwrap());
         assert!(missing.unwrap_err().to_string().starts_with("cannot read /no/such.jsonl: "));
     }
 }

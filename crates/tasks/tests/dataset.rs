@@ -149,7 +149,9 @@ fn errors_of_documents_name_the_place() {
         assert_eq!(plain("x.json", text.as_bytes()).unwrap_err(), expected);
     }
     let deep = "[".repeat(100_000);
-    assert!(plain("x.json", deep.as_bytes()).unwrap_err().contains("recursion limit exceeded"));
+    assert!(plain("x.json", deep.as_bytes()).unwrap_err().contains("EOF while parsing a list"));
+    let complete = format!("[{deep}{}]", "]".repeat(100_000));
+    assert!(plain("x.json", complete.as_bytes()).unwrap_err().contains("recursion limit exceeded"));
     let deep = format!("{{\"prompt\": {deep}");
     assert!(plain("x.jsonl", deep.as_bytes()).unwrap_err().contains("recursion limit exceeded"));
     let limited = DataOptions { limit: Some(1), ..Default::default() };

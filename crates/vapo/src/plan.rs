@@ -247,7 +247,7 @@ fn shapes(config: &Config, file: Option<&Path>) -> Result<(Shapes, ModelDirector
 /// The problems of the config; none where its files are not there (yet).
 fn problems(config: &Config) -> Result<Option<Box<dyn vapo_tasks::Task>>> {
     let files = [&config.data.train, &config.data.eval];
-    let missing = files.into_iter().flatten().any(|file| !file.exists());
+    let missing = files.into_iter().flatten().flat_map(|files| &files.0).any(|file| !file.path.exists());
     if missing { Ok(None) } else { Ok(Some(load_task(config)?)) }
 }
 

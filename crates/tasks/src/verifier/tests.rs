@@ -2,13 +2,7 @@ use super::*;
 use crate::Random;
 
 fn problem(answer: &str) -> Problem {
-    Problem {
-        index: 0,
-        prompt: "?".into(),
-        answer: answer.into(),
-        data_source: "test".into(),
-        ..Problem::default()
-    }
+    Problem { index: 0, prompt: "?".into(), answer: answer.into(), data_source: "test".into(), ..Problem::default() }
 }
 
 fn exact(marker: Option<&str>) -> Verifier {
