@@ -22,7 +22,7 @@ fn verifier(command: Vec<String>, workers: usize, timeout: f64) -> CommandVerifi
 }
 
 fn problem() -> Problem {
-    Problem { index: 0, prompt: "?".into(), answer: "7".into(), data_source: "test".into(), extra: Default::default() }
+    Problem { index: 0, prompt: "?".into(), answer: "7".into(), data_source: "test".into(), ..Problem::default() }
 }
 
 fn grade(verifier: &CommandVerifier, text: &str) -> Verdict {

@@ -59,7 +59,7 @@ fn verifier(url: &str, timeout: f64) -> HttpVerifier {
 }
 
 fn problem() -> Problem {
-    Problem { index: 0, prompt: "?".into(), answer: "7".into(), data_source: "test".into(), extra: Default::default() }
+    Problem { index: 0, prompt: "?".into(), answer: "7".into(), data_source: "test".into(), ..Problem::default() }
 }
 
 fn failure(url: &str, timeout: f64) -> String {
