@@ -122,6 +122,26 @@ impl ValueBound {
         }
     }
 
+    /// The raw output with this value, which is held a hundredth of the range away from a bound.
+    ///
+    /// ```
+    /// use vapo_algo::ValueBound;
+    /// let bound = ValueBound::Sigmoid { lo: 0.0, hi: 1.0 };
+    /// assert!((bound.value(bound.raw(0.1)) - 0.1).abs() < 1e-6);
+    /// assert!((bound.value(bound.raw(0.0)) - 0.01).abs() < 1e-6);
+    /// ```
+    pub fn raw(self, value: f32) -> f32 {
+        let share = |lo: f64, hi: f64| ((f64::from(value) - lo) / (hi - lo)).clamp(0.01, 0.99);
+        match self {
+            ValueBound::Unbounded => value,
+            ValueBound::Sigmoid { lo, hi } => {
+                let share = share(lo, hi);
+                libm::log(share / (1.0 - share)) as f32
+            }
+            ValueBound::Atan { lo, hi } => libm::tan(PI * (share(lo, hi) - 0.5)) as f32,
+        }
+    }
+
     /// dV/dz, by which the derivative of a loss by the value is multiplied to give that by the raw output.
     pub fn derivative(self, raw: f32) -> f32 {
         let raw = f64::from(raw);

@@ -149,6 +149,13 @@ impl Model {
         }
     }
 
+    /// Sets the value head's bias: the critic's output everywhere while the head's weights are 0.
+    pub fn set_value_bias(&mut self, bias: f32) {
+        if let HeadPlace::Scalar { bias: place, .. } = &self.layout.head {
+            self.parameters.write(&Place::Vector(place.clone()), &[bias]);
+        }
+    }
+
     /// A copy of one tensor, row-major, by its Hugging Face name; out of the masters if there are any.
     pub fn tensor(&self, name: &str) -> Option<Vec<f32>> {
         Some(self.parameters.read(self.place(name)?))

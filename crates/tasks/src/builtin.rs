@@ -2,12 +2,14 @@
 //! minute, and with answers whose steps can be checked one by one.
 
 mod chain;
+mod recall;
 mod tokenizer;
 mod walk;
 
 use std::collections::BTreeSet;
 
 pub use chain::Chain;
+pub use recall::Recall;
 pub use tokenizer::{BOS, EOS};
 pub use walk::Walk;
 
@@ -32,13 +34,15 @@ pub const DEFAULT_HELD_OUT: usize = 512;
 pub enum World {
     /// Evaluate an expression step by step.
     Chain(Chain),
+    /// Apply functions known by heart.
+    Recall(Recall),
     /// Reach a number by moves.
     Walk(Walk),
 }
 
 impl World {
     /// The names of all worlds.
-    pub const NAMES: [&str; 2] = [chain::NAME, walk::NAME];
+    pub const NAMES: [&str; 3] = [chain::NAME, recall::NAME, walk::NAME];
 
     /// The world of this name with its default settings.
     ///
@@ -47,6 +51,7 @@ impl World {
     pub fn named(name: &str) -> Result<World, Error> {
         match name {
             chain::NAME => Ok(World::Chain(Chain::default())),
+            recall::NAME => Ok(World::Recall(Recall::default())),
             walk::NAME => Ok(World::Walk(Walk::default())),
             _ => Err(Error::UnknownTask { name: name.to_owned(), known: World::NAMES.join(", ") }),
         }
@@ -56,6 +61,7 @@ impl World {
     pub fn name(&self) -> &'static str {
         match self {
             World::Chain(_) => chain::NAME,
+            World::Recall(_) => recall::NAME,
             World::Walk(_) => walk::NAME,
         }
     }
@@ -64,6 +70,7 @@ impl World {
     pub fn tokenizer_json(&self) -> String {
         tokenizer::json(match self {
             World::Chain(_) => chain::ALPHABET,
+            World::Recall(_) => recall::ALPHABET,
             World::Walk(_) => walk::ALPHABET,
         })
     }
@@ -76,6 +83,7 @@ impl World {
     fn validate(&self) -> Result<(), Error> {
         match self {
             World::Chain(chain) => chain.validate(),
+            World::Recall(recall) => recall.validate(),
             World::Walk(walk) => walk.validate(),
         }
     }
@@ -84,6 +92,7 @@ impl World {
     fn draw(&self, random: &mut Random) -> (String, String) {
         match self {
             World::Chain(chain) => chain.draw(random),
+            World::Recall(recall) => recall.draw(random),
             World::Walk(walk) => walk.draw(random),
         }
     }
@@ -170,6 +179,7 @@ impl BuiltinTask {
             let problem = self.world.draw_from(false, index, &mut random);
             let response = match &self.world {
                 World::Chain(chain) => chain.demonstrate(&problem.prompt, &mut random),
+                World::Recall(recall) => recall.demonstrate(&problem.prompt, &mut random),
                 World::Walk(walk) => walk.demonstrate(&problem.prompt, &mut random),
             };
             // Every prompt that a world draws is one that it reads.
@@ -182,6 +192,7 @@ impl BuiltinTask {
     pub fn solution(&self, problem: &Problem) -> Option<String> {
         match &self.world {
             World::Chain(chain) => chain.solution(&problem.prompt),
+            World::Recall(recall) => recall.solution(&problem.prompt),
             World::Walk(walk) => walk.solution(&problem.prompt),
         }
     }
@@ -191,6 +202,7 @@ impl BuiltinTask {
     pub fn first_wrong_step(&self, problem: &Problem, response: &str) -> Option<WrongStep> {
         match &self.world {
             World::Chain(chain) => chain.first_wrong_step(&problem.prompt, response),
+            World::Recall(recall) => recall.first_wrong_step(&problem.prompt, response),
             World::Walk(walk) => walk.first_wrong_step(&problem.prompt, response),
         }
     }
@@ -219,6 +231,7 @@ impl Task for BuiltinTask {
                 let last = response.text.chars().last().map(String::from);
                 Grade::from(chain.grade(&problem.answer, response.text)).with_answer(last)
             }
+            World::Recall(recall) => recall.grade(&problem.prompt, response.text).into(),
             World::Walk(walk) => walk.grade(&problem.prompt, response.text).into(),
         }
     }

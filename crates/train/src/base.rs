@@ -58,7 +58,7 @@ macro_rules! built_in {
 type Files = [(&'static str, &'static [u8]); 4];
 
 /// Base models made by [`pretrain`](crate::pretrain::pretrain) with [`of_task`](crate::pretrain::PretrainSettings::of_task).
-const BUILT_IN: [(&str, Files); 1] = [built_in!("chain")];
+const BUILT_IN: [(&str, Files); 2] = [built_in!("chain"), built_in!("recall")];
 
 impl ModelDirectory {
     /// A directory that exists.

@@ -82,6 +82,9 @@ pub fn built_in_task(config: &Config) -> Result<BuiltinTask> {
         World::Chain(chain) => {
             [chain.min_operations, chain.max_operations] = config.data.chain_operations;
         }
+        World::Recall(recall) => {
+            [recall.min_functions, recall.max_functions] = config.data.recall_functions;
+        }
         World::Walk(walk) => walk.max_moves = config.data.walk_moves,
     }
     let held_out = config.eval.problems.max(DEFAULT_HELD_OUT);

@@ -6,9 +6,10 @@ use vapo_algo::ValueBound;
 
 use crate::{
     batch::{Batch, RewardRules},
-    config::{AlgorithmConfig, LogpCheck},
+    config::{AlgorithmConfig, CriticStart, LogpCheck},
     credit::Credit,
     error::Result,
+    network::Network,
     objective::StepColumns,
     observer::Monitor,
     passes::{train_critic, train_policy},
@@ -31,6 +32,7 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
     let batch = Batch::new(graded, RewardRules::new(&trainer.config))?;
 
     let logp_diff = timing.lap("check_logps", || largest_logp_difference(trainer, &batch));
+    start_critic(trainer, &batch);
     let values = timing.lap("values", || old_values(trainer, &batch));
     let reference_logp = timing.lap("ref", || reference_logp(trainer, &batch));
     let credit =
@@ -87,6 +89,18 @@ fn largest_logp_difference(trainer: &mut Trainer, batch: &Batch<'_>) -> Option<f
     let sampled = checked.gather(batch.old_logp());
     let differences = scored.logp.iter().zip(&sampled).map(|(new, old)| f64::from((new - old).abs()));
     differences.max_by(f64::total_cmp)
+}
+
+/// Lets a new critic's values start where its settings say, once there are rewards to take a mean of.
+fn start_critic(trainer: &mut Trainer, batch: &Batch<'_>) {
+    let (bound, settings, rewards) = (bound(trainer), &trainer.config.critic, batch.rewards());
+    let is_new = |critic: &&mut Network| settings.path.is_none() && critic.optimizer.steps == 0;
+    if settings.start == CriticStart::MeanReturn
+        && let Some(critic) = trainer.critic.as_mut().filter(is_new)
+    {
+        let mean = rewards.iter().sum::<f32>() / rewards.len().max(1) as f32;
+        critic.model.set_value_bias(bound.raw(mean));
+    }
 }
 
 /// V(s_t) of every token before the update `[N]`.

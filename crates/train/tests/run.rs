@@ -383,6 +383,39 @@ fn a_policy_that_diverges_ends_its_run_in_words() {
 }
 
 #[test]
+fn a_new_critic_starts_at_zero_or_at_the_mean_return() {
+    let root = tempfile::tempdir().unwrap();
+    for (start, bound) in [("zero", "none"), ("mean-return", "none"), ("mean-return", "sigmoid")] {
+        let directory = root.path().join(format!("{start}-{bound}"));
+        let settings = [
+            format!("critic.start={start}"),
+            format!("critic.bound={bound}"),
+            "value_pretraining.prompts_per_step=32".into(),
+        ];
+        finished_run(&directory, &settings.each_ref().map(String::as_str));
+        let text = fs::read_to_string(directory.join("metrics.jsonl")).unwrap();
+        let row: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+        let expected = if start == "zero" { 0.0 } else { row["critic/rewards/mean"].as_f64().unwrap() };
+        assert!((row["critic/values/mean"].as_f64().unwrap() - expected).abs() < 1e-6, "{start} {bound}: {row}");
+        assert!(row["critic/rewards/mean"].as_f64().unwrap() > 0.01);
+    }
+}
+
+#[test]
+fn the_built_in_base_models_do_their_tasks_seldom_but_not_never() {
+    let root = tempfile::tempdir().unwrap();
+    for (task, expected) in [("chain", 0.12..0.3), ("recall", 0.03..0.12)] {
+        let directory = root.path().join(task);
+        let task = format!("data.task={task}");
+        let settings =
+            [task.as_str(), "rollout.max_new_tokens=160", "run.steps=1", "eval.problems=100", "eval.samples=8"];
+        let summary = finished_run(&directory, &settings);
+        let accuracy = summary["eval"]["before"].as_f64().unwrap();
+        assert!(expected.contains(&accuracy), "{task}: {accuracy}");
+    }
+}
+
+#[test]
 fn a_base_model_has_the_same_bytes_on_any_number_of_threads_and_can_be_trained() {
     let root = tempfile::tempdir().unwrap();
     let settings = PretrainSettings { updates: 3, demonstrations_per_update: 24, ..PretrainSettings::of_task("walk") };

@@ -406,7 +406,7 @@ pub(crate) struct PretrainArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
 
-    /// Built-in task: chain or walk
+    /// Built-in task: chain, recall or walk
     #[arg(long, default_value = "chain")]
     pub(crate) task: String,
 

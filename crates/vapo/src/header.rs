@@ -69,6 +69,7 @@ fn task(run: &Run) -> String {
     let held_out = format!("{problems} x {}", count(eval.samples as u64, "sample", "samples"));
     if data.train.is_none() {
         let size = match data.task.as_str() {
+            "recall" => format!("{} to {} functions", data.recall_functions[0], data.recall_functions[1]),
             "walk" => format!("at most {} moves", data.walk_moves),
             _ => format!("{} to {} operations", data.chain_operations[0], data.chain_operations[1]),
         };

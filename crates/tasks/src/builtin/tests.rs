@@ -70,8 +70,9 @@ fn demonstrations_are_well_formed_and_seldom_right() {
     for task in tasks() {
         let (right, mean, longest) = measure(&task);
         let measured = format!("{right} right, {mean} characters, at most {longest}");
-        assert!((0.15..0.3).contains(&right), "{}: {measured}", task.name());
-        assert!(mean > 40.0 && longest < 150, "{}: {measured}", task.name());
+        let expected = if task.name() == "recall" { 0.04..0.1 } else { 0.15..0.3 };
+        assert!(expected.contains(&right), "{}: {measured}", task.name());
+        assert!(mean > 40.0 && longest < 200, "{}: {measured}", task.name());
         for shown in task.demonstrations(0, 1000) {
             let verdict = task.grade(&shown.problem, shown.response.as_str().into()).verdict;
             assert!(matches!(verdict, Verdict::Graded { .. }), "{shown:?}");
@@ -106,7 +107,7 @@ fn verdicts_never_panic() {
         for index in 0..5000 {
             let mut random = Random::keyed(0, 0, index);
             let text: String = (0..random.below(20)).map(|_| random.pick(&pieces)).collect();
-            task.grade(problem, text.as_str().into()).verdict;
+            let _ = task.grade(problem, text.as_str().into());
             task.first_wrong_step(problem, &text);
             let stranger = Problem { prompt: text.clone(), ..problem.clone() };
             task.solution(&stranger);
@@ -139,7 +140,7 @@ fn the_tokenizer_has_a_token_per_character_and_loses_nothing() {
 fn settings_and_names_are_checked() {
     assert_eq!(
         World::named("chains").unwrap_err().to_string(),
-        "there is no built-in task `chains`, expected one of: chain, walk"
+        "there is no built-in task `chains`, expected one of: chain, recall, walk"
     );
     let too_many = BuiltinTask::new(World::Walk(Walk::default()), 0, 5000).unwrap_err().to_string();
     assert!(too_many.starts_with("the number of held-out problems is 5000, expected at most about 9"), "{too_many}");

@@ -46,10 +46,12 @@ settings! {
 settings! {
     /// `[data]`: problems.
     pub struct DataConfig {
-        /// Built-in task, "chain" or "walk"; used when no file is given.
+        /// Built-in task, "chain", "recall" or "walk"; used when no file is given.
         pub task: String = "chain".into(),
         /// Fewest and most operations of a problem of the task "chain".
         pub chain_operations: [usize; 2] = [4, 12],
+        /// Fewest and most functions of a problem of the task "recall".
+        pub recall_functions: [usize; 2] = [5, 14],
         /// Most moves of a right answer in the task "walk".
         pub walk_moves: usize = 32,
         /// Training problems: a JSONL, JSON or Parquet file, or a list of them, of paths or of tables such as
@@ -234,6 +236,9 @@ settings! {
         /// Directory to start from: a critic saved by another run or a reward model; "off": the policy's weights with a new head.
         #[serde(with = "or_off")]
         pub path: Option<PathBuf> = None,
+        /// Where the values of a new head start: "zero" (its raw output) or "mean-return" (the first rollout's mean reward).
+        /// Far from the mean, as where few answers are right, a critic unlearns what its trunk knows on the way there.
+        pub start: CriticStart = CriticStart::Zero,
         /// Standard deviation of a new head's weights; 0: every value starts at the same number.
         pub head_std: f64 = 0.0,
         /// Confines values to [reward_wrong, reward_right]: "none", "sigmoid" or "atan". A head of zeros then starts in the middle.
@@ -373,6 +378,13 @@ choices! {
         Loss,
         /// In the reward of each token.
         Reward,
+    }
+    /// Where the values of a new head start.
+    pub enum CriticStart {
+        /// The raw output is 0.
+        Zero,
+        /// The mean reward of the first rollout.
+        MeanReturn,
     }
     /// What confines the critic's values to the range of rewards.
     pub enum BoundKind {
