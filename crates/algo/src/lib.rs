@@ -11,7 +11,7 @@
 //!    from the counts of the *whole optimizer step*.
 //! 4. [`policy`], [`gspo`], [`detached`]: policy losses. [`terms`], [`kl`]: what may be added to them.
 //!    [`value`]: the critic's loss and bounded values. [`importance`]: ratios of probabilities.
-//! 5. [`stats`]: sums that can be merged over micro-batches and workers.
+//! 5. [`stats`]: sums that can be merged over micro-batches and workers. [`sight`]: what a critic sees.
 //!
 //! # Weights: one convention for every loss
 //!
@@ -88,6 +88,7 @@ pub mod normalize;
 pub mod policy;
 pub mod reduction;
 pub mod shaping;
+pub mod sight;
 pub mod stats;
 pub mod terms;
 pub mod value;
@@ -103,6 +104,7 @@ pub use normalize::Normalization;
 pub use policy::{Clip, PolicyBatch, PolicyLoss, clipped_policy_loss};
 pub use reduction::{Reduction, StepCounts};
 pub use shaping::{kl_penalized_rewards, soft_overlong_penalty};
+pub use sight::{Calibration, Correlation};
 pub use stats::{ExplainedVariance, PolicyStats, Summary, ValueStats};
 pub use terms::{EntropyBonus, TokenLoss, entropy_bonus, positive_lm_loss};
 pub use value::{ValueBatch, ValueBound, ValueLoss, value_loss};

@@ -221,6 +221,10 @@ impl Task for BuiltinTask {
         (start..).take(count).map(make).collect()
     }
 
+    fn first_wrong_offset(&self, problem: &Problem, response: &str) -> Option<usize> {
+        self.first_wrong_step(problem, response).map(|wrong| wrong.offset)
+    }
+
     fn held_out(&self) -> &[Problem] {
         &self.held_out
     }

@@ -80,6 +80,12 @@ pub trait Task: Send + Sync {
     /// Grades a response to one of this task's problems. Never waits without a deadline.
     fn grade(&self, problem: &Problem, response: Response<'_>) -> Grade;
 
+    /// Where a response first goes wrong, in bytes of its text; none if it does not, or if the task cannot tell.
+    fn first_wrong_offset(&self, problem: &Problem, response: &str) -> Option<usize> {
+        let _ = (problem, response);
+        None
+    }
+
     /// How many responses to grade at once where grading means waiting for another program; 0: one per thread.
     fn graded_at_once(&self) -> usize {
         0

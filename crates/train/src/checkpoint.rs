@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use vapo_lm::{Head, Model, WeightDtype};
 
 use crate::{
+    alarm::Alarms,
     base::TextFiles,
     config::{self, Config},
     error::{Error, Result},
@@ -46,6 +47,9 @@ pub(crate) struct RunState {
     pub(crate) eval_problems: usize,
     /// The finished step's row, if it is not in `metrics.jsonl` yet.
     pub(crate) pending: Option<Row>,
+    /// What has gone wrong so far, and for how long.
+    #[serde(default)]
+    pub(crate) alarms: Alarms,
     /// Seconds of all sessions before this one.
     pub(crate) wall_secs: f64,
     /// Processor seconds of all sessions before this one.

@@ -9,17 +9,19 @@
 //!    [`rollout::Prompt`] -> [`rollout::Rollout`] -> [`rollout::Graded`] -> [`batch::Batch`] -> [`credit::Credit`] ->
 //!    [`report::StepReport`] -> [`metrics::Row`].
 //! 4. [`sampling`]: a step's responses, with dynamic sampling. [`update`] and `objective`: the losses as closures inside the
-//!    model's backward pass.
+//!    model's backward pass. [`doctor`]: what the critic sees. [`alarm`]: what no healthy run shows.
 //! 5. [`eval::evaluate`]: held-out accuracy. [`Scorer`]: log-probs and values of given texts. [`pretrain::pretrain`]: making a built-in base model.
 //!
 //! A caller watches through an [`observer::Observer`] and stops a run through an `AtomicBool`.
 
+pub mod alarm;
 mod base;
 pub mod batch;
 mod chat;
 mod checkpoint;
 pub mod config;
 pub mod credit;
+pub mod doctor;
 mod error;
 pub mod eval;
 mod files;

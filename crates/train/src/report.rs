@@ -8,6 +8,7 @@ use vapo_tasks::Verdict;
 use crate::{
     batch::Batch,
     credit::Credit,
+    doctor::Sight,
     metrics::Row,
     resources::Usage,
     sampling::SamplingReport,
@@ -26,6 +27,8 @@ pub struct StepReport {
     pub rollout: RolloutReport,
     /// Credit before normalisation's effect on the updates.
     pub credit: CreditReport,
+    /// What the critic sees, and where credit falls.
+    pub sight: Sight,
     /// The critic's updates, if there is a critic.
     pub critic: Option<CriticReport>,
     /// The policy's updates; none in value pretraining.
@@ -204,6 +207,7 @@ impl StepReport {
         self.sampling.write(&mut row);
         self.rollout.write(&mut row);
         self.credit.write(&mut row);
+        self.sight.write(&mut row);
         if let Some(critic) = &self.critic {
             critic.write(&mut row);
         }

@@ -14,6 +14,7 @@ use crate::{
     base::LanguageModel,
     checkpoint::{RunState, Snapshot, load_model, load_network, load_state, save_model},
     config::Config,
+    doctor::summarize,
     error::{Error, Result},
     eval::{Evaluation, Evaluator, run_evaluation},
     files::{create_directory_atomically, write_atomically},
@@ -153,14 +154,18 @@ impl Run {
                 break;
             }
             let Some(phase) = self.trainer.next_phase() else {
-                let summary = self.summary();
+                let summary = self.summary()?;
                 self.directory.write_summary(&summary)?;
                 return Ok(Outcome::Finished(summary));
             };
             let Some(report) = train_step(&mut self.trainer, phase, monitor)? else {
                 break;
             };
-            self.state.pending = Some(report.to_row(&self.trainer.counters));
+            let mut row = report.to_row(&self.trainer.counters);
+            for alarm in self.state.alarms.watch(&mut row) {
+                monitor.tell(Event::Warning(&alarm.message));
+            }
+            self.state.pending = Some(row);
             self.save_pretrained_critic(phase)?;
         }
         let path = self.save_checkpoint()?;
@@ -287,9 +292,9 @@ impl Run {
         })
     }
 
-    fn summary(&self) -> Value {
+    fn summary(&self) -> Result<Value> {
         let (counters, usage) = (&self.trainer.counters, Usage::now());
-        json!({
+        Ok(json!({
             "eval": {
                 "before": self.state.accuracy_before,
                 "after": self.state.accuracy_last,
@@ -303,7 +308,9 @@ impl Run {
             "cpu_secs": self.state.cpu_secs + usage.cpu_secs - self.usage_before.cpu_secs,
             "peak_rss_mb": usage.peak_rss_mb,
             "seed": self.trainer.config.run.seed,
-        })
+            "critic": summarize(&self.directory.metrics()?),
+            "alarms": self.state.alarms.raised,
+        }))
     }
 }
 

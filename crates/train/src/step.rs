@@ -8,6 +8,7 @@ use crate::{
     batch::{Batch, RewardRules},
     config::{AlgorithmConfig, CriticStart, LogpCheck},
     credit::Credit,
+    doctor::Sight,
     error::Result,
     network::Network,
     objective::StepColumns,
@@ -38,6 +39,9 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
     let credit =
         timing.lap("adv", || Credit::assign(&batch, values, reference_logp.as_deref(), &algorithm(trainer, phase)));
 
+    let reads = (trainer.task.as_ref(), &trainer.text.tokenizer);
+    let sight = timing.lap("adv", || Sight::of(&batch, &credit, reads, trainer.config.reward_range()));
+
     let critic = timing.lap("update_critic", || train_critic(trainer, &batch, &credit, monitor))?;
     let columns =
         StepColumns { old_logp: batch.old_logp(), credit: &credit, reference_logp: reference_logp.as_deref() };
@@ -50,6 +54,7 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
         sampling,
         rollout: RolloutReport::of(&batch),
         credit: CreditReport::of(&batch, &credit),
+        sight,
         critic,
         policy,
         logp_diff,

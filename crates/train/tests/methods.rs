@@ -159,3 +159,26 @@ fn dynamic_sampling_goes_on_with_what_there_is() {
     assert_eq!((last.get("vapo/sampled_prompts"), last.get("vapo/sampled_responses")), (Some(24.0), Some(96.0)));
     assert_eq!((last.get("critic/advantages/max"), last.get("actor/grad_norm")), (Some(0.0), Some(0.0)));
 }
+
+#[test]
+fn the_doctor_tells_what_the_critic_sees() {
+    let root = tempfile::tempdir().unwrap();
+    let summary = |name: &str| -> serde_json::Value {
+        train(config(name, &root.path().join(name), &[]));
+        serde_json::from_str(&fs::read_to_string(root.path().join(name).join("summary.json")).unwrap()).unwrap()
+    };
+    let (vapo, grpo) = (summary("vapo"), summary("grpo"));
+    let critic = &vapo["critic"];
+    assert_eq!(
+        (critic["steps"].as_u64(), critic["explained_variance_by_decile"].as_array().unwrap().len()),
+        (Some(2), 10)
+    );
+    for key in ["value_before_error", "value_after_error", "value_bias", "calibration_error"] {
+        assert!(critic[key].as_f64().unwrap().abs() < 1.5, "{key}: {critic}");
+    }
+    assert!(critic["advantage_error_correlation"].as_f64().unwrap().abs() <= 1.0);
+    assert!(grpo["critic"].is_null() && grpo["alarms"].is_array());
+    // Without a critic every token of an answer shares its credit.
+    let last = rows(&root.path().join("grpo")).pop().unwrap();
+    assert!(last.get("vapo/advantage_error_corr").unwrap().abs() < 0.5 && last.get("vapo/value_bias").is_none());
+}

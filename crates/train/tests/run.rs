@@ -90,7 +90,10 @@ fn a_run_records_its_steps_evaluations_and_checkpoints() {
     let summary = finished_run(&directory, &[]);
 
     let keys: Vec<&String> = summary.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["eval", "steps", "updates", "tokens", "wall_secs", "cpu_secs", "peak_rss_mb", "seed"]);
+    assert_eq!(
+        keys,
+        ["eval", "steps", "updates", "tokens", "wall_secs", "cpu_secs", "peak_rss_mb", "seed", "critic", "alarms"]
+    );
     let eval_keys: Vec<&String> = summary["eval"].as_object().unwrap().keys().collect();
     assert_eq!(eval_keys, ["before", "after", "problems", "samples_per_problem"]);
     // 5 critic steps and 3 policy steps of 2 updates.

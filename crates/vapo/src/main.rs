@@ -4,6 +4,7 @@ mod ablate;
 mod args;
 mod bench;
 mod config;
+mod doctor;
 mod eval;
 mod format;
 mod generate;

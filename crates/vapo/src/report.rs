@@ -9,6 +9,7 @@ use serde_json::Value;
 use vapo_train::{Row, RunDir};
 
 use crate::{
+    doctor::{show_alarms, show_critic},
     format::{bar, count, duration, grouped, percent, printable},
     samples::{Comparison, choose},
     screen::Screen,
@@ -31,6 +32,8 @@ pub(crate) fn show(screen: &Screen, directory: &RunDir, summary: &Value) -> Resu
     accuracy(screen, summary);
     let samples = samples(directory)?;
     show_samples(screen, &samples);
+    show_critic(screen, summary);
+    show_alarms(screen, summary);
     where_time_went(screen, &directory.metrics()?, summary);
     next(screen, directory.path(), &samples);
     Ok(())

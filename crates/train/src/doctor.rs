@@ -1,0 +1,252 @@
+//! The critic doctor: what the critic sees, and where credit falls when an answer goes wrong.
+
+use serde_json::{Value, json};
+use vapo_algo::{Calibration, Correlation, ExplainedVariance, Summary};
+use vapo_lm::Tokenizer;
+use vapo_tasks::Task;
+
+use crate::{
+    batch::Batch,
+    credit::{Credit, ValueCredit},
+    metrics::Row,
+};
+
+/// Parts of a response by which the explained variance is told.
+const DECILES: usize = 10;
+/// Steps whose mean stands in the summary.
+const SUMMARY_STEPS: usize = 10;
+
+/// What a step's values and advantages say about the responses.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// The critic's side, if there is a critic.
+    pub critic: Option<CriticSight>,
+    /// Around the first error of wrong answers, if the task knows where that is.
+    pub errors: ErrorSight,
+}
+
+/// Values against Monte-Carlo returns.
+#[derive(Clone, Debug)]
+pub struct CriticSight {
+    /// Explained variance by the tenth of its response that a token stands in.
+    pub by_decile: [ExplainedVariance; DECILES],
+    /// Values against the returns that follow where they are said.
+    pub calibration: Calibration,
+    /// V minus return.
+    pub bias: Summary,
+}
+
+/// Values and advantages around the first wrong token of wrong answers.
+#[derive(Clone, Debug, Default)]
+pub struct ErrorSight {
+    /// V up to and including the state in which the wrong token was chosen: nothing is wrong there yet.
+    pub values_before: Summary,
+    /// V after it.
+    pub values_after: Summary,
+    /// Advantage of the wrong token.
+    pub advantage: Summary,
+    /// Of the advantage with being the first wrong token, over the tokens of wrong answers.
+    pub correlation: Correlation,
+}
+
+impl Sight {
+    /// Looks at a step before its updates; `range` are the least and the greatest reward.
+    pub(crate) fn of(
+        batch: &Batch<'_>,
+        credit: &Credit,
+        (task, tokenizer): (&dyn Task, &Tokenizer),
+        range: [f64; 2],
+    ) -> Self {
+        Self {
+            critic: credit.values.as_ref().map(|values| CriticSight::of(batch, values, range)),
+            errors: ErrorSight::of(batch, credit, task, tokenizer),
+        }
+    }
+
+    pub(crate) fn write(&self, row: &mut Row) {
+        if let Some(critic) = &self.critic {
+            for (decile, explained) in (1..).zip(&critic.by_decile) {
+                row.number(&format!("vapo/explained_var_decile/{decile}"), explained.value());
+            }
+            row.number("vapo/value_calibration_error", critic.calibration.error());
+            row.number("vapo/value_bias", critic.bias.mean());
+            row.number("vapo/value_before_error", self.errors.values_before.mean());
+            row.number("vapo/value_after_error", self.errors.values_after.mean());
+        }
+        row.number("vapo/advantage_at_error", self.errors.advantage.mean());
+        row.number("vapo/advantage_error_corr", self.errors.correlation.value());
+    }
+}
+
+impl CriticSight {
+    fn of(batch: &Batch<'_>, values: &ValueCredit, range: [f64; 2]) -> Self {
+        let mut sight =
+            Self { by_decile: Default::default(), calibration: Calibration::new(range), bias: Summary::default() };
+        for response in 0..batch.responses().len() {
+            let tokens = batch.tokens_of(response);
+            for (position, token) in tokens.clone().enumerate() {
+                let (value, outcome) = (values.old_values[token], values.returns[token]);
+                sight.by_decile[DECILES * position / tokens.len()].push(value, outcome);
+                sight.calibration.push(value, outcome);
+                sight.bias.push(f64::from(value) - f64::from(outcome));
+            }
+        }
+        sight
+    }
+}
+
+impl ErrorSight {
+    fn of(batch: &Batch<'_>, credit: &Credit, task: &dyn Task, tokenizer: &Tokenizer) -> Self {
+        let mut sight = Self::default();
+        for (response, graded) in batch.responses().iter().enumerate() {
+            let rollout = &graded.rollout;
+            if graded.grade.verdict.is_correct() {
+                continue;
+            }
+            let Some(offset) = task.first_wrong_offset(&rollout.prompt.problem, &rollout.text) else { continue };
+            let wrong = token_at(&rollout.sample.tokens, offset, tokenizer);
+            for (position, token) in batch.tokens_of(response).enumerate() {
+                let advantage = f64::from(credit.advantages[token]);
+                sight.correlation.push(advantage, f64::from(u8::from(position == wrong)));
+                if position == wrong {
+                    sight.advantage.push(advantage);
+                }
+                if let Some(values) = &credit.values {
+                    let side = if position <= wrong { &mut sight.values_before } else { &mut sight.values_after };
+                    side.push(f64::from(values.old_values[token]));
+                }
+            }
+        }
+        sight
+    }
+}
+
+/// The token that holds the byte `offset` of the response's text; the last one if the text ends before.
+fn token_at(tokens: &[u32], offset: usize, tokenizer: &Tokenizer) -> usize {
+    let bytes = |length: usize| tokenizer.decode(&tokens[..length]).map_or(0, |text| text.len());
+    let (mut low, mut high) = (0, tokens.len() - 1);
+    while low < high {
+        let middle = (low + high) / 2;
+        if bytes(middle + 1) > offset { high = middle } else { low = middle + 1 }
+    }
+    low
+}
+
+/// What the critic saw at the end of a run: means over the last steps that trained the policy. Null without a critic.
+pub(crate) fn summarize(rows: &[Row]) -> Value {
+    let trained: Vec<&Row> = rows.iter().filter(|row| row.get("training/value_pretraining") == Some(0.0)).collect();
+    let last = &trained[trained.len().saturating_sub(SUMMARY_STEPS)..];
+    let mean = |key: &str| {
+        let numbers: Vec<f64> = last.iter().filter_map(|row| row.get(key)).collect();
+        (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
+    };
+    if mean("critic/values/mean").is_none() {
+        return Value::Null;
+    }
+    let deciles = (1..=DECILES).map(|decile| mean(&format!("vapo/explained_var_decile/{decile}")));
+    json!({
+        "steps": last.len(),
+        "explained_variance": mean("critic/vf_explained_var"),
+        "explained_variance_by_decile": deciles.collect::<Vec<_>>(),
+        "value_loss": mean("critic/vf_loss"),
+        "value_bias": mean("vapo/value_bias"),
+        "calibration_error": mean("vapo/value_calibration_error"),
+        "value_before_error": mean("vapo/value_before_error"),
+        "value_after_error": mean("vapo/value_after_error"),
+        "advantage_at_error": mean("vapo/advantage_at_error"),
+        "advantage_error_correlation": mean("vapo/advantage_error_corr"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use vapo_tasks::{Grade, Problem, Response, Verdict, World};
+
+    use super::*;
+    use crate::{
+        base::TextFiles,
+        batch::{
+            RewardRules,
+            tests::{graded, prompt},
+        },
+    };
+
+    /// Every wrong answer goes wrong at its second character.
+    struct SecondCharacter;
+
+    impl Task for SecondCharacter {
+        fn name(&self) -> &str {
+            "second character"
+        }
+
+        fn train_problems(&self, _start: u64, _count: usize) -> Vec<Problem> {
+            Vec::new()
+        }
+
+        fn held_out(&self) -> &[Problem] {
+            &[]
+        }
+
+        fn grade(&self, _problem: &Problem, _response: Response<'_>) -> Grade {
+            Verdict::graded(false).into()
+        }
+
+        fn first_wrong_offset(&self, _problem: &Problem, _response: &str) -> Option<usize> {
+            Some(1)
+        }
+    }
+
+    /// A wrong answer of three characters and a right one of one: values 0.4, 0.6 until the second character is chosen,
+    /// 0.1 after it. Its advantages -0.2, -0.5, -0.1 against 0, 1, 0: mean -4/15; products -0.5 + 4/15, squares 0.0867 and 2/3.
+    #[test]
+    fn values_are_told_apart_where_the_first_wrong_token_was_chosen() {
+        let world = World::named("chain").unwrap();
+        let text = TextFiles::from_texts(world.tokenizer_json(), world.tokenizer_config_json()).unwrap();
+        let tokens = text.tokenizer.encode("7a+").unwrap();
+        assert_eq!(tokens.len(), 3);
+        let prompt = prompt(0);
+        let mut wrong = graded(&prompt, &tokens, Verdict::graded(false));
+        wrong.rollout.text = "7a+".into();
+        let responses = vec![wrong, graded(&prompt, &tokens[..1], Verdict::graded(true))];
+        let rules = RewardRules { right: 1.0, wrong: 0.0, max_failed_share: 0.0, overlong: None };
+        let batch = Batch::new(responses, rules).unwrap();
+        let values = ValueCredit {
+            old_values: vec![0.4, 0.6, 0.1, 0.9],
+            targets: vec![0.0, 0.0, 0.0, 1.0],
+            returns: vec![0.0, 0.0, 0.0, 1.0],
+            policy_lambdas: vec![1.0; 2],
+        };
+        let credit = Credit { advantages: vec![-0.2, -0.5, -0.1, 0.3], values: Some(values), reward_kl: None };
+        let sight = Sight::of(&batch, &credit, (&SecondCharacter, &text.tokenizer), [0.0, 1.0]);
+
+        let close = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-6, "{found:?}");
+        close(sight.errors.values_before.mean(), 0.5);
+        close(sight.errors.values_after.mean(), 0.1);
+        close(sight.errors.advantage.mean(), -0.5);
+        close(sight.errors.correlation.value(), (-0.5 + 4.0 / 15.0) / (0.26f64 / 3.0 * 2.0 / 3.0).sqrt());
+        let critic = sight.critic.unwrap();
+        close(critic.bias.mean(), (0.4 + 0.6 + 0.1 - 0.1) / 4.0);
+        assert_eq!(
+            critic.by_decile.each_ref().map(|explained| explained.errors().count()),
+            [2, 0, 0, 1, 0, 0, 1, 0, 0, 0]
+        );
+        assert_eq!(token_at(&tokens, 3, &text.tokenizer), 2, "a text that ends too early goes wrong at its last token");
+    }
+
+    #[test]
+    fn the_summary_is_the_mean_of_the_last_steps_of_the_policy() {
+        let row = |pretraining: u64, explained: f64| {
+            let mut row = Row::new(1);
+            row.count("training/value_pretraining", pretraining);
+            row.number("critic/values/mean", 0.5);
+            row.number("critic/vf_explained_var", explained);
+            row
+        };
+        let mut rows = vec![row(1, 9.0), row(0, 9.0)];
+        rows.extend((0..10).map(|step| row(0, 0.1 * f64::from(step))));
+        let summary = summarize(&rows);
+        assert!((summary["explained_variance"].as_f64().unwrap() - 0.45).abs() < 1e-12);
+        assert_eq!((&summary["steps"], &summary["value_bias"]), (&Value::from(10), &Value::Null));
+        assert_eq!(summarize(&[Row::new(0)]), Value::Null);
+    }
+}
