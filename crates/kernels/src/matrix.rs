@@ -60,7 +60,7 @@ pub struct Weight<'a> {
 pub enum Write {
     /// The output becomes the product.
     Replace,
-    /// The chain of additions starts at what the output holds (a residual, a bias).
+    /// The product is added to what the output holds (a residual, a bias): one rounding at its size, not one per input.
     Accumulate,
 }
 
@@ -68,7 +68,7 @@ impl From<Write> for Start {
     fn from(write: Write) -> Start {
         match write {
             Write::Replace => Start::Zero,
-            Write::Accumulate => Start::Chain,
+            Write::Accumulate => Start::Add,
         }
     }
 }
