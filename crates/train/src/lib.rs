@@ -50,7 +50,7 @@ mod workload;
 pub use base::{LanguageModel, ModelDirectory, TextFiles};
 pub use config::Config;
 pub use error::{Error, Result};
-pub use eval::{Evaluation, Evaluator, eval_sampling, evaluate};
+pub use eval::{Evaluation, Evaluator, Measure, eval_sampling, evaluate};
 pub use files::write_atomically;
 pub use import::import;
 pub use memory::MemoryPlan;

@@ -9,6 +9,7 @@ use crate::{
     batch::Batch,
     credit::Credit,
     doctor::Sight,
+    eval::add_scores,
     metrics::Row,
     resources::Usage,
     sampling::SamplingReport,
@@ -44,6 +45,8 @@ pub struct StepReport {
 pub struct RolloutReport {
     /// Verifier scores.
     pub scores: Summary,
+    /// Scores of each term of the reward, where there are several.
+    pub term_scores: Vec<(String, Summary)>,
     /// Rewards.
     pub rewards: Summary,
     /// Tokens per response.
@@ -67,6 +70,7 @@ impl RolloutReport {
         let mut report = Self { rewards: Summary::of(batch.rewards()), failed: batch.failed(), ..Self::default() };
         for (graded, length) in batch.responses().iter().zip(batch.lengths()) {
             let correct = graded.grade.verdict.is_correct();
+            add_scores(&mut report.term_scores, &graded.grade);
             report.scores.push(f64::from(graded.grade.verdict.score().unwrap_or(f32::NAN)));
             report.response_tokens.push(length as f64);
             report.prompt_tokens.push(graded.rollout.prompt.tokens.len() as f64);
@@ -90,6 +94,9 @@ impl RolloutReport {
     fn write(&self, row: &mut Row) {
         row.summary("critic/score", &self.scores);
         row.summary("critic/rewards", &self.rewards);
+        for (name, scores) in &self.term_scores {
+            row.summary(&format!("rewards/{name}"), scores);
+        }
         row.summary("response_length", &self.response_tokens);
         row.number("response_length/clip_ratio", share(self.truncated, self.responses()));
         row.summary("prompt_length", &self.prompt_tokens);

@@ -12,6 +12,7 @@ use vapo_tasks::Task;
 
 use crate::{
     base::LanguageModel,
+    batch::check_failures,
     checkpoint::{RunState, Snapshot, load_model, load_network, load_state, save_model},
     config::Config,
     doctor::summarize,
@@ -233,6 +234,7 @@ impl Run {
     }
 
     fn record_evaluation(&mut self, evaluation: &Evaluation, step: u64) -> Result<()> {
+        check_failures(evaluation.verdicts(), self.trainer.config.reward.max_failed_share, "evaluation")?;
         self.state.accuracy_last = evaluation.accuracy();
         self.state.eval_problems = evaluation.problems.len();
         if step == 0 {

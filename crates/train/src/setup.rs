@@ -25,8 +25,14 @@ use crate::{
 /// A file is missing or wrong, or the built-in task does not exist.
 pub fn load_task(config: &Config) -> Result<Box<dyn Task>> {
     let data = &config.data;
-    let (Some(train), Some(eval)) = (&data.train, &data.eval) else {
-        return Ok(Box::new(built_in_task(config)?));
+    let (train, eval) = match (&data.train, &data.eval) {
+        (Some(train), Some(eval)) => (train, eval),
+        (None, None) => return Ok(Box::new(built_in_task(config)?)),
+        _ => {
+            return Err(Error::Run(
+                "data.train is \"off\", expected a file of training problems beside data.eval".into(),
+            ));
+        }
     };
     let reward = Reward::new(&config.reward_terms())?;
     let weights = train.0.iter().map(|file| file.weight);

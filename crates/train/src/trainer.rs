@@ -26,6 +26,8 @@ pub(crate) enum Stream {
     CriticShuffle = 2,
     PolicyShuffle = 3,
     Evaluation = 4,
+    Votes = 5,
+    Bootstrap = 6,
 }
 
 impl Stream {

@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     Generate(GenerateArgs),
     Score(ScoreArgs),
+    Verify(VerifyArgs),
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
     Plan(PlanArgs),
@@ -234,8 +235,9 @@ Examples:
   vapo eval --model runs/vapo-001/checkpoints/step-000080 -n 64 --json
   vapo eval --model SmolLM2-135M-Instruct --data problems.jsonl -n 4 \\
       --set 'data.prompt_template=\"Q: {problem}\\nA:\"' --set 'rollout.stop_strings=[\"\\n\"]'
+  vapo eval --model DIR --config configs/aime2024.toml # AIME 2024 as VAPO and DAPO measure it
 
-accuracy is the mean over all samples (avg@n), pass@n the share of problems with at least one right sample. Samples depend on weights, settings and seed alone: two evaluations differ by the weights and by nothing else.";
+Means over problems: avg@n, the share of right samples; pass@k, the probability that one of k samples is right (unbiased); maj@k, that their most frequent answer is. The brackets hold 95 % intervals, by the bootstrap over problems. Samples depend on weights, settings and seed alone: two evaluations differ by the weights and by nothing else. More: docs/evaluation.md";
 
 /// Measure held-out accuracy of a base model or a checkpoint
 #[derive(Args)]
@@ -256,6 +258,14 @@ pub(crate) struct EvalArgs {
     #[arg(short = 'n', long, value_name = "COUNT")]
     pub(crate) samples: Option<usize>,
 
+    /// A verifier's name, or what `reward.verifier` of a config may hold
+    #[arg(long, value_name = "VERIFIER")]
+    pub(crate) verifier: Option<String>,
+
+    /// Text around a problem, with `{problem}` in its place
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) template: Option<String>,
+
     /// Write every problem with its samples and verdicts to this file (JSON lines), which is not there yet
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -266,6 +276,47 @@ pub(crate) struct EvalArgs {
 
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
+}
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  vapo verify answers.jsonl                            # by `math`
+  vapo verify answers.jsonl --verifier numeric --json
+  vapo verify answers.jsonl --verifier '{ kind = \"math\", rule = \"boxed\" }' --list
+  vapo verify answers.jsonl --config my.toml           # by the reward of a run
+
+A row has `gold` (or `answer`) and `response` (or `pred`), a whole reply or an answer alone; where it has `expected` (true or false), agreement is counted. Rows of `text` and `expected` check what answer is found. --json prints {\"rows\", \"agree\", \"disagree\", \"failed\", \"rows_per_sec\"}; agree and disagree are null where no row says what is expected. A row that the verifier failed on counts as failed alone.";
+
+/// Grade the answers of a file, and compare with the verdicts that it expects
+#[derive(Args)]
+#[command(after_help = VERIFY_EXAMPLES)]
+pub(crate) struct VerifyArgs {
+    /// Rows of answers (JSON lines)
+    pub(crate) file: PathBuf,
+
+    /// A verifier's name, or what `reward.verifier` of a config may hold [default: the config's, else math]
+    #[arg(long, value_name = "VERIFIER")]
+    pub(crate) verifier: Option<String>,
+
+    /// Config file whose reward grades
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Override a setting of that config (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+
+    /// List every row that disagrees or failed, not only the first 20; with --json on stderr
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Threads; 0: one per core. The verdicts do not depend on it
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
 }
 
 const GENERATE_EXAMPLES: &str = "\

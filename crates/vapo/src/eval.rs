@@ -5,11 +5,14 @@ use std::{fs::File, io::Write, sync::atomic::AtomicBool};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use vapo_lm::Engine;
-use vapo_train::{Evaluation, Evaluator, Event, MemoryPlan, evaluate, load_held_out_task, prompt_lengths, threads};
+use vapo_train::{
+    Evaluation, Evaluator, Event, Measure, MemoryPlan, evaluate, load_held_out_task, prompt_lengths, threads,
+};
 
 use crate::{
     args::EvalArgs,
     format::{bar, count, percent},
+    interrupt,
     model::Chosen,
     screen::{Screen, StageBar},
 };
@@ -23,6 +26,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
         .as_deref()
         .map(|path| File::create_new(path).with_context(|| format!("cannot write {}", path.display())));
     let out = out.transpose()?;
+    interrupt::end_at_ctrl_c()?;
     let task = load_held_out_task(config)?;
     let model = chosen.load(|shape, text| {
         let longest = prompt_lengths(config, task.as_ref(), text, shape)?.longest;
@@ -64,77 +68,105 @@ fn overrides(args: &EvalArgs) -> Vec<String> {
         let path = Value::from(file.display().to_string());
         overrides.extend([format!("data.train={path}"), format!("data.eval={path}")]);
     }
+    overrides.extend(args.verifier.iter().map(|verifier| format!("reward.verifier={verifier}")));
+    overrides.extend(args.template.iter().map(|text| format!("data.prompt_template={}", Value::from(text.as_str()))));
     overrides.extend(args.problems.map(|problems| format!("eval.problems={problems}")));
     overrides.extend(args.samples.map(|samples| format!("eval.samples={samples}")));
     overrides
 }
 
-/// Standard error of the mean accuracy over problems; none for fewer than two.
-fn standard_error(evaluation: &Evaluation) -> Option<f64> {
-    let accuracies: Vec<f64> = evaluation.problems.iter().filter_map(|problem| problem.accuracy()).collect();
-    let number = accuracies.len() as f64;
-    if accuracies.len() < 2 {
-        return None;
-    }
-    let mean = accuracies.iter().sum::<f64>() / number;
-    let squares: f64 = accuracies.iter().map(|accuracy| (accuracy - mean).powi(2)).sum();
-    Some((squares / (number - 1.0) / number).sqrt())
-}
-
 fn to_json(chosen: &Chosen, evaluation: &Evaluation) -> Value {
     let metrics: Map<String, Value> =
         evaluation.to_row().entries().map(|(key, value)| (key.to_string(), value.clone())).collect();
+    let (measures, shares) = (evaluation.measures(), evaluation.shares());
     json!({
         "model": chosen.name,
         "accuracy": evaluation.accuracy(),
-        "standard_error": standard_error(evaluation),
-        "pass": evaluation.pass_rate(),
+        "standard_error": measures.first().and_then(|average| average.standard_error),
+        "measures": measures.iter().map(|m| (m.name.clone(), measure_json(m))).collect::<Map<String, Value>>(),
+        "response_tokens": shares.tokens.mean(),
+        "truncated": shares.truncated.mean(),
+        "malformed": shares.malformed.mean(),
+        "failed": shares.failed.mean(),
         "problems": evaluation.problems.len(),
         "samples_per_problem": evaluation.samples,
         "temperature": chosen.config.eval.temperature,
+        "top_p": chosen.config.eval.top_p,
         "seed": chosen.config.run.seed,
         "metrics": metrics,
     })
 }
 
+fn measure_json(measure: &Measure) -> Value {
+    json!({
+        "value": measure.value,
+        "standard_error": measure.standard_error,
+        "interval": measure.interval,
+        "problems": measure.problems,
+    })
+}
+
 fn to_text(chosen: &Chosen, task: &str, evaluation: &Evaluation) -> String {
-    const BAR_WIDTH: usize = 30;
     let (samples, eval) = (evaluation.samples, &chosen.config.eval);
-    let share = |value: Option<f64>| value.map_or("not measured".into(), percent);
-    let accuracy = evaluation.accuracy();
-    let error = standard_error(evaluation).map_or(String::new(), |error| format!(" ± {:.1}", 100.0 * error));
-    let answers = || evaluation.problems.iter().flat_map(|problem| &problem.answers);
-    let mean = |total: usize| total as f64 / answers().count() as f64;
-    let tokens = mean(answers().map(|answer| answer.tokens).sum());
-    let truncated = mean(answers().filter(|answer| answer.truncated).count());
-    let ungraded = mean(answers().filter(|answer| answer.verdict.score().is_none()).count());
     let mut text = format!("{}\n  on {task}: ", chosen.name);
     text += &format!(
         "{} x {}",
         count(evaluation.problems.len() as u64, "problem", "problems"),
         count(samples as u64, "sample", "samples")
     );
-    text += &format!(", temperature {}, seed {}\n\n", eval.temperature, chosen.config.run.seed);
-    let bar = bar(accuracy.unwrap_or(0.0), BAR_WIDTH);
-    text += &format!("  accuracy  {:>8}{error}  {bar}\n", share(accuracy));
-    text += &format!("  pass@{samples:<4} {:>8}\n", share(evaluation.pass_rate()));
-    text += &format!("  length    {tokens:>8.1} tokens, {} cut off\n", percent(truncated));
-    if ungraded > 0.0 {
-        text += &format!(
-            "  ungraded  {:>8} of the samples (the verifier could not decide; they do not count)\n",
-            percent(ungraded)
-        );
+    text += &format!(", temperature {}, top-p {}, seed {}\n\n", eval.temperature, eval.top_p, chosen.config.run.seed);
+    let measures = evaluation.measures();
+    if measures.is_empty() {
+        text += "  not measured: the verifier could not grade any sample\n";
     }
+    measures.iter().for_each(|measure| text += &measure_line(measure, evaluation.problems.len()));
+    let shares = evaluation.shares();
+    let share = |mean: Option<f64>| percent(mean.unwrap_or(0.0));
+    text += &format!("\n  length     {:>7.1} tokens\n", shares.tokens.mean().unwrap_or(0.0));
+    text += &format!("  cut off    {:>7}\n", share(shares.truncated.mean()));
+    text += &format!(
+        "  malformed  {:>7}  without an answer that could be read; counted as wrong\n",
+        share(shares.malformed.mean())
+    );
+    if shares.failed.max() == Some(1.0) {
+        text += &format!("  failed     {:>7}  the verifier could not decide; left out\n", share(shares.failed.mean()));
+    }
+    for (name, scores) in &shares.scores {
+        text += &format!("  score of `{name}`: {:.3}\n", scores.mean().unwrap_or(0.0));
+    }
+    text + &by_source(evaluation)
+}
+
+/// `  avg@32      12.3 %  ± 1.2  [10.1, 14.6]  ███`
+fn measure_line(measure: &Measure, problems: usize) -> String {
+    const BAR_WIDTH: usize = 30;
+    let hundredfold = |share: f64| format!("{:.1}", 100.0 * share);
+    let error = measure.standard_error.map_or(String::new(), |error| format!("± {}", hundredfold(error)));
+    let interval =
+        measure.interval.map_or(String::new(), |[low, high]| format!("[{}, {}]", hundredfold(low), hundredfold(high)));
+    let mut line = format!(
+        "  {:<10} {:>7}  {error:<6}  {interval:<14}  {}",
+        measure.name,
+        percent(measure.value),
+        bar(measure.value, BAR_WIDTH)
+    );
+    if measure.problems < problems {
+        line += &format!(" ({})", count(measure.problems as u64, "problem", "problems"));
+    }
+    format!("{}\n", line.trim_end())
+}
+
+/// Accuracy per data source, where there are several.
+fn by_source(evaluation: &Evaluation) -> String {
     let row = evaluation.to_row();
-    let suffix = format!("/acc/mean@{samples}");
+    let suffix = format!("/acc/mean@{}", evaluation.samples);
     let sources: Vec<(&str, Option<f64>)> = row
         .entries()
         .filter_map(|(key, value)| Some((key.strip_prefix("val-core/")?.strip_suffix(&suffix)?, value.as_f64())))
         .collect();
-    if sources.len() > 1 {
-        for (source, accuracy) in sources {
-            text += &format!("    {source:<20} {:>8}\n", share(accuracy));
-        }
+    if sources.len() < 2 {
+        return String::new();
     }
-    text
+    let told = |value: Option<f64>| value.map_or("not measured".into(), percent);
+    sources.into_iter().map(|(source, accuracy)| format!("    {source:<20} {:>8}\n", told(accuracy))).collect()
 }

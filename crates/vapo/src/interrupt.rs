@@ -16,6 +16,18 @@ use crate::screen::Screen;
 /// Exit code of a program that Ctrl-C ended, as shells have it.
 const INTERRUPTED: i32 = 130;
 
+/// Ctrl-C ends the command at once, and with it the programs that grade for it.
+///
+/// # Errors
+/// The system refuses the handler.
+pub(crate) fn end_at_ctrl_c() -> Result<()> {
+    let end = || {
+        vapo_tasks::kill_workers();
+        exit(INTERRUPTED);
+    };
+    ctrlc::set_handler(end).context("cannot listen for Ctrl-C")
+}
+
 /// The flag that the first Ctrl-C sets; `promise` tells what happens then.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ mod samples;
 mod score;
 mod screen;
 mod train;
+mod verify;
 
 use std::{io::ErrorKind, process::ExitCode};
 
@@ -48,6 +49,7 @@ fn run(command: Command) -> Result<()> {
         Command::Eval(args) => eval::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Import(args) => import::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Config(args) => config::run(args),

@@ -30,11 +30,20 @@ prompts_per_step = 8
 
 [eval]
 problems = 5
-samples = 2
+samples = 4
 "#;
 
+/// The same with a reward of two terms.
+const SHAPED: [&str; 5] = [
+    "data.train=own.jsonl",
+    "data.eval=held-out.jsonl",
+    "reward.verifier=[{ kind = \"numeric\", name = \"TERM\" }, { kind = \"length\", buffer = 8 }]",
+    "run.dir=shaped",
+    "critic.bound=sigmoid",
+];
+
 /// What users read.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "docs/commands.md",
     "docs/vapo.md",
@@ -43,6 +52,8 @@ const PAGES: [&str; 8] = [
     "docs/benchmarks.md",
     "docs/studies.md",
     "docs/data.md",
+    "docs/verifiers.md",
+    "docs/evaluation.md",
 ];
 
 /// The sections of a config, by which a setting in a text is recognised.
@@ -106,11 +117,22 @@ fn every_metric_of_a_run_is_documented_and_every_documented_one_exists() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("tiny.toml"), RUN).unwrap();
     vapo(&place, &["train", "tiny.toml"]);
+    let problems = |last: u32| -> String {
+        let row = |n| format!("{{\"problem\": \"{n}a+{last}:\", \"answer\": \"7\", \"data_source\": \"chain\"}}\n");
+        (0..9).map(row).collect()
+    };
+    std::fs::write(place.path().join("own.jsonl"), problems(1)).unwrap();
+    std::fs::write(place.path().join("held-out.jsonl"), problems(2)).unwrap();
+    let overrides = SHAPED.iter().flat_map(|setting| ["--set", setting]);
+    vapo(&place, &["train", "tiny.toml"].into_iter().chain(overrides).collect::<Vec<_>>());
     let mut recorded = BTreeSet::new();
-    for line in std::fs::read_to_string(place.path().join("run/metrics.jsonl")).unwrap().lines() {
-        let row: Value = serde_json::from_str(line).unwrap();
-        recorded
-            .extend(row.as_object().unwrap().keys().map(|key| key.replace("/chain/", "/SOURCE/").replace("@2", "@N")));
+    for run in ["run", "shaped"] {
+        for line in std::fs::read_to_string(place.path().join(run).join("metrics.jsonl")).unwrap().lines() {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let general = [("/chain/", "/SOURCE/"), ("@4", "@N"), ("@2", "@K"), ("rewards/length", "rewards/TERM")];
+            let name = |key: &String| general.iter().fold(key.clone(), |key, (own, name)| key.replace(own, name));
+            recorded.extend(row.as_object().unwrap().keys().map(name));
+        }
     }
     let documented = documented_metrics();
     assert!(recorded.len() > 50, "a run with everything in it has more than {recorded:?}");

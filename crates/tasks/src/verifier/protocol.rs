@@ -16,6 +16,7 @@ pub(super) fn request(id: u64, problem: &Problem, response: Response<'_>) -> Vec
     let request = json!({
         "id": id,
         "prompt": problem.prompt,
+        "context": problem.context,
         "answer": problem.answer,
         "response": response.text,
         "tokens": response.tokens,

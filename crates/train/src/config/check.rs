@@ -127,7 +127,7 @@ impl Config {
         failures.unless(data.system_prompt.is_none() || data.chat != ChatUse::Never, || {
             "data.system_prompt needs a chat: data.chat must not be `never`".into()
         });
-        failures.unless(data.train.is_some() == data.eval.is_some(), || {
+        failures.unless(data.train.is_none() || data.eval.is_some(), || {
             "data.train and data.eval must be given together: progress is measured on held-out problems".into()
         });
         failures.unless(data.prompt_template.contains("{problem}"), || {

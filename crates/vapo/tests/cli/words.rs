@@ -2,7 +2,8 @@
 
 use crate::program::Place;
 
-const COMMANDS: [&str; 9] = ["train", "resume", "eval", "generate", "score", "plan", "config", "pretrain", "bench"];
+const COMMANDS: [&str; 10] =
+    ["train", "resume", "eval", "generate", "score", "verify", "plan", "config", "pretrain", "bench"];
 
 #[test]
 fn every_command_explains_itself_with_examples() {

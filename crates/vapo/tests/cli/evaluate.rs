@@ -1,0 +1,191 @@
+//! `vapo verify` and `vapo eval` on files of one's own.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use vapo_lm::{Head, Model, ModelConfig, Sizes, WeightDtype};
+
+use crate::program::Place;
+
+/// The characters that stand for the bytes in a byte-level vocabulary, as GPT-2 introduced them.
+fn byte_characters() -> Vec<char> {
+    let printable = |byte: u32| matches!(byte, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
+    let mut others = 256..;
+    let stand_in = |byte| if printable(byte) { byte } else { others.next().unwrap() };
+    (0..256).map(stand_in).map(|code| char::from_u32(code).unwrap()).collect()
+}
+
+/// A random model that reads and writes bytes.
+fn write_byte_model(directory: &Path) {
+    let end = 256;
+    let vocabulary: Map<String, Value> =
+        byte_characters().into_iter().enumerate().map(|(id, c)| (c.to_string(), id.into())).collect();
+    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
+    let tokenizer = json!({
+        "version": "1.0",
+        "added_tokens": [{"id": end, "content": "<end>", "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true}],
+        "pre_tokenizer": byte_level,
+        "decoder": byte_level,
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
+    });
+    let mut config = ModelConfig::new(Sizes {
+        vocab_size: 257,
+        hidden_size: 16,
+        intermediate_size: 32,
+        num_layers: 1,
+        num_heads: 2,
+        num_kv_heads: 1,
+        max_positions: 2048,
+    });
+    config.eos_token_ids = vec![end];
+    std::fs::create_dir_all(directory).unwrap();
+    Model::random(config, Head::Language, 5).save(directory, WeightDtype::Float32).unwrap();
+    std::fs::write(directory.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+}
+
+/// A few own problems and the recipe as it is: everything but the model and the problems is AIME's.
+#[test]
+fn the_aime_recipe_runs_to_its_measures() {
+    let place = Place::new();
+    write_byte_model(&place.path("tiny"));
+    let problems =
+        [("What is $1 + 1$?", "2"), ("Wie viele Beine hat ein Käfer?", "6"), ("Find $n$ if $n^2 = 49$.", "7")];
+    // The published file repeats each problem 32 times.
+    let rows = problems.map(|(problem, answer)| json!({"problem": problem, "answer": answer}).to_string() + "\n");
+    place.write("own.jsonl", &rows.concat().repeat(3));
+    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/aime2024.toml");
+    let recipe = recipe.to_str().unwrap();
+    let args = ["eval", "--model", "tiny", "--config", recipe, "--data", "own.jsonl", "--max-new-tokens", "24"];
+    let run = |more: &[&str]| place.vapo(&[&args[..], more].concat()).ok();
+
+    let text = run(&["--threads", "1", "--out", "samples.jsonl"]);
+    assert!(text.contains("3 problems x 32 samples, temperature 1, top-p 0.7"), "{text}");
+    for measure in ["avg@32", "pass@2", "pass@4", "pass@8", "pass@16", "pass@32", "maj@2", "maj@32"] {
+        let line = text.lines().find(|line| line.trim_start().starts_with(&format!("{measure} ")));
+        let line = line.unwrap_or_else(|| panic!("no {measure} in\n{text}"));
+        assert!(line.contains(" % ") && line.contains("± ") && line.contains('['), "{line}");
+    }
+    let cut_off = text.lines().find(|line| line.contains("cut off")).unwrap();
+    assert!(!cut_off.contains("  0.0 %"), "random bytes seldom end: {cut_off}");
+
+    let rows = place.rows("samples.jsonl");
+    assert_eq!(rows.len(), 3);
+    assert!(rows[0]["prompt"].as_str().unwrap().starts_with("Solve the following math problem step by step."));
+    for row in &rows {
+        let samples = row["samples"].as_array().unwrap();
+        assert_eq!(samples.len(), 32);
+        for key in ["response", "tokens", "truncated", "verdict", "score", "answer", "reason"] {
+            assert!(samples[0].get(key).is_some(), "no {key} in {}", samples[0]);
+        }
+    }
+    assert_eq!(text, run(&["--threads", "3"]), "the same numbers on any number of threads");
+
+    let told: Value = serde_json::from_str(&run(&["--json"])).unwrap();
+    assert_eq!((&told["samples_per_problem"], &told["top_p"]), (&32.into(), &0.7.into()));
+    let average = &told["measures"]["avg@32"];
+    assert_eq!((&average["value"], &average["problems"]), (&told["accuracy"], &3.into()));
+    assert_eq!(average["interval"].as_array().unwrap().len(), 2);
+}
+
+/// Responses of a sum that are always right by this reward: what decides is the program's reply.
+#[test]
+fn a_program_of_ones_own_grades_an_evaluation() {
+    let place = Place::new();
+    write_byte_model(&place.path("tiny"));
+    place.write("own.jsonl", "{\"problem\": \"x\", \"answer\": \"2\"}\n");
+    place.write("grade.sh", "while IFS= read -r l; do i=${l#*\\\"id\\\":}; echo \"{\\\"id\\\":${i%%,*},\\\"score\\\":1,\\\"answer\\\":\\\"a\\\"}\"; done\n");
+    let eval = |verifier: &str| {
+        let args = [
+            "eval",
+            "--model",
+            "tiny",
+            "--data",
+            "own.jsonl",
+            "-n",
+            "4",
+            "--max-new-tokens",
+            "4",
+            "--verifier",
+            verifier,
+        ];
+        place.vapo(&args)
+    };
+    let text =
+        eval("[{ kind = \"command\", command = [\"sh\", \"grade.sh\"] }, { kind = \"format\", weight = 0.5 }]").ok();
+    assert!(text.contains("avg@4") && text.contains("100.0 %") && text.contains("score of `format`: 0.000"), "{text}");
+    let missing = eval("{ kind = \"command\", command = [\"no-such-program\"] }").failed(1);
+    assert!(missing.contains("verifier `command`: it failed on the first reference answer: cannot start"), "{missing}");
+    let dead = eval("{ kind = \"command\", command = [\"false\"] }").failed(1);
+    assert!(dead.contains("it ended (exit status: 1)"), "{dead}");
+}
+
+#[test]
+fn a_run_stops_when_its_verifier_does() {
+    let place = Place::new();
+    write_byte_model(&place.path("tiny"));
+    let rows = |from: usize| {
+        (from..from + 8).map(|n| format!("{{\"problem\": \"x{n}\", \"answer\": \"2\"}}\n")).collect::<String>()
+    };
+    place.write("train.jsonl", &rows(0));
+    place.write("test.jsonl", &rows(10));
+    // Answers the probe, and nothing after it.
+    place.write("grade.sh", "[ -e there ] && exit 4; touch there; read -r l; i=${l#*\\\"id\\\":}; echo \"{\\\"id\\\":${i%%,*},\\\"score\\\":1}\"\n");
+    let settings = [
+        "model.path=tiny",
+        "data.train=train.jsonl",
+        "data.eval=test.jsonl",
+        "rollout.max_new_tokens=4",
+        "eval.problems=2",
+        "reward.verifier={ kind = \"command\", command = [\"sh\", \"grade.sh\"], workers = 1 }",
+    ];
+    let args: Vec<&str> =
+        ["train", "tiny.toml"].into_iter().chain(settings.iter().flat_map(|s| ["--set", s])).collect();
+    let told = place.vapo(&args).failed(1);
+    assert!(
+        told.contains("the verifier failed on 4 of the evaluation's 4 responses (reward.max_failed_share is 0.1)"),
+        "{told}"
+    );
+    assert!(told.contains("exit status: 4"), "{told}");
+}
+
+#[test]
+fn answers_of_a_file_are_graded_and_compared() {
+    let place = Place::new();
+    let row = |gold: &str, pred: &str, expected: bool| {
+        json!({"gold": gold, "pred": pred, "expected": expected}).to_string() + "\n"
+    };
+    let rows = [row("1/2", "\\boxed{0.5}", true), row("7", "8", false), "\n".into(), row("7", "so 7", false)];
+    place.write("answers.jsonl", &rows.concat());
+    let told: Value = serde_json::from_str(&place.vapo(&["verify", "answers.jsonl", "--json"]).ok()).unwrap();
+    let keys: Vec<&String> = told.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["rows", "agree", "disagree", "failed", "rows_per_sec"]);
+    assert_eq!([&told["rows"], &told["agree"], &told["disagree"], &told["failed"]], [3, 2, 1, 0]);
+    let text = place.vapo(&["verify", "answers.jsonl"]).ok();
+    assert!(text.contains("graded by `math`") && text.contains("2 of 3 (66.67 %)"), "{text}");
+    assert!(text.contains("  row 4: gold \"7\", answer \"so 7\": right, expected wrong\n"), "{text}");
+    let exact = place.vapo(&["verify", "answers.jsonl", "--verifier", "exact", "--json"]).ok();
+    assert!(exact.starts_with("{\"rows\":3,\"agree\":2,\"disagree\":1,"), "{exact}");
+
+    // Thousands of rows: the same list on any number of threads.
+    let many: String = (0..40_000).map(|n| row(&n.to_string(), &format!("Answer: {}", n / 7 * 7), true)).collect();
+    place.write("many.jsonl", &many);
+    let list = |threads: &str| {
+        let told = place.vapo(&["verify", "many.jsonl", "--list", "--threads", threads]).ok();
+        told.split_once('\n').unwrap().1.to_owned()
+    };
+    let one = list("1");
+    assert_eq!(one.lines().filter(|line| line.starts_with("  row ")).count(), 40_000 - 5715);
+    assert_eq!(one, list("3"));
+
+    place.write("plain.jsonl", "{\"answer\": 7, \"response\": \"7\"}\n");
+    let plain: Value = serde_json::from_str(&place.vapo(&["verify", "plain.jsonl", "--json"]).ok()).unwrap();
+    assert_eq!((&plain["rows"], &plain["agree"]), (&1.into(), &Value::Null), "nothing is expected");
+    place.write("bad.jsonl", "{\"gold\": \"7\", \"pred\": \"7\"}\n\n{\"gold\": \"7\"}\n");
+    let bad = place.vapo(&["verify", "bad.jsonl"]).failed(1);
+    assert_eq!(bad, "error: bad.jsonl, row 3: expected a field `response` or `pred`, found `gold`\n");
+    assert!(place.vapo(&["verify", "none.jsonl"]).failed(1).starts_with("error: cannot read none.jsonl"));
+    assert!(
+        place.vapo(&["verify", "bad.jsonl", "--verifier", "maths"]).failed(1).contains("there is no verifier `maths`")
+    );
+}
