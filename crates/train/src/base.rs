@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
-use vapo_lm::{Head, Model, ModelConfig, Tokenizer, WeightDtype};
+use serde_json::{Map, Value};
+use vapo_lm::{ChatTemplate, Head, Model, ModelConfig, Tokenizer, WeightDtype};
 use vapo_tasks::Problem;
 
 use crate::{
@@ -205,6 +205,14 @@ impl TextFiles {
             Some(text) => Ok(self.tokenizer.encode(&text)?),
             None => self.encode_prompt(&problem.prompt),
         }
+    }
+
+    /// The chat template and the variables that it is rendered with; none without a template or where the config never uses it.
+    ///
+    /// # Errors
+    /// The template is wrong.
+    pub fn chat_template(&self) -> Result<Option<(&ChatTemplate, &Map<String, Value>)>> {
+        self.chat.template()
     }
 
     /// The special token that ends an answer in the chat template, where there is one.

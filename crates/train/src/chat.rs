@@ -90,6 +90,15 @@ impl Chat {
         Ok(Some(text))
     }
 
+    /// The template and the variables that it is rendered with; none without a template or where it is never used.
+    ///
+    /// # Errors
+    /// The template is wrong.
+    pub(crate) fn template(&self) -> Result<Option<(&ChatTemplate, &Map<String, serde_json::Value>)>> {
+        let template = self.template.as_ref().map_err(|error| Error::Run(error.to_string()))?;
+        Ok(template.as_ref().filter(|_| self.when != ChatUse::Never).map(|template| (template, &self.variables)))
+    }
+
     /// What the template puts behind an answer; none without a template or where it is never used.
     pub(crate) fn after_answer(&self) -> Option<String> {
         let template = self.template.as_ref().ok()?.as_ref().filter(|_| self.when != ChatUse::Never)?;

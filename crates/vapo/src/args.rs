@@ -321,19 +321,22 @@ pub(crate) struct VerifyArgs {
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:
-  vapo generate                                        # talk to the built-in base model
+  vapo generate --model SmolLM2-135M-Instruct          # talk to it: /help lists commands, Ctrl-C stops an answer
+  vapo generate                                        # the built-in base model: each line is a prompt
+  vapo generate --model SmolLM2-135M-Instruct --chat 'What is 7 + 5?'
   vapo generate --model runs/vapo-001 '7a+5b*3c+2d*4:' # one prompt, one response
   vapo generate --model runs/vapo-001 -n 8 --temperature 0.7 '7a+5b*3c+2d*4:' '1a*9b+2c*6d+3:'
   vapo generate --file prompts.txt --json > out.jsonl  # a prompt per line, an object per response
   cat prompts.txt | vapo generate --json               # the same
 
-A file that ends in .jsonl holds an object per line with `prompt`, `problem` or `question`. Prompts are put into data.prompt_template of the config that the model was trained with, as in training; --raw leaves them as they are.";
+A file that ends in .jsonl holds an object per line with `prompt`, `problem` or `question`. Prompts are asked as in the training of the model (data.prompt_template and data.chat of its config); --chat asks through the chat template, --raw leaves prompts as they are.
+In a terminal a model with a chat template is talked to in turns. The tokens that it has read and sampled are kept, never made again from text.";
 
-/// Sample responses to prompts, in a batch or interactively
+/// Sample responses to prompts, or talk to a model
 #[derive(Args)]
 #[command(after_help = GENERATE_EXAMPLES)]
 pub(crate) struct GenerateArgs {
-    /// Prompts; without any (and without --file): lines of stdin
+    /// Prompts; without any (and without --file): lines of stdin, or a conversation if that is a terminal
     pub(crate) prompts: Vec<String>,
 
     /// File of prompts, one per line, or .jsonl
@@ -351,9 +354,21 @@ pub(crate) struct GenerateArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Do not put prompts into the config's prompt template
+    /// Use no template: the model continues the text as it is
     #[arg(long)]
     pub(crate) raw: bool,
+
+    /// Ask through the model's chat template (data.chat = "always")
+    #[arg(long, conflicts_with = "raw")]
+    pub(crate) chat: bool,
+
+    /// System message of the chat template (data.system_prompt)
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
+    pub(crate) system: Option<String>,
+
+    /// Answer the lines of stdin one after the other, as in a terminal, also if they come from a pipe
+    #[arg(short, long, conflicts_with_all = ["prompts", "file", "samples"])]
+    pub(crate) interactive: bool,
 
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,

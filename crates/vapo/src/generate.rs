@@ -1,99 +1,122 @@
-//! `vapo generate`: responses to prompts, in a batch or line by line.
+//! `vapo generate`: responses to prompts in a batch, or a conversation.
 
-use std::{
-    io::{BufRead, IsTerminal, Write},
-    ops::ControlFlow,
-    path::Path,
-};
+use std::{io::Write, ops::ControlFlow};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::Value;
-use vapo_lm::{Engine, Request, Sample, Sampling, StopReason};
+use vapo_lm::{Engine, ModelConfig, Request, Sample, Sampling, StopReason};
 use vapo_tasks::{Problem, PromptTemplate};
-use vapo_train::{LanguageModel, MemoryPlan, Progress, Stage, eval_sampling, rollout::Prompt, threads};
+use vapo_train::{
+    Config, LanguageModel, MemoryPlan, Progress, Stage, TextFiles, config::ChatUse, eval_sampling, rollout::Prompt,
+    threads,
+};
 
 use crate::{
     args::GenerateArgs,
+    chat::Session,
+    conversation::Conversation,
     format::printable,
     model::Chosen,
+    prompts::prompts,
     screen::{Screen, StageBar},
 };
 
 /// Most responses to a prompt at once.
 const MOST_SAMPLES: usize = 100_000;
+/// A batch is answered in parts of so many rounds of slots: few enough to be held, and to be printed soon.
+const ROUNDS: usize = 16;
+/// Tokens of a conversation that memory is counted for; what it holds beyond is taken as it comes.
+const CONVERSATION_TOKENS: usize = 4096;
 
 /// Samples responses and prints them.
 pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     if !(1..=MOST_SAMPLES).contains(&args.samples) {
         bail!("--samples ({}) must be between 1 and {MOST_SAMPLES}", args.samples);
     }
-    let chosen = Chosen::new(&args.model, &args.sampling.overrides())?;
-    let prompts = prompts(&args)?;
+    let chosen = Chosen::new(&args.model, &overrides(&args))?;
     let config = &chosen.config;
-    let model = chosen.load(|shape, text| {
-        let prompts = prompts.as_deref().unwrap_or_default();
-        let lengths = prompts.iter().map(|prompt| Ok(text.encode_prompt(prompt)?.len()));
-        let longest = lengths.collect::<vapo_train::Result<Vec<_>>>()?.into_iter().max().unwrap_or(0);
-        Ok(MemoryPlan::of_sampling(config, shape, (prompts.len().max(1), args.samples), longest))
-    })?;
+    let texts = prompts(&args)?;
     let template =
         if args.raw { PromptTemplate::default() } else { PromptTemplate::new(config.data.prompt_template.as_str())? };
-    let mut generator = Generator {
-        sampling: eval_sampling(config, &model.model, &model.text),
-        engine: Engine::new(threads(config), config.run.micro_batch_tokens),
-        samples: args.samples,
-        seed: config.run.seed,
-        screen: Screen::for_result(),
-        template,
-        model,
-    };
-    match prompts {
-        Some(prompts) => {
-            let responses = generator.respond(0, &prompts)?;
-            print(&prompts, &responses, args.json)
-        }
-        None => converse(&mut generator, &chosen, args.json),
+    let mut asked = Vec::new();
+    let model = chosen.load(|shape, text| {
+        let Some(texts) = &texts else {
+            let tokens = shape.max_position_embeddings.min(CONVERSATION_TOKENS);
+            return Ok(MemoryPlan::of_sampling(config, shape, (1, 1), tokens));
+        };
+        let longest = config.longest_eval_response();
+        let prompts = (0..).zip(texts).map(|(key, prompt)| ask(&template, prompt, key, (text, shape), longest));
+        asked = prompts.collect::<vapo_train::Result<Vec<Prompt>>>()?;
+        let longest = asked.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
+        Ok(MemoryPlan::of_sampling(config, shape, (asked.len(), args.samples), longest))
+    })?;
+    let sampling = eval_sampling(config, &model.model, &model.text);
+    let engine = Engine::new(threads(config), config.run.micro_batch_tokens);
+    let (seed, screen) = (config.run.seed, Screen::for_result());
+    if let Some(texts) = &texts {
+        return Batch { model, engine, sampling, samples: args.samples, seed, screen }.run(texts, &asked, args.json);
     }
+    let conversation = conversation(&args, config, &model)?;
+    let mut session = Session::new(model, engine, sampling, seed, screen);
+    (session.template, session.conversation, session.json) = (template, conversation, args.json);
+    session.greet(&chosen.name);
+    session.run()
 }
 
-/// The prompts of the command line, of a file, or of a piped stdin; `None` if somebody sits there to type them.
-fn prompts(args: &GenerateArgs) -> Result<Option<Vec<String>>> {
-    let prompts = match &args.file {
-        _ if !args.prompts.is_empty() => args.prompts.clone(),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            if path.extension().is_some_and(|extension| extension == "jsonl") {
-                json_prompts(path, &text)?
-            } else {
-                lines(&text)
-            }
-        }
-        None if std::io::stdin().is_terminal() => return Ok(None),
-        None => lines(&std::io::read_to_string(std::io::stdin()).context("cannot read prompts from stdin")?),
-    };
-    if prompts.is_empty() {
-        bail!("no prompts in {}", args.file.as_ref().map_or("stdin".into(), |path| path.display().to_string()));
+/// The flags as entries of a config.
+fn overrides(args: &GenerateArgs) -> Vec<String> {
+    let mut overrides = args.sampling.overrides();
+    if args.raw {
+        overrides.extend(["data.chat=never".into(), "data.system_prompt=off".into()]);
     }
-    Ok(Some(prompts))
+    if args.chat || args.system.is_some() {
+        overrides.push("data.chat=always".into());
+    }
+    // A JSON string is a TOML string too.
+    overrides.extend(args.system.as_ref().map(|text| format!("data.system_prompt={}", Value::from(text.as_str()))));
+    overrides
 }
 
-fn lines(text: &str) -> Vec<String> {
-    text.lines().filter(|line| !line.trim().is_empty()).map(str::to_string).collect()
+/// What a model reads for a prompt, in the templates of its training; `key` is its place in the random stream.
+///
+/// # Errors
+/// The prompt is empty or too long, or the chat template refuses it.
+pub(crate) fn ask(
+    template: &PromptTemplate,
+    prompt: &str,
+    key: u64,
+    (text, shape): (&TextFiles, &ModelConfig),
+    max_new_tokens: usize,
+) -> vapo_train::Result<Prompt> {
+    let problem = Problem {
+        index: key,
+        prompt: template.render(prompt),
+        data_source: "the prompts".into(),
+        ..Problem::default()
+    };
+    Prompt::new(problem, key, text, shape, max_new_tokens)
 }
 
-fn json_prompts(path: &Path, text: &str) -> Result<Vec<String>> {
-    const FIELDS: [&str; 3] = ["prompt", "problem", "question"];
-    let rows = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    rows.map(|(line, number)| {
-        let place = || format!("{}, row {number}", path.display());
-        let row: Value = serde_json::from_str(line).with_context(place)?;
-        let prompt = FIELDS.iter().find_map(|field| row[*field].as_str());
-        prompt
-            .map(str::to_string)
-            .with_context(|| format!("{}: expected a text field {}", place(), FIELDS.join(" or ")))
-    })
-    .collect()
+/// A conversation in turns, where the model has a chat template and the config asks through it or puts nothing around a problem.
+fn conversation(args: &GenerateArgs, config: &Config, model: &LanguageModel) -> Result<Option<Conversation>> {
+    let data = &config.data;
+    let asks_plainly = data.prompt_template == Config::default().data.prompt_template;
+    let wanted = match data.chat {
+        ChatUse::Always => true,
+        ChatUse::Auto => asks_plainly,
+        ChatUse::Never => false,
+    };
+    match model.text.chat_template()? {
+        Some((template, variables)) if wanted => {
+            let (template, tokenizer) = (template.clone(), model.text.tokenizer.clone());
+            Ok(Some(Conversation::new(template, variables.clone(), tokenizer, data.system_prompt.clone())))
+        }
+        None if args.chat || args.system.is_some() => {
+            bail!("the model has no chat template, which --chat and --system want")
+        }
+        _ => Ok(None),
+    }
 }
 
 /// A response as text and tokens, with the tokens that were asked.
@@ -103,23 +126,30 @@ struct Response {
     sample: Sample,
 }
 
-/// A model ready to answer.
-struct Generator {
+/// Prompts to be answered.
+struct Batch {
     model: LanguageModel,
     engine: Engine,
     sampling: Sampling,
     samples: usize,
     seed: u64,
-    template: PromptTemplate,
     screen: Screen,
 }
 
-impl Generator {
-    /// Responses to each prompt, `[prompts][samples]`; `first` numbers the prompts in the random stream.
-    fn respond(&mut self, first: u64, prompts: &[String]) -> Result<Vec<Vec<Response>>> {
-        let tokenized = (first..).zip(prompts).map(|(index, prompt)| self.tokenize(index, prompt));
-        let tokenized = tokenized.collect::<Result<Vec<_>>>()?;
-        let requests: Vec<Request<'_>> = tokenized
+impl Batch {
+    /// Answers the prompts, whose texts are `texts`, part by part, printing each part when it is done.
+    fn run(&mut self, texts: &[String], prompts: &[Prompt], json: bool) -> Result<()> {
+        let part = (ROUNDS * self.sampling.slots).div_ceil(self.samples).max(1);
+        for (part_texts, part_prompts) in texts.chunks(part).zip(prompts.chunks(part)) {
+            let responses = self.respond(part_prompts)?;
+            print(part_texts, &responses, json, texts.len() > 1)?;
+        }
+        Ok(())
+    }
+
+    /// Responses to each prompt, `[prompts][samples]`.
+    fn respond(&mut self, prompts: &[Prompt]) -> Result<Vec<Vec<Response>>> {
+        let requests: Vec<Request<'_>> = prompts
             .iter()
             .map(|prompt| Request { prompt: &prompt.tokens, samples: self.samples, key: prompt.key })
             .collect();
@@ -131,98 +161,63 @@ impl Generator {
         };
         let groups = self.engine.generate(&self.model.model, &requests, &self.sampling, self.seed, &mut progress);
         self.screen.clear_bar();
-        let groups = tokenized.into_iter().zip(groups.unwrap_or_default());
         let respond = |prompt: &Prompt, sample: Sample| {
             let text = self.model.text.tokenizer.decode(&sample.tokens)?;
             Ok(Response { prompt_tokens: prompt.tokens.clone(), text, sample })
         };
-        groups.map(|(prompt, group)| group.into_iter().map(|sample| respond(&prompt, sample)).collect()).collect()
-    }
-
-    fn tokenize(&self, index: u64, prompt: &str) -> Result<Prompt> {
-        let problem = Problem {
-            index,
-            prompt: self.template.render(prompt),
-            answer: String::new(),
-            data_source: "the prompts".into(),
-            ..Problem::default()
-        };
-        Ok(Prompt::new(problem, index, &self.model.text, self.model.model.config(), self.sampling.max_new_tokens)?)
+        let groups = prompts.iter().zip(groups.unwrap_or_default());
+        groups.map(|(prompt, group)| group.into_iter().map(|sample| respond(prompt, sample)).collect()).collect()
     }
 }
 
-fn print(prompts: &[String], responses: &[Vec<Response>], json: bool) -> Result<()> {
+fn print(prompts: &[String], responses: &[Vec<Response>], json: bool, several: bool) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     for (prompt, group) in prompts.iter().zip(responses) {
-        if !json && prompts.len() > 1 {
+        if !json && several {
             writeln!(stdout, "{}", printable(prompt))?;
         }
         for (number, response) in group.iter().enumerate() {
+            let sample = &response.sample;
             if json {
-                writeln!(stdout, "{}", to_json(prompt, number, response)?)?;
+                let row = JsonRow {
+                    prompt,
+                    sample: number,
+                    response: &response.text,
+                    stop: stop_name(Some(sample.stop)),
+                    prompt_tokens: &response.prompt_tokens,
+                    response_tokens: &sample.tokens,
+                    logprobs: &sample.logps,
+                };
+                writeln!(stdout, "{}", serde_json::to_string(&row)?)?;
                 continue;
             }
-            let indent = if prompts.len() > 1 { "    " } else { "" };
+            let indent = if several { "    " } else { "" };
             let number = if group.len() > 1 { format!("[{}] ", number + 1) } else { String::new() };
-            let cut = if response.sample.stop == StopReason::Length { "  [cut off]" } else { "" };
+            let cut = if sample.stop == StopReason::Length { "  [cut off]" } else { "" };
             writeln!(stdout, "{indent}{number}{}{cut}", printable(response.text.trim_end()))?;
         }
     }
-    Ok(())
+    Ok(stdout.flush()?)
 }
 
 /// A response as `--json` prints it; `vapo score` reads it.
 #[derive(Serialize)]
-struct JsonRow<'a> {
-    prompt: &'a str,
-    sample: usize,
-    response: &'a str,
-    stop: &'static str,
-    prompt_tokens: &'a [u32],
-    response_tokens: &'a [u32],
-    logprobs: &'a [f32],
+pub(crate) struct JsonRow<'a> {
+    pub(crate) prompt: &'a str,
+    pub(crate) sample: usize,
+    pub(crate) response: &'a str,
+    pub(crate) stop: &'static str,
+    pub(crate) prompt_tokens: &'a [u32],
+    pub(crate) response_tokens: &'a [u32],
+    pub(crate) logprobs: &'a [f32],
 }
 
-fn to_json(prompt: &str, number: usize, response: &Response) -> Result<String> {
-    let sample = &response.sample;
-    let row = JsonRow {
-        prompt,
-        sample: number,
-        response: &response.text,
-        stop: match sample.stop {
-            StopReason::StopToken => "stop_token",
-            StopReason::StopString => "stop_string",
-            StopReason::Length => "length",
-        },
-        prompt_tokens: &response.prompt_tokens,
-        response_tokens: &sample.tokens,
-        logprobs: &sample.logps,
-    };
-    Ok(serde_json::to_string(&row)?)
-}
-
-/// Answers line by line until an empty line or the end of stdin.
-fn converse(generator: &mut Generator, chosen: &Chosen, json: bool) -> Result<()> {
-    let screen = generator.screen.clone();
-    screen.line(&format!(
-        "{}, temperature {}, at most {} tokens. A prompt per line; Ctrl-D or an empty line ends.",
-        screen.bold(&chosen.name),
-        chosen.config.eval.temperature,
-        generator.sampling.max_new_tokens
-    ));
-    let mut line = String::new();
-    for number in 0.. {
-        eprint!("{}", screen.bold("> "));
-        line.clear();
-        std::io::stdin().lock().read_line(&mut line).context("cannot read from stdin")?;
-        let prompt = line.trim_end_matches(['\n', '\r']).to_string();
-        if prompt.is_empty() {
-            break;
-        }
-        match generator.respond(number, std::slice::from_ref(&prompt)) {
-            Ok(responses) => print(&[prompt], &responses, json)?,
-            Err(error) => screen.line(&screen.bad(&format!("{error:#}"))),
-        }
+/// Why a response ended, as `--json` says it.
+pub(crate) fn stop_name(stop: Option<StopReason>) -> &'static str {
+    match stop {
+        Some(StopReason::StopToken) => "stop_token",
+        Some(StopReason::StopString) => "stop_string",
+        Some(StopReason::Length) => "length",
+        None => "interrupted",
     }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use std::{
     process::exit,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -55,4 +55,44 @@ pub(crate) fn stop_at_end_of_input(stop: &Arc<AtomicBool>) {
         while stdin().read(&mut block).is_ok_and(|bytes| bytes > 0) {}
         flag.store(true, Ordering::Relaxed);
     });
+}
+
+/// Ctrl-C in a conversation: it stops an answer and not the program. Where nothing is answered it says how to end, and
+/// a second one ends at once.
+pub(crate) struct Attention(Arc<AtomicU8>);
+
+const WAITING: u8 = 0;
+const WARNED: u8 = 1;
+const ANSWERING: u8 = 2;
+const WANTED: u8 = 3;
+
+impl Attention {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The system refuses the handler.
+    pub(crate) fn new(screen: &Screen) -> Result<Self> {
+        let state = Arc::new(AtomicU8::new(WAITING));
+        let (pressed, screen) = (Arc::clone(&state), screen.clone());
+        ctrlc::set_handler(move || match pressed.load(Ordering::Relaxed) {
+            ANSWERING => pressed.store(WANTED, Ordering::Relaxed),
+            WAITING => {
+                pressed.store(WARNED, Ordering::Relaxed);
+                screen.line("\n  /quit or Ctrl-D ends (Ctrl-C again: stop at once)");
+            }
+            _ => exit(INTERRUPTED),
+        })
+        .context("cannot listen for Ctrl-C")?;
+        Ok(Self(state))
+    }
+
+    /// Says that an answer begins or has ended.
+    pub(crate) fn answering(&self, answering: bool) {
+        self.0.store(if answering { ANSWERING } else { WAITING }, Ordering::Relaxed);
+    }
+
+    /// Whether the answer shall stop.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == WANTED
+    }
 }

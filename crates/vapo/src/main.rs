@@ -3,7 +3,9 @@
 mod ablate;
 mod args;
 mod bench;
+mod chat;
 mod config;
+mod conversation;
 mod doctor;
 mod eval;
 mod format;
@@ -15,6 +17,7 @@ mod model;
 mod plan;
 mod pretrain;
 mod progress;
+mod prompts;
 mod rates;
 mod report;
 mod resume;

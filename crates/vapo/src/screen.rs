@@ -71,6 +71,13 @@ impl Screen {
         if is_shown { self.bar.suspend(print) } else { print() }
     }
 
+    /// Asks somebody who sits there to type something; nobody else is asked.
+    pub(crate) fn ask(&self, text: &str) {
+        if std::io::stdin().is_terminal() {
+            eprint!("{}", self.bold(text));
+        }
+    }
+
     /// Takes the bar away.
     pub(crate) fn clear_bar(&self) {
         if self.bar.length().is_some() {
