@@ -42,11 +42,6 @@ impl Conversation {
         self.system = Some(text.to_owned()).filter(|text| !text.is_empty());
     }
 
-    /// Tokens so far.
-    pub(crate) fn tokens(&self) -> &[u32] {
-        &self.tokens
-    }
-
     /// The tokens of the conversation when the user says this next, up to where the answer begins. Nothing changes yet.
     ///
     /// # Errors
@@ -128,7 +123,7 @@ mod tests {
         let mut talk = conversation(TEMPLATE);
         let first = talk.with_user("hi").unwrap();
         assert_eq!(first, [U, 5, E, A]);
-        assert!(talk.tokens().is_empty());
+        assert!(talk.tokens.is_empty());
         // An answer that no tokenizer would make of its text: the unknown word.
         talk.answered("hi", &first, &[0, 6, E]).unwrap();
         let second = talk.with_user("so").unwrap();
