@@ -71,8 +71,9 @@ fn answers_go_on_and_end_where_the_context_does() {
     model(&place);
     // No token ends an answer: only lengths do.
     let config = place.read("model/config.json");
-    let eos = config.lines().find(|line| line.contains("eos_token_id")).unwrap();
-    place.write("model/config.json", &config.replace(eos, "\"eos_token_id\": null,"));
+    let endless = config.replace("\"eos_token_id\": 1", "\"eos_token_id\": null");
+    assert_ne!(endless, config);
+    place.write("model/config.json", &endless);
     let (rows, told) = talk(&place, &["--raw"], "7a+2b\n/more\n/reset\n");
     assert!(told.contains("/more goes on") && told.contains("each line is a prompt of its own"), "{told}");
     let [first, more] = &rows[..] else { panic!("{rows:?}") };

@@ -52,7 +52,9 @@ fn records_are_complete(place: &Place) {
     }
     let summary: Value = serde_json::from_str(&place.read("run/summary.json")).unwrap();
     let keys: Vec<&String> = summary.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["eval", "steps", "updates", "tokens", "wall_secs", "cpu_secs", "peak_rss_mb", "seed"]);
+    let expected =
+        ["eval", "steps", "updates", "tokens", "wall_secs", "cpu_secs", "peak_rss_mb", "seed", "critic", "alarms"];
+    assert_eq!(keys, expected);
     assert_eq!((&summary["steps"], &summary["eval"]["problems"]), (&3.into(), &5.into()));
     assert_eq!(summary["eval"]["before"], rows[0]["val-core/chain/acc/mean@2"]);
     assert_eq!(summary["eval"]["after"], rows[3]["val-core/chain/acc/mean@2"]);
