@@ -52,7 +52,9 @@ fn train(mut run: Run) {
 /// Rows without times, and without what value pretraining would have given the policy, which it does not train.
 fn metrics(directory: &Path) -> Vec<String> {
     let told = |row: &Row, key: &str| {
-        let of_the_policy = ["critic/advantages/", "vapo/policy_lambda/"].iter().any(|prefix| key.starts_with(prefix));
+        let of_the_policy = ["critic/advantages/", "vapo/policy_lambda/", "vapo/advantage_"]
+            .iter()
+            .any(|prefix| key.starts_with(prefix));
         let unused = of_the_policy && row.get("training/value_pretraining") == Some(1.0);
         !is_time_field(key) && !unused
     };

@@ -79,7 +79,7 @@ fn answers_go_on_and_end_where_the_context_does() {
     let [first, more] = &rows[..] else { panic!("{rows:?}") };
     assert_eq!(first["stop"], "length");
     let whole = [tokens(first, "prompt_tokens"), tokens(first, "response_tokens")].concat();
-    assert_eq!((tokens(more, "prompt_tokens"), tokens(first, "prompt_tokens").len()), (whole, 5));
+    assert_eq!((tokens(more, "prompt_tokens"), tokens(first, "prompt_tokens").len()), (whole, 6));
 
     let long = "7a+2b".repeat(102);
     let args = ["generate", "--model", "model", "-i", "--max-new-tokens", "400"];
