@@ -118,7 +118,7 @@ mod tests {
 
     /// `a` and `b` wrong, `R` right, `-` no answer.
     fn ballots(answers: &str) -> Vec<Option<Vote>> {
-        let vote = |c| (c != '-').then(|| Vote { answer: c as usize, correct: c == 'R' });
+        let vote = |c| (c != '-').then_some(Vote { answer: c as usize, correct: c == 'R' });
         answers.chars().map(vote).collect()
     }
 

@@ -1,7 +1,15 @@
 //! `vapo verify` and `vapo eval` on files of one's own.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Map, Value, json};
 use vapo_lm::{Head, Model, ModelConfig, Sizes, WeightDtype};
 
@@ -147,6 +155,28 @@ fn a_run_stops_when_its_verifier_does() {
         "{told}"
     );
     assert!(told.contains("exit status: 4"), "{told}");
+}
+
+#[test]
+fn ctrl_c_ends_the_programs_that_grade() {
+    let place = Place::new();
+    place.write("answers.jsonl", "{\"gold\": \"7\", \"pred\": \"7\"}\n");
+    place.write("hang.sh", "sleep 1000 & echo $! > child; mv child pid; wait\n");
+    let verifier = "{ kind = \"command\", command = [\"sh\", \"hang.sh\"] }";
+    let child = place.start(&["verify", "answers.jsonl", "--verifier", verifier]);
+    let wait_for = |what: &str, holds: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            sleep(Duration::from_millis(10));
+        }
+    };
+    wait_for("the program does not start", &|| place.path("pid").exists());
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    let stat = Path::new("/proc").join(place.read("pid").trim()).join("stat");
+    let is_gone = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z"));
+    wait_for("a program outlives vapo", &is_gone);
 }
 
 #[test]
