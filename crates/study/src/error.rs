@@ -25,7 +25,7 @@ pub enum Error {
         /// The arm.
         arm: String,
         /// What is wrong.
-        source: vapo_train::Error,
+        source: Box<vapo_train::Error>,
     },
     /// Runs that are there were made by another study file.
     #[error("{0}")]

@@ -326,8 +326,8 @@ fn resolve(plain: &[PlainArm], own: &[Settings], base: &[Settings], path: &Path)
             },
         };
         stack.push(own.clone());
-        let config =
-            Config::layered(stack.iter().cloned()).map_err(|source| Error::Arm { arm: arm.name.clone(), source })?;
+        let config = Config::layered(stack.iter().cloned())
+            .map_err(|source| Error::Arm { arm: arm.name.clone(), source: Box::new(source) })?;
         let written = || stack[base.len()..].iter().flat_map(Settings::entries);
         for (key, owner) in OWN_SETTINGS {
             if stack.iter().skip(base.len() - 1).flat_map(Settings::entries).any(|(written, _)| written == *key) {
