@@ -32,7 +32,7 @@ pub enum Error {
     Changed(String),
     /// A run's files.
     #[error(transparent)]
-    Run(#[from] vapo_train::Error),
+    Run(Box<vapo_train::Error>),
     /// A file operation failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -61,5 +61,11 @@ impl Error {
 
     pub(crate) fn study(path: &Path, message: impl Into<String>) -> Self {
         Self::Study { path: path.to_path_buf(), message: message.into() }
+    }
+}
+
+impl From<vapo_train::Error> for Error {
+    fn from(error: vapo_train::Error) -> Self {
+        Error::Run(Box::new(error))
     }
 }
