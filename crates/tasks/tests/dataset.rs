@@ -82,10 +82,7 @@ fn json_in_all_its_shapes() {
     for (name, text) in [
         ("x.json", format!("\u{feff} [\n{rows}\n]")),
         ("x.jsonl", format!("[{rows}]")),
-        (
-            "x.json",
-            format!(r#"{{"version": "1", "n": [1], "meta": {{"rows": [2]}}}}"#).replace("[1]", &format!("[{rows}]")),
-        ),
+        ("x.json", r#"{"version": "1", "n": [1], "meta": {"rows": [2]}}"#.replace("[1]", &format!("[{rows}]"))),
         ("x.json", rows.replace("}, {", "}\n{")),
         ("x.jsonl", rows.replace("}, {", "}\n\n{")),
         ("x.txt", rows.replace("}, {", "}\r\n{")),
