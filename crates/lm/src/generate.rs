@@ -2,7 +2,7 @@
 //! share its cache.
 
 use crate::engine::chunks;
-use crate::sampling::{Sampling, choose};
+use crate::sampling::{Drawn, Sampling, choose};
 use crate::trunk::{self, Tokens};
 use crate::{Engine, Model, StopStrings};
 use std::collections::VecDeque;
@@ -28,6 +28,8 @@ pub struct Sample {
     pub tokens: Vec<u32>,
     /// Log-probability of each token in the temperature-scaled distribution: bit-equal to what [`Engine::score`] says.
     pub logps: Vec<f32>,
+    /// Log-probability of each token in the distribution it was drawn from, after top-k, top-p and min-p.
+    pub sampler_logps: Vec<f32>,
     /// Why it ended.
     pub stop: StopReason,
 }
@@ -60,6 +62,7 @@ struct Running {
     sample: usize,
     tokens: Vec<u32>,
     logps: Vec<f32>,
+    sampler_logps: Vec<f32>,
 }
 
 /// A prompt that has been read: its cache, and the logits after its last token.
@@ -187,13 +190,13 @@ impl<'a> Generation<'a> {
                 self.prefill(engine, request);
             }
             let Some(prompt) = &self.prefilled[request] else { unreachable!("just prefilled") };
-            let running = Running { request, sample, tokens: Vec::new(), logps: Vec::new() };
-            let (token, logp) = self.draw(engine.device.isa(), &running, &prompt.logits);
+            let running = Running { request, sample, tokens: Vec::new(), logps: Vec::new(), sampler_logps: Vec::new() };
+            let drawn = self.draw(engine.device.isa(), &running, &prompt.logits);
             let (cache, prompt_tokens) = (Arc::clone(&prompt.cache), self.requests[request].prompt.len());
             if sample + 1 == self.requests[request].samples {
                 self.prefilled[request] = None;
             }
-            if let Some(running) = self.accept(running, token, logp) {
+            if let Some(running) = self.accept(running, drawn) {
                 let own = self.spare.pop().unwrap_or_else(|| self.new_cache());
                 self.caches.push(SampleCache::new(cache, prompt_tokens, own));
                 self.running.push(running);
@@ -247,8 +250,8 @@ impl<'a> Generation<'a> {
         let drawn = engine.device.map(rows, |i| self.draw(isa, &self.running[i], &logits[i * vocab..(i + 1) * vocab]));
         let running = std::mem::take(&mut self.running);
         let caches = std::mem::take(&mut self.caches);
-        for ((running, cache), (token, logp)) in running.into_iter().zip(caches).zip(drawn) {
-            match self.accept(running, token, logp) {
+        for ((running, cache), drawn) in running.into_iter().zip(caches).zip(drawn) {
+            match self.accept(running, drawn) {
                 Some(running) => {
                     self.running.push(running);
                     self.caches.push(cache);
@@ -258,19 +261,20 @@ impl<'a> Generation<'a> {
         }
     }
 
-    fn draw(&self, isa: Isa, running: &Running, logits: &[f32]) -> (u32, f32) {
+    fn draw(&self, isa: Isa, running: &Running, logits: &[f32]) -> Drawn {
         let key = self.requests[running.request].key;
         let keys = [self.seed, key, running.sample as u64, running.tokens.len() as u64];
         choose(isa, logits, self.sampling, &keys)
     }
 
     /// Appends a token; gives the sequence back if it goes on, files it if this was its last.
-    fn accept(&mut self, mut running: Running, token: u32, logp: f32) -> Option<Running> {
+    fn accept(&mut self, mut running: Running, drawn: Drawn) -> Option<Running> {
         self.tokens += 1;
-        running.tokens.push(token);
-        running.logps.push(logp);
+        running.tokens.push(drawn.token);
+        running.logps.push(drawn.logp);
+        running.sampler_logps.push(drawn.sampler_logp);
         let completes = |s: &StopStrings| s.completed_by_last(&running.tokens);
-        let stop = if self.sampling.stop_tokens.contains(&token) {
+        let stop = if self.sampling.stop_tokens.contains(&drawn.token) {
             StopReason::StopToken
         } else if self.sampling.stop_strings.as_ref().is_some_and(completes) {
             StopReason::StopString
@@ -280,7 +284,7 @@ impl<'a> Generation<'a> {
             return Some(running);
         };
         self.done[running.request][running.sample] =
-            Some(Sample { tokens: running.tokens, logps: running.logps, stop });
+            Some(Sample { tokens: running.tokens, logps: running.logps, sampler_logps: running.sampler_logps, stop });
         self.finished += 1;
         None
     }

@@ -51,20 +51,34 @@ thread_local! {
     static WEIGHTS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Draws a token for the random stream `keys`; also gives its log-probability in the whole temperature-scaled
-/// distribution (the trainer's, not renormalised after truncation; greedy choices are scored at temperature 1).
-pub(crate) fn choose(isa: Isa, logits: &[f32], sampling: &Sampling, keys: &[u64]) -> (u32, f32) {
+/// A drawn token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Drawn {
+    pub(crate) token: u32,
+    /// Its log-probability in the whole temperature-scaled distribution, the trainer's; greedy choices are scored at
+    /// temperature 1.
+    pub(crate) logp: f32,
+    /// Its log-probability in what it was drawn from: larger by what truncation left out, equal without truncation.
+    pub(crate) sampler_logp: f32,
+}
+
+/// Draws a token for the random stream `keys`.
+pub(crate) fn choose(isa: Isa, logits: &[f32], sampling: &Sampling, keys: &[u64]) -> Drawn {
     if sampling.temperature == 0.0 {
         let best = (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best });
-        return (best as u32, row_stats(isa, logits, 1.0, None).logp(logits[best], 1.0));
+        let logp = row_stats(isa, logits, 1.0, None).logp(logits[best], 1.0);
+        return Drawn { token: best as u32, logp, sampler_logp: 0.0 };
     }
     WEIGHTS.with_borrow_mut(|weights| {
         weights.resize(logits.len(), 0.0);
         let stats = row_stats(isa, logits, sampling.temperature, Some(weights));
         let uniform = Random::new(keys).uniform();
-        let token =
-            if sampling.truncates() { draw_truncated(weights, sampling, uniform) } else { draw(weights, uniform) };
-        (token as u32, stats.logp(logits[token], sampling.temperature))
+        let (token, kept) = match sampling.truncates() {
+            true => draw_truncated(weights, sampling, uniform),
+            false => (draw(weights, uniform), 1.0),
+        };
+        let logp = stats.logp(logits[token], sampling.temperature);
+        Drawn { token: token as u32, logp, sampler_logp: logp - libm::log(kept) as f32 }
     })
 }
 
@@ -96,8 +110,8 @@ fn draw(weights: &[f32], uniform: f64) -> usize {
     choice.unwrap_or(0)
 }
 
-/// [`draw`] after top-k, then top-p of what is left, then min-p, as in transformers.
-fn draw_truncated(weights: &[f32], sampling: &Sampling, uniform: f64) -> usize {
+/// [`draw`] after top-k, then top-p of what is left, then min-p, as in transformers; also the share that was left.
+fn draw_truncated(weights: &[f32], sampling: &Sampling, uniform: f64) -> (usize, f64) {
     let mut order: Vec<usize> = (0..weights.len()).collect();
     let by_weight = |a: &usize, b: &usize| weights[*b].total_cmp(&weights[*a]).then(a.cmp(b));
     let k = sampling.top_k.unwrap_or(order.len()).clamp(1, order.len());
@@ -120,7 +134,8 @@ fn draw_truncated(weights: &[f32], sampling: &Sampling, uniform: f64) -> usize {
     let least = sampling.min_p * weights[order[0]];
     order.retain(|&i| weights[i] >= least);
     let kept: Vec<f32> = order.iter().map(|&i| weights[i]).collect();
-    order[draw(&kept, uniform)]
+    let sum = |weights: &[f32]| weights.iter().map(|&weight| f64::from(weight)).sum::<f64>();
+    (order[draw(&kept, uniform)], sum(&kept) / sum(weights))
 }
 
 #[cfg(test)]
@@ -132,7 +147,7 @@ mod tests {
     fn frequencies(sampling: &Sampling) -> Vec<f64> {
         let mut counts = vec![0.0; LOGITS.len()];
         for i in 0..40_000 {
-            counts[choose(Isa::detect(), &LOGITS, sampling, &[1, i]).0 as usize] += 1.0 / 40_000.0;
+            counts[choose(Isa::detect(), &LOGITS, sampling, &[1, i]).token as usize] += 1.0 / 40_000.0;
         }
         counts
     }
@@ -162,9 +177,26 @@ mod tests {
     #[test]
     fn greedy_takes_the_first_of_the_best_and_scores_it_at_temperature_one() {
         let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
-        let (token, logp) = choose(Isa::detect(), &LOGITS, &sampling, &[0]);
+        let Drawn { token, logp, .. } = choose(Isa::detect(), &LOGITS, &sampling, &[0]);
         assert_eq!(token, 1);
         assert!((f64::from(logp) - softmax(1.0, &[0, 1, 2, 3, 4, 5])[1].ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_samplers_log_prob_is_that_of_what_truncation_left() {
+        let cases = [
+            (Sampling::default(), vec![0, 1, 2, 3, 4, 5]),
+            (Sampling { top_p: 0.8, ..Sampling::default() }, vec![1, 4, 3]),
+            (Sampling { top_k: Some(2), ..Sampling::default() }, vec![1, 4]),
+        ];
+        for (sampling, keep) in cases {
+            for i in 0..20 {
+                let drawn = choose(Isa::detect(), &LOGITS, &sampling, &[1, i]);
+                let expected = softmax(1.0, &keep)[drawn.token as usize].ln();
+                assert!((f64::from(drawn.sampler_logp) - expected).abs() < 1e-6, "{sampling:?}: {drawn:?} {expected}");
+                assert_eq!(drawn.sampler_logp == drawn.logp, keep.len() == LOGITS.len());
+            }
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ const POLICY_ONLY: &[&str] = &[
     "algorithm.group_std",
     "algorithm.advantage_normalization",
     "algorithm.policy_loss",
+    "algorithm.importance_cap",
     "algorithm.dynamic_sampling_rounds",
     "algorithm.overlong_filtering",
     "algorithm.policy_loss",

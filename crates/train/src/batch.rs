@@ -20,6 +20,7 @@ pub struct Batch<'a> {
     /// Where each response begins among the N tokens, and N. `[R + 1]`
     offsets: Vec<usize>,
     old_logp: Vec<f32>,
+    sampler_logp: Vec<f32>,
     failed: usize,
 }
 
@@ -85,15 +86,17 @@ impl<'a> Batch<'a> {
         let reward = |graded: &Graded<'_>| rules.reward(graded);
         let (rewards, responses): (Vec<f32>, Vec<_>) =
             graded.into_iter().filter_map(|graded| Some((reward(&graded)?, graded))).unzip();
-        let (mut offsets, mut old_logp) = (vec![0], Vec::new());
+        let (mut offsets, mut old_logp, mut sampler_logp) = (vec![0], Vec::new(), Vec::new());
         for graded in &responses {
             let sample = &graded.rollout.sample;
             assert!(!sample.tokens.is_empty(), "a response holds at least its last token");
             assert_eq!(sample.tokens.len(), sample.logps.len(), "one log-prob per token");
+            assert_eq!(sample.tokens.len(), sample.sampler_logps.len(), "one log-prob of the sampler per token");
             old_logp.extend_from_slice(&sample.logps);
+            sampler_logp.extend_from_slice(&sample.sampler_logps);
             offsets.push(old_logp.len());
         }
-        Ok(Self { rewards, failed: total - responses.len(), responses, offsets, old_logp })
+        Ok(Self { rewards, failed: total - responses.len(), responses, offsets, old_logp, sampler_logp })
     }
 
     /// The responses `[R]`, groups one after the other.
@@ -109,6 +112,11 @@ impl<'a> Batch<'a> {
     /// Log-prob of each token when it was sampled `[N]`.
     pub fn old_logp(&self) -> &[f32] {
         &self.old_logp
+    }
+
+    /// Log-prob of each token in the distribution it was drawn from, which top-k, top-p or min-p may have truncated `[N]`.
+    pub fn sampler_logp(&self) -> &[f32] {
+        &self.sampler_logp
     }
 
     /// Responses that the verifier failed on and that were left out.
@@ -266,6 +274,7 @@ pub(crate) mod tests {
         let sample = Sample {
             tokens: tokens.to_vec(),
             logps: tokens.iter().map(|&token| -(token as f32)).collect(),
+            sampler_logps: tokens.iter().map(|&token| -(token as f32)).collect(),
             stop: StopReason::StopToken,
         };
         Graded { rollout: Rollout { prompt, sample, text: String::new() }, grade: verdict.into() }

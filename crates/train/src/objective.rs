@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use vapo_algo::{
     Clip, PolicyBatch, PolicyLoss, PolicyStats, RatioRange, Reduction, Summary, cispo_loss, clipped_policy_loss,
-    dis_loss, entropy_bonus, gspo_loss, kl_loss, positive_lm_loss,
+    dis_loss, entropy_bonus, gspo_loss, kl_loss, positive_lm_loss, truncated_importance_weights,
 };
 use vapo_lm::{Scored, TokenGrad};
 
@@ -17,6 +17,7 @@ use crate::{
 /// Per-token columns of a step that the policy's updates read `[N]`.
 pub(crate) struct StepColumns<'a> {
     pub(crate) old_logp: &'a [f32],
+    pub(crate) sampler_logp: &'a [f32],
     pub(crate) credit: &'a Credit,
     /// Under the initial policy; only when the divergence from it is measured.
     pub(crate) reference_logp: Option<&'a [f32]>,
@@ -29,6 +30,8 @@ pub(crate) struct Objective<'a> {
     old_logp: Vec<f32>,
     advantages: Vec<f32>,
     weights: Vec<f32>,
+    /// `weights` times the truncated importance weights.
+    policy_weights: Vec<f32>,
     positive_weights: Vec<f32>,
     /// Only when the divergence is in the loss.
     reference_logp: Option<Vec<f32>>,
@@ -51,12 +54,22 @@ impl<'a> Objective<'a> {
         let positive: Vec<bool> =
             minibatch.correct.iter().zip(&included).map(|(&right, &included)| right && included).collect();
         let in_loss = columns.reference_logp.filter(|_| algorithm.kl_in == KlPlace::Loss);
+        let old_logp = minibatch.gather(columns.old_logp);
+        let weights = algorithm.loss_reduction.token_weights(&minibatch.lengths, &included);
+        let policy_weights = match algorithm.importance_cap {
+            Some(cap) => {
+                let importance = truncated_importance_weights(&old_logp, &minibatch.gather(columns.sampler_logp), cap);
+                weights.iter().zip(importance).map(|(weight, importance)| weight * importance).collect()
+            }
+            None => weights.clone(),
+        };
         Self {
             algorithm,
             lengths: &minibatch.lengths,
-            old_logp: minibatch.gather(columns.old_logp),
+            old_logp,
             advantages: minibatch.gather(&columns.credit.advantages),
-            weights: algorithm.loss_reduction.token_weights(&minibatch.lengths, &included),
+            weights,
+            policy_weights,
             positive_weights: Reduction::TokenMean.token_weights(&minibatch.lengths, &positive),
             reference_logp: in_loss.map(|logp| minibatch.gather(logp)),
             sums: PolicySums {
@@ -97,7 +110,8 @@ impl<'a> Objective<'a> {
         let unbounded = f64::INFINITY;
         let range =
             RatioRange { low: algorithm.clip_low.unwrap_or(unbounded), high: algorithm.clip_high.unwrap_or(unbounded) };
-        let batch = PolicyBatch { old_logp: &self.old_logp, advantages: &self.advantages, weights: &self.weights };
+        let batch =
+            PolicyBatch { old_logp: &self.old_logp, advantages: &self.advantages, weights: &self.policy_weights };
         let batch = batch.slice(tokens.clone());
         match algorithm.policy_loss {
             PolicyLossKind::Clip => clipped_policy_loss(logp, batch, Clip::Ratio(range), algorithm.clip_dual),
@@ -120,5 +134,113 @@ impl<'a> Objective<'a> {
             ends.take_while(|&sum| sum <= end).count()
         };
         &self.lengths[responses_before(tokens.start)..responses_before(tokens.end)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vapo_lm::StopReason;
+    use vapo_tasks::Verdict;
+
+    use super::*;
+    use crate::{
+        batch::{
+            Batch, RewardRules,
+            tests::{graded, prompt},
+        },
+        rollout::Prompt,
+    };
+
+    const ADVANTAGES: [f32; 6] = [0.5, 0.5, -1.0, -1.0, -1.0, 2.0];
+    const REFERENCE: [f32; 6] = [-1.25, -1.75, -1.0, -2.5, -3.0, -1.0];
+    /// Ratios on both sides of every bound.
+    const MOVED: [f32; 6] = [0.4, 0.05, -0.3, 0.1, -0.02, 0.15];
+
+    /// A right answer, a wrong one that was cut off, a right one.
+    fn batch(prompt: &Prompt) -> Batch<'_> {
+        let mut cut = graded(prompt, &[1, 2, 3], Verdict::graded(false));
+        cut.rollout.sample.stop = StopReason::Length;
+        let right = |tokens: &[u32]| graded(prompt, tokens, Verdict::graded(true));
+        let rules = RewardRules { right: 1.0, wrong: 0.0, max_failed_share: 0.0, overlong: None };
+        Batch::new(vec![right(&[1, 2]), cut, right(&[1])], rules).unwrap()
+    }
+
+    /// All terms, by micro-batches: the objective's value and gradient.
+    fn objective(algorithm: &AlgorithmConfig, moved: &[f32], micro_batches: &[Range<usize>]) -> (f64, Vec<f32>) {
+        let prompt = prompt(0);
+        let batch = batch(&prompt);
+        let credit = Credit { advantages: ADVANTAGES.to_vec(), values: None, reward_kl: None };
+        let sampler_logp: Vec<f32> = batch.old_logp().iter().map(|logp| logp + 0.25).collect();
+        let columns = StepColumns {
+            old_logp: batch.old_logp(),
+            sampler_logp: &sampler_logp,
+            credit: &credit,
+            reference_logp: Some(&REFERENCE),
+        };
+        let minibatch = batch.select(&[0, 1, 2]);
+        let mut objective = Objective::new(&minibatch, &columns, algorithm);
+        let logp: Vec<f32> = batch.old_logp().iter().zip(moved).map(|(old, moved)| old + moved).collect();
+        let mut gradient = Vec::new();
+        for tokens in micro_batches {
+            let scored = Scored { logp: logp[tokens.clone()].to_vec(), entropy: vec![1.0; tokens.len()] };
+            gradient.extend(objective.token_grad(&scored, tokens.clone()).dlogp);
+        }
+        let PolicySums { loss, positive_lm_loss, kl_loss, .. } = objective.sums;
+        let positive = algorithm.positive_lm_weight * positive_lm_loss.unwrap_or(0.0);
+        (loss + positive + algorithm.kl_weight * kl_loss.unwrap_or(0.0), gradient)
+    }
+
+    fn all_terms(policy_loss: PolicyLossKind) -> AlgorithmConfig {
+        AlgorithmConfig { policy_loss, kl_weight: 0.2, importance_cap: Some(2.0), ..AlgorithmConfig::default() }
+    }
+
+    #[test]
+    fn gradients_are_those_of_the_value_and_do_not_depend_on_micro_batches() {
+        use PolicyLossKind::{Clip, Gspo, ProbabilityShift};
+        for kind in [Clip, ProbabilityShift, Gspo] {
+            let algorithm = all_terms(kind);
+            let (value, gradient) = objective(&algorithm, &MOVED, &[0..6]);
+            for (token, slope) in gradient.iter().enumerate() {
+                let shifted = |by: f32| {
+                    let mut moved = MOVED;
+                    moved[token] += by;
+                    objective(&algorithm, &moved, &[0..6]).0
+                };
+                let quotient = (shifted(1e-3) - shifted(-1e-3)) / 2e-3;
+                assert!((quotient - f64::from(*slope)).abs() < 2e-4, "{kind:?}, token {token}: {slope} {quotient}");
+            }
+            let (split_value, split_gradient) = objective(&algorithm, &MOVED, &[0..2, 2..5, 5..6]);
+            assert!((split_value - value).abs() < 1e-12);
+            assert_eq!(split_gradient, gradient, "{kind:?}");
+        }
+    }
+
+    /// Ratio 1 and no other term: the gradient is -weight x advantage x min(policy / sampler, cap).
+    #[test]
+    fn importance_weights_scale_the_policys_loss_alone() {
+        let plain = AlgorithmConfig {
+            positive_lm_weight: 0.0,
+            kl_weight: 0.0,
+            importance_cap: None,
+            ..all_terms(PolicyLossKind::Clip)
+        };
+        let gradient = |cap| objective(&AlgorithmConfig { importance_cap: cap, ..plain.clone() }, &[0.0; 6], &[0..6]).1;
+        let unweighted: Vec<f32> = ADVANTAGES.iter().map(|advantage| -advantage / 6.0).collect();
+        let close = |found: Vec<f32>, factor: f32| {
+            assert!(found.iter().zip(&unweighted).all(|(a, b)| (a - factor * b).abs() < 1e-6), "{found:?}");
+        };
+        close(gradient(None), 1.0);
+        close(gradient(Some(2.0)), (-0.25f32).exp());
+        close(gradient(Some(0.5)), 0.5);
+    }
+
+    #[test]
+    fn overlong_filtering_takes_cut_off_responses_out_of_the_denominator_too() {
+        let algorithm =
+            AlgorithmConfig { overlong_filtering: true, positive_lm_weight: 0.0, ..AlgorithmConfig::default() };
+        let (_, gradient) = objective(&algorithm, &[0.0; 6], &[0..6]);
+        let weight = 1.0 / 3.0;
+        let expected = [-0.5 * weight, -0.5 * weight, 0.0, 0.0, 0.0, -2.0 * weight];
+        assert!(gradient.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{gradient:?}");
     }
 }

@@ -43,8 +43,12 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
     let sight = timing.lap("adv", || Sight::of(&batch, &credit, reads, trainer.config.reward_range()));
 
     let critic = timing.lap("update_critic", || train_critic(trainer, &batch, &credit, monitor))?;
-    let columns =
-        StepColumns { old_logp: batch.old_logp(), credit: &credit, reference_logp: reference_logp.as_deref() };
+    let columns = StepColumns {
+        old_logp: batch.old_logp(),
+        sampler_logp: batch.sampler_logp(),
+        credit: &credit,
+        reference_logp: reference_logp.as_deref(),
+    };
     let policy = (phase == Phase::Policy)
         .then(|| timing.lap("update_actor", || train_policy(trainer, &batch, &columns, monitor)))
         .transpose()?;

@@ -89,10 +89,11 @@ fn the_critic_makes_as_many_updates_as_it_is_told() {
 #[test]
 fn terms_of_the_objective_are_recorded_and_train() {
     let root = tempfile::tempdir().unwrap();
-    let cases: [&[&str]; 3] = [
+    let cases: [&[&str]; 4] = [
         &["algorithm.kl_weight=0.1", "algorithm.entropy_weight=0.01", "algorithm.clip_dual=3", "critic.value_clip=0.2"],
         &["algorithm.epochs=2", "critic.bound=atan", "critic.head_std=0.1", "algorithm.kl_estimator=k2"],
         &["algorithm.kl_weight=0.1", "algorithm.kl_in=reward", "algorithm.kl_estimator=k3", "critic.bound=none"],
+        &["rollout.top_p=0.9", "algorithm.importance_cap=2"],
     ];
     for (number, overrides) in cases.iter().enumerate() {
         let rows = train(config("vapo", &root.path().join(number.to_string()), overrides));

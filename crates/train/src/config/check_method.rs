@@ -70,6 +70,7 @@ impl Config {
                 or_off(algorithm.clip_high)
             )
         });
+        failures.positive("algorithm.importance_cap", algorithm.importance_cap.unwrap_or(1.0));
         let Some(dual) = algorithm.clip_dual else { return };
         failures.unless(matches!(algorithm.policy_loss, PolicyLossKind::Clip | PolicyLossKind::ProbabilityShift), || {
             format!(

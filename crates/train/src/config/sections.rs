@@ -166,6 +166,10 @@ settings! {
         /// Dual clip: bound of the loss where the advantage is negative (DAPO's script: 10); "off": none.
         #[serde(with = "or_off")]
         pub clip_dual: Option<f64> = None,
+        /// Truncated importance weights: the policy's loss on a token is multiplied by min(policy / sampler probability, cap), for
+        /// responses drawn with `top_k`, `top_p` or `min_p`, whose sampler is not the trained distribution (published: 2); "off": 1.
+        #[serde(with = "or_off")]
+        pub importance_cap: Option<f64> = None,
         /// "token-mean" (every token of an update counts the same), "seq-mean-token-mean" (every response does),
         /// "seq-mean-token-sum" or "seq-mean-token-sum-norm:BUDGET" (sums divided by a constant).
         #[serde(with = "by_name")]
