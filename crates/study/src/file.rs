@@ -23,6 +23,7 @@ const STUDY_KEYS: &[&str] = &[
     "reference",
     "equal",
     "stalled_minutes",
+    "arms_from",
     "charts",
     "arms",
 ];
@@ -136,6 +137,12 @@ struct Plain {
     equal: Vec<Budget>,
     #[serde(default = "half_an_hour")]
     stalled_minutes: f64,
+    arms_from: Option<PathBuf>,
+}
+
+/// The lists of a study file.
+#[derive(Deserialize)]
+struct Lists {
     #[serde(default)]
     charts: Vec<Chart>,
     #[serde(default)]
@@ -183,13 +190,21 @@ impl Study {
         let table = DeTable::parse(text).map_err(|error| at(text, path, &error))?;
         let table = table.get_ref();
         check_keys(table, STUDY_KEYS, text, path)?;
-        for (list, keys) in [("arms", ARM_KEYS), ("charts", CHART_KEYS)] {
-            tables_of(table, list).try_for_each(|table| check_keys(table, keys, text, path))?;
-        }
         let plain: Plain = toml::from_str(text).map_err(|error| at(text, path, &error))?;
         let base = base_layers(&plain, table, text, path)?;
-        let own = tables_of(table, "arms").map(|arm| settings_of(arm, "set", text, path));
-        let arms = resolve(&plain.arms, &own.collect::<Vec<_>>(), &base, path)?;
+        let (charts, arms) = match &plain.arms_from {
+            None => charts_and_arms(text, path, &base)?,
+            Some(_) if table.contains_key("arms") || table.contains_key("charts") => {
+                return Err(Error::study(
+                    path,
+                    "`arms_from` takes arms and charts from another study, expected none here",
+                ));
+            }
+            Some(sibling) => {
+                let other = &path.with_file_name(sibling);
+                charts_and_arms(&fs::read_to_string(other).map_err(Error::io("read", other))?, other, &base)?
+            }
+        };
         let study = Self {
             seeds: match plain.seeds {
                 Seeds::Count(count) => (0..count.min(MOST_RUNS as u64 + 1)).collect(),
@@ -201,7 +216,7 @@ impl Study {
             reference: plain.reference,
             equal: plain.equal,
             stalled: Duration::from_secs_f64((60.0 * plain.stalled_minutes).clamp(1.0, 1e8)),
-            charts: plain.charts,
+            charts,
             arms,
             text: text.to_owned(),
         };
@@ -307,6 +322,19 @@ fn base_layers(plain: &Plain, table: &DeTable<'_>, text: &str, path: &Path) -> R
         None => Config::built_in(),
     };
     Ok(vec![threads, base, settings_of(table, "settings", text, path)])
+}
+
+/// The arms of the study file `text`, over the settings of this or another study.
+fn charts_and_arms(text: &str, path: &Path, base: &[Settings]) -> Result<(Vec<Chart>, Vec<Arm>)> {
+    let table = DeTable::parse(text).map_err(|error| at(text, path, &error))?;
+    let table = table.get_ref();
+    check_keys(table, STUDY_KEYS, text, path)?;
+    for (list, keys) in [("arms", ARM_KEYS), ("charts", CHART_KEYS)] {
+        tables_of(table, list).try_for_each(|table| check_keys(table, keys, text, path))?;
+    }
+    let lists: Lists = toml::from_str(text).map_err(|error| at(text, path, &error))?;
+    let own: Vec<Settings> = tables_of(table, "arms").map(|arm| settings_of(arm, "set", text, path)).collect();
+    Ok((lists.charts, resolve(&lists.arms, &own, base, path)?))
 }
 
 /// Each arm's settings over those of the arm it is like, over the base.

@@ -85,6 +85,32 @@ fn what_cannot_be_is_refused_in_words() {
 }
 
 #[test]
+fn arms_of_another_study_stand_over_the_settings_of_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Study::load(&path).map_err(|error| error.to_string())
+    };
+    let charts = "[[charts]]\nname = \"both\"\narms = [\"vapo\", \"dapo\"]\n";
+    let one = write("one.toml", &format!("{STUDY}{charts}")).unwrap();
+    let text =
+        "name = \"two\"\nseeds = 5\nreference = \"vapo-20\"\narms_from = \"one.toml\"\n[settings]\nrun.steps = 8\n";
+    let two = write("two.toml", text).unwrap();
+    let arms = |study: &Study| study.arms.iter().map(|arm| (arm.name.clone(), arm.set.clone())).collect::<Vec<_>>();
+    assert_eq!(arms(&two), arms(&one));
+    assert_eq!((two.charts.len(), &*two.charts[0].arms[1]), (1, "dapo"));
+    assert_eq!((two.arms[0].config.run.steps, two.arms[2].config.value_pretraining.steps), (8, 0));
+
+    let told = write("three.toml", &format!("{text}{charts}")).unwrap_err();
+    assert!(told.contains("three.toml: `arms_from` takes arms and charts from another study"), "{told}");
+    let told = write("four.toml", &text.replace("one.toml", "none.toml")).unwrap_err();
+    assert!(told.contains("none.toml"), "{told}");
+    let told = write("five.toml", &text.replace("one.toml", "two.toml")).unwrap_err();
+    assert!(told.contains("expected at least one arm"), "{told}");
+}
+
+#[test]
 fn every_committed_study_is_valid() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/studies");
     let mut studies = 0;
