@@ -12,9 +12,21 @@ use crate::{
 /// What is shown of the critic and the policy, with a title; other metrics are in `report.json`.
 const SIGHT: &[(&str, &str)] = &[
     ("critic/vf_explained_var", "explained variance"),
-    ("vapo/explained_var_first_third", "first third"),
-    ("vapo/explained_var_middle_third", "middle third"),
-    ("vapo/explained_var_last_third", "last third"),
+    ("vapo/explained_var_decile/1", "tenth 1"),
+    ("vapo/explained_var_decile/2", "tenth 2"),
+    ("vapo/explained_var_decile/3", "tenth 3"),
+    ("vapo/explained_var_decile/4", "tenth 4"),
+    ("vapo/explained_var_decile/5", "tenth 5"),
+    ("vapo/explained_var_decile/6", "tenth 6"),
+    ("vapo/explained_var_decile/7", "tenth 7"),
+    ("vapo/explained_var_decile/8", "tenth 8"),
+    ("vapo/explained_var_decile/9", "tenth 9"),
+    ("vapo/explained_var_decile/10", "tenth 10"),
+    ("vapo/value_before_error", "value before the first wrong step"),
+    ("vapo/value_after_error", "value after it"),
+    ("vapo/advantage_at_error", "advantage at it"),
+    ("vapo/advantage_error_corr", "correlation of advantage with it"),
+    ("vapo/value_calibration_error", "calibration error of values"),
     ("critic/vf_loss", "value loss"),
     ("critic/values/mean", "mean value"),
     ("critic/returns/mean", "mean return"),
@@ -57,7 +69,6 @@ pub(crate) fn readme(study: &Study, results: &Results, charts: &[Chart]) -> Stri
     page += &unequal(study, results);
     page += "\n## Critic and policy\n\nMeans over the last tenth of policy training, and over seeds. Every metric is explained in docs/vapo.md, chapter 5; all of them are in `report.json`.\n\n";
     page += &table(&sight_table(results, |arm| &arm.metrics));
-    page += &doctor_tables(results);
     if results.arms.iter().any(|arm| !arm.pretraining_metrics.is_empty()) {
         page += "\nAt the end of value pretraining (mean over its last five steps):\n\n";
         page += &table(&sight_table(results, |arm| &arm.pretraining_metrics));
@@ -204,17 +215,13 @@ fn unequal(study: &Study, results: &Results) -> String {
     text + "\n"
 }
 
-/// Rows: metrics; columns: arms.
+/// What the critic sees and the policy does. Rows: metrics; columns: arms.
 fn sight_table(results: &Results, of: fn(&ArmResult) -> &Vec<Metric>) -> Vec<Vec<String>> {
-    metric_table(results, of, SIGHT)
-}
-
-fn metric_table(results: &Results, of: fn(&ArmResult) -> &Vec<Metric>, shown: &[(&str, &str)]) -> Vec<Vec<String>> {
     let value = |arm: &ArmResult, key: &str| of(arm).iter().find(|metric| metric.key == key).map(|metric| metric.last);
     let arms: Vec<&ArmResult> = results.arms.iter().filter(|arm| !of(arm).is_empty()).collect();
     let mut rows =
         vec![std::iter::once(String::new()).chain(arms.iter().map(|arm| arm.name.clone())).collect::<Vec<_>>()];
-    for (key, title) in shown {
+    for (key, title) in SIGHT {
         let values: Vec<Option<f64>> = arms.iter().map(|arm| value(arm, key)).collect();
         if values.iter().any(Option::is_some) {
             let cells = values.into_iter().map(|value| value.map_or("-".into(), significant));
@@ -222,23 +229,6 @@ fn metric_table(results: &Results, of: fn(&ArmResult) -> &Vec<Metric>, shown: &[
         }
     }
     rows
-}
-
-/// What the critic sees by position, and before and after the first wrong step, where a run records it.
-fn doctor_tables(results: &Results) -> String {
-    let mut keys: Vec<&str> = Vec::new();
-    for metric in results.arms.iter().flat_map(|arm| &arm.metrics) {
-        let is_sight =
-            ["decile", "first_wrong", "wrong_step", "calibration"].iter().any(|word| metric.key.contains(word));
-        if is_sight && !keys.contains(&metric.key.as_str()) {
-            keys.push(&metric.key);
-        }
-    }
-    if keys.is_empty() {
-        return String::new();
-    }
-    let shown: Vec<(&str, &str)> = keys.iter().map(|key| (*key, *key)).collect();
-    format!("\nThe critic's sight in detail:\n\n{}", table(&metric_table(results, |arm| &arm.metrics, &shown)))
 }
 
 fn arms_list(results: &Results) -> String {
