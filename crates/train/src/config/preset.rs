@@ -48,6 +48,22 @@ pub const PRESETS: &[Preset] = &[
             positive_lm_weight = 0.1
         "#,
     },
+    Preset {
+        name: "vapo+",
+        about: "VAPO as our own study improved it: no groups, more imitation, two critic updates, docs/reproduction.md",
+        toml: r#"
+            value_pretraining = { steps = 50 }
+            critic = { bound = "sigmoid", start = "mean-return" }
+            [algorithm]
+            lambda_critic = 1.0
+            length_adaptive_alpha = 1.5
+            clip_high = 0.28
+            loss_reduction = "token-mean"
+            positive_lm_weight = 0.3
+            advantage_normalization = "std"
+            critic_updates_per_policy_update = 2
+        "#,
+    },
     Preset { name: "ppo", about: "PPO as VAPO's paper compares with it, arXiv 1707.06347", toml: "" },
     Preset {
         name: "vc-ppo",

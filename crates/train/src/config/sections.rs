@@ -131,7 +131,7 @@ settings! {
 settings! {
     /// `[algorithm]`: the method. VAPO's parts are independent settings here, in `[rollout]` (group sampling) and in `[value_pretraining]`.
     pub struct AlgorithmConfig {
-        /// Values of a published method: "vapo", "ppo", "vc-ppo", "orz", "bpco", "sao", "grpo", "dapo", "dr-grpo", "rloo",
+        /// Values of a method: "vapo", "vapo+", "ppo", "vc-ppo", "orz", "bpco", "sao", "grpo", "dapo", "dr-grpo", "rloo",
         /// "reinforce++", "reinforce++-baseline", "gspo" or "cispo". Keys given beside it win over it.
         pub preset: String = "vapo".into(),
         /// Where advantages come from: "gae" (a critic), or without a critic "group" (reward minus the group's mean),
