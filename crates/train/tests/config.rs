@@ -206,7 +206,7 @@ fn values_of_the_wrong_kind_name_the_key_and_the_place() {
     );
     assert_eq!(
         error("algorithm.preset = 'pppo'", &[]),
-        "my.toml:1: algorithm.preset (\"pppo\") must be one of vapo, ppo, vc-ppo, orz, bpco, sao, grpo, dapo, \
+        "my.toml:1: algorithm.preset (\"pppo\") must be one of vapo, vapo+, ppo, vc-ppo, orz, bpco, sao, grpo, dapo, \
          dr-grpo, rloo, reinforce++, reinforce++-baseline, gspo, cispo"
     );
     assert_eq!(error("", &["run.seed"]), "--set: expected key=value, found `run.seed`");
