@@ -153,6 +153,8 @@ mod tests {
 
     const ADVANTAGES: [f32; 6] = [0.5, 0.5, -1.0, -1.0, -1.0, 2.0];
     const REFERENCE: [f32; 6] = [-1.25, -1.75, -1.0, -2.5, -3.0, -1.0];
+    /// A single micro-batch of all tokens.
+    const WHOLE: &[Range<usize>] = std::slice::from_ref(&(0..6));
     /// Ratios on both sides of every bound.
     const MOVED: [f32; 6] = [0.4, 0.05, -0.3, 0.1, -0.02, 0.15];
 
@@ -199,12 +201,12 @@ mod tests {
         use PolicyLossKind::{Clip, Gspo, ProbabilityShift};
         for kind in [Clip, ProbabilityShift, Gspo] {
             let algorithm = all_terms(kind);
-            let (value, gradient) = objective(&algorithm, &MOVED, &[0..6]);
+            let (value, gradient) = objective(&algorithm, &MOVED, WHOLE);
             for (token, slope) in gradient.iter().enumerate() {
                 let shifted = |by: f32| {
                     let mut moved = MOVED;
                     moved[token] += by;
-                    objective(&algorithm, &moved, &[0..6]).0
+                    objective(&algorithm, &moved, WHOLE).0
                 };
                 let quotient = (shifted(1e-3) - shifted(-1e-3)) / 2e-3;
                 assert!((quotient - f64::from(*slope)).abs() < 2e-4, "{kind:?}, token {token}: {slope} {quotient}");
@@ -224,7 +226,7 @@ mod tests {
             importance_cap: None,
             ..all_terms(PolicyLossKind::Clip)
         };
-        let gradient = |cap| objective(&AlgorithmConfig { importance_cap: cap, ..plain.clone() }, &[0.0; 6], &[0..6]).1;
+        let gradient = |cap| objective(&AlgorithmConfig { importance_cap: cap, ..plain.clone() }, &[0.0; 6], WHOLE).1;
         let unweighted: Vec<f32> = ADVANTAGES.iter().map(|advantage| -advantage / 6.0).collect();
         let close = |found: Vec<f32>, factor: f32| {
             assert!(found.iter().zip(&unweighted).all(|(a, b)| (a - factor * b).abs() < 1e-6), "{found:?}");
@@ -238,7 +240,7 @@ mod tests {
     fn overlong_filtering_takes_cut_off_responses_out_of_the_denominator_too() {
         let algorithm =
             AlgorithmConfig { overlong_filtering: true, positive_lm_weight: 0.0, ..AlgorithmConfig::default() };
-        let (_, gradient) = objective(&algorithm, &[0.0; 6], &[0..6]);
+        let (_, gradient) = objective(&algorithm, &[0.0; 6], WHOLE);
         let weight = 1.0 / 3.0;
         let expected = [-0.5 * weight, -0.5 * weight, 0.0, 0.0, 0.0, -2.0 * weight];
         assert!(gradient.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{gradient:?}");
