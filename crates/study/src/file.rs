@@ -187,13 +187,11 @@ impl Study {
     /// # Errors
     /// As for [`Study::load`].
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
-        let table = DeTable::parse(text).map_err(|error| at(text, path, &error))?;
-        let table = table.get_ref();
-        check_keys(table, STUDY_KEYS, text, path)?;
+        let table = &checked_table(text, path)?;
         let plain: Plain = toml::from_str(text).map_err(|error| at(text, path, &error))?;
         let base = base_layers(&plain, table, text, path)?;
         let (charts, arms) = match &plain.arms_from {
-            None => charts_and_arms(text, path, &base)?,
+            None => charts_and_arms(table, text, path, &base)?,
             Some(_) if table.contains_key("arms") || table.contains_key("charts") => {
                 return Err(Error::study(
                     path,
@@ -202,7 +200,8 @@ impl Study {
             }
             Some(sibling) => {
                 let other = &path.with_file_name(sibling);
-                charts_and_arms(&fs::read_to_string(other).map_err(Error::io("read", other))?, other, &base)?
+                let text = &fs::read_to_string(other).map_err(Error::io("read", other))?;
+                charts_and_arms(&checked_table(text, other)?, text, other, &base)?
             }
         };
         let study = Self {
@@ -324,14 +323,18 @@ fn base_layers(plain: &Plain, table: &DeTable<'_>, text: &str, path: &Path) -> R
     Ok(vec![threads, base, settings_of(table, "settings", text, path)])
 }
 
-/// The arms of the study file `text`, over the settings of this or another study.
-fn charts_and_arms(text: &str, path: &Path, base: &[Settings]) -> Result<(Vec<Chart>, Vec<Arm>)> {
-    let table = DeTable::parse(text).map_err(|error| at(text, path, &error))?;
-    let table = table.get_ref();
-    check_keys(table, STUDY_KEYS, text, path)?;
+/// A study file with the places of its values, its keys known.
+fn checked_table<'a>(text: &'a str, path: &Path) -> Result<DeTable<'a>> {
+    let table = DeTable::parse(text).map_err(|error| at(text, path, &error))?.into_inner();
+    check_keys(&table, STUDY_KEYS, text, path)?;
     for (list, keys) in [("arms", ARM_KEYS), ("charts", CHART_KEYS)] {
-        tables_of(table, list).try_for_each(|table| check_keys(table, keys, text, path))?;
+        tables_of(&table, list).try_for_each(|table| check_keys(table, keys, text, path))?;
     }
+    Ok(table)
+}
+
+/// The arms of a study file, over the settings of this or another study.
+fn charts_and_arms(table: &DeTable<'_>, text: &str, path: &Path, base: &[Settings]) -> Result<(Vec<Chart>, Vec<Arm>)> {
     let lists: Lists = toml::from_str(text).map_err(|error| at(text, path, &error))?;
     let own: Vec<Settings> = tables_of(table, "arms").map(|arm| settings_of(arm, "set", text, path)).collect();
     Ok((lists.charts, resolve(&lists.arms, &own, base, path)?))

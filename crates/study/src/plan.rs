@@ -28,7 +28,6 @@ const POLICY_ONLY: &[&str] = &[
     "algorithm.importance_cap",
     "algorithm.dynamic_sampling_rounds",
     "algorithm.overlong_filtering",
-    "algorithm.policy_loss",
     "algorithm.clip_low",
     "algorithm.clip_high",
     "algorithm.clip_dual",

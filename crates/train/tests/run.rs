@@ -153,6 +153,17 @@ fn a_resumed_run_is_the_run_that_was_never_killed() {
     }
 }
 
+/// A copy of a finished run, set back to its second step, goes on to the same bytes.
+fn assert_resumes_exactly(whole: &Path, killed: &Path) {
+    copy_tree(whole, killed);
+    for step in 3..=5 {
+        fs::remove_dir_all(killed.join(format!("checkpoints/step-{step:06}"))).unwrap();
+    }
+    fs::remove_file(killed.join("summary.json")).unwrap();
+    train(&mut Run::resume(killed, &[]).unwrap());
+    assert_same_run(whole, killed);
+}
+
 /// Directories in bfloat16 are for others to load: the run itself goes on from exact weights.
 #[test]
 fn a_run_with_rounded_directories_resumes_exactly() {
@@ -160,13 +171,7 @@ fn a_run_with_rounded_directories_resumes_exactly() {
     let (exact, whole, killed) = (root.path().join("exact"), root.path().join("whole"), root.path().join("killed"));
     finished_run(&exact, &[]);
     finished_run(&whole, &["checkpoint.dtype=bfloat16"]);
-    copy_tree(&whole, &killed);
-    for step in 3..=5 {
-        fs::remove_dir_all(killed.join(format!("checkpoints/step-{step:06}"))).unwrap();
-    }
-    fs::remove_file(killed.join("summary.json")).unwrap();
-    train(&mut Run::resume(&killed, &[]).unwrap());
-    assert_same_run(&whole, &killed);
+    assert_resumes_exactly(&whole, &killed);
     for network in ["policy", "critic"] {
         let weights = |run: &Path| run.join(format!("checkpoints/step-000005/{network}/model.safetensors"));
         let bytes = |run: &Path| fs::metadata(weights(run)).unwrap().len();
@@ -197,13 +202,7 @@ fn a_run_in_bf16_resumes_exactly() {
             .filter_map(|row| serde_json::from_str::<Value>(row).unwrap()["training/rollout_logp_diff_max"].as_f64())
             .collect();
         assert!(!differences.is_empty() && differences.iter().all(|difference| *difference == 0.0), "{differences:?}");
-        copy_tree(&whole, &killed);
-        for step in 3..=5 {
-            fs::remove_dir_all(killed.join(format!("checkpoints/step-{step:06}"))).unwrap();
-        }
-        fs::remove_file(killed.join("summary.json")).unwrap();
-        train(&mut Run::resume(&killed, &[]).unwrap());
-        assert_same_run(&whole, &killed);
+        assert_resumes_exactly(&whole, &killed);
     }
 }
 
