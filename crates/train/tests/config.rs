@@ -125,7 +125,8 @@ fn presets_have_the_published_settings() {
     let of = |name: &str| parse(&format!("algorithm.preset = '{name}'"), &[]).unwrap().algorithm;
     let (dapo, sao, gspo, plus) = (of("dapo"), of("sao"), of("gspo"), of("vapo+"));
     assert_eq!((plus.length_adaptive_alpha, plus.critic_updates_per_policy_update), (Some(1.5), 2));
-    assert_eq!((plus.lambda_critic, plus.clip_high, plus.positive_lm_weight), (Some(1.0), Some(0.28), 0.3));
+    assert_eq!((plus.lambda_critic, plus.clip_high, plus.positive_lm_weight), (Some(1.0), Some(0.28), 0.6));
+    assert_eq!(plus.dynamic_sampling_rounds, Some(10));
     assert_eq!(
         (dapo.dynamic_sampling_rounds, dapo.overlong_filtering, dapo.overlong_buffer),
         (Some(10), true, Some(0.2))

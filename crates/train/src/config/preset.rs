@@ -50,8 +50,9 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "vapo+",
-        about: "VAPO as our own study improved it: no groups, more imitation, two critic updates, docs/reproduction.md",
+        about: "VAPO as our own study improved it: dynamic sampling, more imitation, two critic updates, docs/reproduction.md",
         toml: r#"
+            rollout = { prompts_per_step = 64, group_size = 4 }
             value_pretraining = { steps = 50 }
             critic = { bound = "sigmoid", start = "mean-return" }
             [algorithm]
@@ -59,7 +60,8 @@ pub const PRESETS: &[Preset] = &[
             length_adaptive_alpha = 1.5
             clip_high = 0.28
             loss_reduction = "token-mean"
-            positive_lm_weight = 0.3
+            positive_lm_weight = 0.6
+            dynamic_sampling_rounds = 10
             advantage_normalization = "std"
             critic_updates_per_policy_update = 2
         "#,
