@@ -40,14 +40,19 @@ def variances(need, steps, p):
     for right, score in scores.items():
         success = at_least(need - right, steps - 1, p)
         plain += chance[right] * score**2 * (success * (1 - reward) ** 2 + (1 - success) * reward**2)
-    critic = -(mean**2)
+    critic, critic_mean, spread = -(mean**2), 0.0, 0.0
     for step in range(steps):
         for done in range(step + 1):
             here = comb(step, done) * p**done * (1 - p) ** (step - done)
             before = at_least(need - done, steps - step, p)
             for right, score in scores.items():
                 after = at_least(need - done - right, steps - step - 1, p)
-                critic += here * chance[right] * ((after - before) * score) ** 2 / steps
+                weight = here * chance[right] / steps
+                critic += weight * ((after - before) * score) ** 2
+                critic_mean += weight * (after - before) * score
+                spread += steps * weight * (after - before) ** 2
+    assert abs(critic_mean - mean) < 1e-12, "both advantages are unbiased"
+    assert abs(spread - reward * (1 - reward)) < 1e-9, "a perfect critic's differences are uncorrelated and add up to the reward"
     return plain, critic
 
 

@@ -127,6 +127,8 @@ fn presets_have_the_published_settings() {
     assert_eq!((plus.length_adaptive_alpha, plus.critic_updates_per_policy_update), (Some(1.5), 2));
     assert_eq!((plus.lambda_critic, plus.clip_high, plus.positive_lm_weight), (Some(1.0), Some(0.28), 0.6));
     assert_eq!(plus.dynamic_sampling_rounds, Some(10));
+    let plus_rollout = parse("algorithm.preset = 'vapo+'", &[]).unwrap().rollout;
+    assert_eq!((plus_rollout.prompts_per_step, plus_rollout.group_size), (64, 4));
     assert_eq!(
         (dapo.dynamic_sampling_rounds, dapo.overlong_filtering, dapo.overlong_buffer),
         (Some(10), true, Some(0.2))
