@@ -124,11 +124,11 @@ fn what_defines_a_method_is_set_by_every_preset() {
 fn presets_have_the_published_settings() {
     let of = |name: &str| parse(&format!("algorithm.preset = '{name}'"), &[]).unwrap().algorithm;
     let (dapo, sao, gspo, plus) = (of("dapo"), of("sao"), of("gspo"), of("vapo+"));
-    assert_eq!((plus.length_adaptive_alpha, plus.critic_updates_per_policy_update), (Some(1.5), 2));
-    assert_eq!((plus.lambda_critic, plus.clip_high, plus.positive_lm_weight), (Some(1.0), Some(0.28), 0.6));
-    assert_eq!(plus.dynamic_sampling_rounds, Some(10));
-    let plus_rollout = parse("algorithm.preset = 'vapo+'", &[]).unwrap().rollout;
-    assert_eq!((plus_rollout.prompts_per_step, plus_rollout.group_size), (64, 4));
+    assert_eq!((plus.length_adaptive_alpha, plus.dynamic_sampling_rounds), (Some(1.5), None));
+    assert_eq!((plus.lambda_critic, plus.clip_high, plus.positive_lm_weight), (Some(1.0), Some(0.28), 0.1));
+    let plus = parse("algorithm.preset = 'vapo+'", &[]).unwrap();
+    assert_eq!((plus.rollout.prompts_per_step, plus.rollout.group_size), (512, 1));
+    assert_eq!((plus.value_pretraining.steps, plus.value_pretraining.prompts_per_step), (5, 256));
     assert_eq!(
         (dapo.dynamic_sampling_rounds, dapo.overlong_filtering, dapo.overlong_buffer),
         (Some(10), true, Some(0.2))

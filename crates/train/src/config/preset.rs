@@ -50,20 +50,18 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "vapo+",
-        about: "VAPO as our own study improved it: dynamic sampling, more imitation, two critic updates, docs/reproduction.md",
+        about: "VAPO for short answers, with little value pretraining and many prompts per step: docs/reproduction.md",
         toml: r#"
-            rollout = { prompts_per_step = 64, group_size = 4 }
-            value_pretraining = { steps = 50 }
+            rollout = { prompts_per_step = 512, group_size = 1 }
+            value_pretraining = { steps = 5 }
             critic = { bound = "sigmoid", start = "mean-return" }
             [algorithm]
             lambda_critic = 1.0
             length_adaptive_alpha = 1.5
             clip_high = 0.28
             loss_reduction = "token-mean"
-            positive_lm_weight = 0.6
-            dynamic_sampling_rounds = 10
+            positive_lm_weight = 0.1
             advantage_normalization = "std"
-            critic_updates_per_policy_update = 2
         "#,
     },
     Preset { name: "ppo", about: "PPO as VAPO's paper compares with it, arXiv 1707.06347", toml: "" },
