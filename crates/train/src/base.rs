@@ -14,7 +14,6 @@ use crate::{
     config::{Config, DataConfig},
     error::{Error, Result},
     files::write_atomically,
-    memory::MemoryPlan,
 };
 
 /// Files beside the weights that a checkpoint takes over unchanged.
@@ -116,10 +115,10 @@ impl LanguageModel {
     pub fn load_if_it_fits(
         directory: &Path,
         config: &Config,
-        plan: impl FnOnce(&ModelConfig, &TextFiles) -> Result<MemoryPlan>,
+        check: impl FnOnce(&ModelConfig, &TextFiles) -> Result<()>,
     ) -> Result<Self> {
         let dtype = config.model.dtype.into();
-        Self::load_after(directory, dtype, &config.data, |shape, text| plan(shape, text)?.check_machine())
+        Self::load_after(directory, dtype, &config.data, check)
     }
 
     fn load_after(

@@ -1,10 +1,5 @@
 //! Held-out accuracy: the mean over n samples of each problem (avg@n), and what several samples can do together.
 
-mod result;
-mod statistics;
-
-pub(crate) use result::add_scores;
-pub use result::{Answer, Evaluation, Measure, ProblemResult, SampleShares};
 use vapo_lm::{Engine, Model, Sampling, StopStrings};
 use vapo_tasks::{Problem, Task};
 
@@ -12,9 +7,11 @@ use crate::{
     base::TextFiles,
     config::Config,
     error::{Error, Result},
+    evaluation::{Answer, Evaluation, ProblemResult},
     observer::{Monitor, Observer, Stage},
     rollout::{Generator, Graded, Prompt, grade},
-    trainer::{Stream, stop_tokens},
+    stream::Stream,
+    trainer::stop_tokens,
 };
 
 /// What an evaluation works with.

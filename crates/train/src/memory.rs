@@ -6,7 +6,7 @@ use crate::{
     config::{Config, Dtype},
     error::{Error, Result},
     resources::{available_memory, resident_memory},
-    setup::Shapes,
+    shapes::Shapes,
 };
 
 /// Bytes of each part of a command's memory at its peak.

@@ -76,6 +76,10 @@ pub fn is_time_field(key: &str) -> bool {
     key.starts_with("timing_s/") || key.starts_with("perf/")
 }
 
+pub(crate) fn share(part: usize, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
 const STEP: &str = "training/global_step";
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::{eval::Evaluation, metrics::Row};
+use crate::{evaluation::Evaluation, metrics::Row};
 
 /// Parts of a step, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

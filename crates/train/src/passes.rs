@@ -9,7 +9,8 @@ use crate::{
     network::{Network, Update},
     objective::StepColumns,
     observer::{Event, Monitor, Progress, Stage},
-    trainer::{Stream, Trainer},
+    stream::Stream,
+    trainer::Trainer,
     update::{CriticReport, PolicyReport, update_critic, update_policy, value_bound},
 };
 

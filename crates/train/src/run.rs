@@ -17,7 +17,8 @@ use crate::{
     config::Config,
     doctor::summarize,
     error::{Error, Result},
-    eval::{Evaluation, Evaluator, run_evaluation},
+    eval::{Evaluator, run_evaluation},
+    evaluation::Evaluation,
     files::{create_directory_atomically, write_atomically},
     memory::MemoryPlan,
     metrics::Row,
@@ -26,7 +27,8 @@ use crate::{
     rundir::RunDir,
     setup::{Models, base_directory, load_task, memory_plan},
     step::train_step,
-    trainer::{Counters, Phase, Trainer},
+    phase::Phase,
+    trainer::{Counters, Trainer},
 };
 
 /// Seconds of the evaluation in a step's row, which says too that it was done.

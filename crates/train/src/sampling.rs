@@ -5,11 +5,13 @@ use std::cell::OnceCell;
 use crate::{
     batch::check_failures,
     error::Result,
-    metrics::Row,
+    metrics::{Row, share},
     observer::{Monitor, Stage},
-    report::{Timing, share},
     rollout::{Generator, Graded, Prompt, Rollout, grade},
-    trainer::{Phase, Stream, Trainer, training_sampling},
+    phase::Phase,
+    stream::Stream,
+    timing::Timing,
+    trainer::{Trainer, training_sampling},
 };
 
 /// Largest round of dynamic sampling in units of a step's prompts, as large as DAPO's.

@@ -1,7 +1,5 @@
 //! From a config to what a run works with: task, models, networks.
 
-use std::path::Path;
-
 use vapo_lm::{Engine, Head, Model, ModelConfig};
 use vapo_tasks::{
     BuiltinTask, DataOptions, DataTask, Dataset, HeldOutTask, Problem, PromptTemplate, Reward, Task, TrainSet, World,
@@ -16,6 +14,7 @@ use crate::{
     network::Network,
     resources::resident_memory,
     rollout::Prompt,
+    shapes::Shapes,
     trainer::{Counters, Trainer},
 };
 
@@ -169,31 +168,6 @@ pub fn base_directory(config: &Config) -> Result<ModelDirectory> {
     match &config.model.path {
         Some(path) => Ok(ModelDirectory::new(path)),
         None => ModelDirectory::built_in(&config.data.task),
-    }
-}
-
-/// The shapes of a run's networks.
-#[derive(Clone, Debug)]
-pub struct Shapes {
-    /// The policy's, and the reference policy's.
-    pub policy: ModelConfig,
-    /// The critic's; none for methods without one.
-    pub critic: Option<ModelConfig>,
-}
-
-impl Shapes {
-    /// Reads the `config.json` of the directory that the policy starts from, and of the critic's if that is another.
-    ///
-    /// # Errors
-    /// A file is missing or wrong.
-    pub fn load(config: &Config, policy: &Path) -> Result<Self> {
-        let policy = ModelConfig::load(policy)?;
-        let critic = match &config.critic.path {
-            _ if !config.has_critic() => None,
-            Some(path) => Some(ModelConfig::load(path)?),
-            None => Some(policy.clone()),
-        };
-        Ok(Self { policy, critic })
     }
 }
 

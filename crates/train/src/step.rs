@@ -14,9 +14,11 @@ use crate::{
     objective::StepColumns,
     observer::Monitor,
     passes::{train_critic, train_policy},
-    report::{CreditReport, RolloutReport, StepReport, Timing},
+    report::{CreditReport, RolloutReport, StepReport},
     sampling::{PromptRounds, sample_step},
-    trainer::{Phase, Trainer},
+    phase::Phase,
+    timing::Timing,
+    trainer::Trainer,
     update::value_bound,
 };
 

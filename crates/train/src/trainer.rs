@@ -2,40 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use vapo_lm::{Engine, Model, Sampling, StopStrings};
-use vapo_tasks::{Random, Task};
+use vapo_tasks::Task;
 
 use crate::{
     base::TextFiles,
     config::{Config, PretrainingRule, ValuePretrainingConfig},
     network::Network,
+    phase::Phase,
 };
-
-/// What a step trains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// The critic alone, on answers of the fixed initial policy.
-    ValuePretraining,
-    /// Critic and policy.
-    Policy,
-}
-
-/// Purposes of random numbers: no two share a stream.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Stream {
-    Sampling = 1,
-    CriticShuffle = 2,
-    PolicyShuffle = 3,
-    Evaluation = 4,
-    Votes = 5,
-    Bootstrap = 6,
-}
-
-impl Stream {
-    /// Random numbers of a purpose under the run's seed.
-    pub(crate) fn random(self, seed: u64, index: u64) -> Random {
-        Random::keyed(seed, self as u64, index)
-    }
-}
 
 /// Everything that counts up. With the weights and moments it is all that a run continues from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use vapo_lm::{Head, Model, ModelConfig, PassSize};
 
-use crate::{config::Config, setup::Shapes, trainer::Phase};
+use crate::{config::Config, phase::Phase, shapes::Shapes};
 
 /// The kinds of work, each of which runs at a speed of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,7 +31,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
     let model = chosen.load(|shape, text| {
         let longest = prompt_lengths(config, task.as_ref(), text, shape)?.longest;
         let problems = config.eval.problems.min(task.held_out().len());
-        Ok(MemoryPlan::of_sampling(config, shape, (problems, config.eval.samples), longest))
+        MemoryPlan::of_sampling(config, shape, (problems, config.eval.samples), longest).check_machine()
     })?;
     let screen = Screen::for_result();
     task.warnings().iter().for_each(|warning| screen.warn(warning));

@@ -43,13 +43,13 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let model = chosen.load(|shape, text| {
         let Some(texts) = &texts else {
             let tokens = shape.max_position_embeddings.min(CONVERSATION_TOKENS);
-            return Ok(MemoryPlan::of_sampling(config, shape, (1, 1), tokens));
+            return MemoryPlan::of_sampling(config, shape, (1, 1), tokens).check_machine();
         };
         let longest = config.longest_eval_response();
         let prompts = (0..).zip(texts).map(|(key, prompt)| ask(&template, prompt, key, (text, shape), longest));
         asked = prompts.collect::<vapo_train::Result<Vec<Prompt>>>()?;
         let longest = asked.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
-        Ok(MemoryPlan::of_sampling(config, shape, (asked.len(), args.samples), longest))
+        MemoryPlan::of_sampling(config, shape, (asked.len(), args.samples), longest).check_machine()
     })?;
     let sampling = eval_sampling(config, &model.model, &model.text);
     let engine = Engine::new(threads(config), config.run.micro_batch_tokens);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use vapo_lm::ModelConfig;
-use vapo_train::{Config, LanguageModel, MemoryPlan, ModelDirectory, RunDir, TextFiles, base_directory};
+use vapo_train::{Config, LanguageModel, ModelDirectory, RunDir, TextFiles, base_directory};
 
 use crate::args::ModelArgs;
 
@@ -40,9 +40,9 @@ impl Chosen {
     /// A file is missing or wrong, or the memory too small.
     pub(crate) fn load(
         &self,
-        plan: impl FnOnce(&ModelConfig, &TextFiles) -> vapo_train::Result<MemoryPlan>,
+        check: impl FnOnce(&ModelConfig, &TextFiles) -> vapo_train::Result<()>,
     ) -> Result<LanguageModel> {
-        Ok(LanguageModel::load_if_it_fits(self.directory.path(), &self.config, plan)?)
+        Ok(LanguageModel::load_if_it_fits(self.directory.path(), &self.config, check)?)
     }
 
     /// Where the model lies.

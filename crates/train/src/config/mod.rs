@@ -26,7 +26,7 @@ pub use sections::*;
 
 use crate::{
     error::{Error, Result},
-    trainer::Phase,
+    phase::Phase,
 };
 use layers::Layers;
 

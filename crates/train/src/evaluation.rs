@@ -1,11 +1,13 @@
 //! What an evaluation found: verdicts of every sample, and the measures made of them.
 
+mod statistics;
+
 use serde_json::{Value, json};
 use vapo_algo::Summary;
 use vapo_tasks::{Grade, Problem, Random, Verdict};
 
-use super::statistics::{Vote, bootstrap_interval, majority_at_k, pass_at_k, sample_counts};
-use crate::{metrics::Row, trainer::Stream};
+use statistics::{Vote, bootstrap_interval, majority_at_k, pass_at_k, sample_counts};
+use crate::{metrics::Row, stream::Stream};
 
 /// The result of an evaluation.
 #[derive(Clone, Debug)]

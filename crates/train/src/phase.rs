@@ -1,0 +1,10 @@
+//! The phases of a run.
+
+/// What a step trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The critic alone, on answers of the fixed initial policy.
+    ValuePretraining,
+    /// Critic and policy.
+    Policy,
+}

@@ -1,0 +1,32 @@
+//! The shapes of a run's networks.
+
+use std::path::Path;
+
+use vapo_lm::ModelConfig;
+
+use crate::{config::Config, error::Result};
+
+/// The shapes of a run's networks.
+#[derive(Clone, Debug)]
+pub struct Shapes {
+    /// The policy's, and the reference policy's.
+    pub policy: ModelConfig,
+    /// The critic's; none for methods without one.
+    pub critic: Option<ModelConfig>,
+}
+
+impl Shapes {
+    /// Reads the `config.json` of the directory that the policy starts from, and of the critic's if that is another.
+    ///
+    /// # Errors
+    /// A file is missing or wrong.
+    pub fn load(config: &Config, policy: &Path) -> Result<Self> {
+        let policy = ModelConfig::load(policy)?;
+        let critic = match &config.critic.path {
+            _ if !config.has_critic() => None,
+            Some(path) => Some(ModelConfig::load(path)?),
+            None => Some(policy.clone()),
+        };
+        Ok(Self { policy, critic })
+    }
+}
