@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use vapo_algo::Summary;
 use vapo_tasks::{Grade, Problem, Random, Verdict};
 
-use statistics::{Vote, bootstrap_interval, majority_at_k, pass_at_k, sample_counts};
 use crate::{metrics::Row, stream::Stream};
+use statistics::{Vote, bootstrap_interval, majority_at_k, pass_at_k, sample_counts};
 
 /// The result of an evaluation.
 #[derive(Clone, Debug)]

@@ -62,15 +62,14 @@ pub use import::import;
 pub use memory::MemoryPlan;
 pub use metrics::{Row, is_time_field};
 pub use observer::{Event, Observer, Progress, Stage};
+pub use phase::Phase;
 pub use resources::{Usage, available_memory, resident_memory};
 pub use run::{Outcome, Run};
 pub use rundir::RunDir;
 pub use score::{RowReader, ScoredRow, Scorer, TokenRow};
 pub use setup::{
-    PromptLengths, base_directory, built_in_task, load_held_out_task, load_task, memory_plan, prompt_lengths,
-    threads,
+    PromptLengths, base_directory, built_in_task, load_held_out_task, load_task, memory_plan, prompt_lengths, threads,
 };
-pub use phase::Phase;
 pub use shapes::Shapes;
 pub use trainer::{Counters, CriticQuality};
 pub use update::value_bound;

@@ -9,9 +9,9 @@ use crate::{
     doctor::Sight,
     evaluation::add_scores,
     metrics::{Row, share},
-    timing::Timing,
-    sampling::SamplingReport,
     phase::Phase,
+    sampling::SamplingReport,
+    timing::Timing,
     trainer::{Counters, CriticQuality},
     update::{CriticReport, PolicyReport},
 };

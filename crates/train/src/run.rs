@@ -23,11 +23,11 @@ use crate::{
     memory::MemoryPlan,
     metrics::Row,
     observer::{Event, Monitor, Observer},
+    phase::Phase,
     resources::{Usage, available_memory},
     rundir::RunDir,
     setup::{Models, base_directory, load_task, memory_plan},
     step::train_step,
-    phase::Phase,
     trainer::{Counters, Trainer},
 };
 
