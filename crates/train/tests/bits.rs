@@ -1,0 +1,85 @@
+//! Regression of bits over whole runs: hashes of what a run leaves behind, taken before the kernels moved behind the
+//! device boundary. A change of structure keeps them. A change of what is sampled or trained takes new ones and says
+//! why in its commit.
+
+use std::{fs, path::Path, sync::atomic::AtomicBool};
+
+use vapo_train::{Config, Event, Outcome, Row, Run, is_time_field};
+
+fn finish(directory: &Path, overrides: &[&str]) {
+    let common = [
+        "run.steps=2",
+        "run.threads=2",
+        "run.check_logps=all",
+        "rollout.prompts_per_step=4",
+        "rollout.group_size=4",
+        "rollout.max_new_tokens=48",
+        "value_pretraining.prompts_per_step=6",
+        "value_pretraining.group_size=2",
+        "eval.every=1",
+        "eval.problems=4",
+        "eval.samples=2",
+        "checkpoint.every=0",
+    ];
+    let mut all: Vec<String> = common.iter().chain(overrides).map(ToString::to_string).collect();
+    all.push(format!("run.dir={}", directory.display()));
+    let mut run = Run::create(Config::load(None, &all).unwrap()).unwrap();
+    let outcome = run.train(&mut |_: Event<'_>| (), &AtomicBool::new(false)).unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)), "{outcome:?}");
+}
+
+/// FNV-1a.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The policy, the critic (0 without one), the last evaluation, and the rows of metrics without time fields.
+fn hashes(directory: &Path) -> [u64; 4] {
+    let newest = |folder: &str| {
+        let entries = fs::read_dir(directory.join(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().path()).max().unwrap()
+    };
+    let checkpoint = newest("checkpoints");
+    let weights =
+        |name: &str| fs::read(checkpoint.join(name).join("model.safetensors")).map_or(0, |bytes| hash(&bytes));
+    let evaluation = fs::read(newest("eval")).unwrap();
+    let metrics = fs::read_to_string(directory.join("metrics.jsonl")).unwrap();
+    let rows = metrics.lines().flat_map(|line| {
+        let row = Row::from_line(line).unwrap();
+        let fields = row.entries().filter(|(key, _)| !is_time_field(key));
+        fields.map(|(key, value)| format!("{key}={value}\n")).collect::<Vec<_>>()
+    });
+    [weights("policy"), weights("critic"), hash(&evaluation), hash(rows.collect::<String>().as_bytes())]
+}
+
+fn assert_hashes(overrides: &[&str], want: [u64; 4]) {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("run");
+    finish(&directory, overrides);
+    let got = hashes(&directory);
+    assert_eq!(got, want, "{overrides:?}: {got:#018x?}");
+}
+
+#[test]
+fn a_vapo_run_has_the_bits_it_had() {
+    assert_hashes(
+        &["value_pretraining.steps=1"],
+        [0x55d6_df80_11e3_dd08, 0x5730_4ccd_66fc_176e, 0xf379_1211_72f1_474b, 0x877f_98bb_1143_4ea9],
+    );
+}
+
+#[test]
+fn a_dapo_run_in_bf16_has_the_bits_it_had() {
+    assert_hashes(
+        &["algorithm.preset=dapo", "model.dtype=bfloat16", "rollout.top_p=0.9"],
+        [0x2d46_e98a_28a2_1cd7, 0x0000_0000_0000_0000, 0x067b_a6f5_c7c9_7c38, 0x4983_63cf_3df9_3cb9],
+    );
+}
+
+#[test]
+fn a_run_with_a_reference_policy_has_the_bits_it_had() {
+    assert_hashes(
+        &["algorithm.preset=ppo", "algorithm.kl_weight=0.05", "value_pretraining.steps=1"],
+        [0x3f4b_b30b_5011_eef8, 0xdb63_5daa_7ea4_9a1d, 0x2d34_aaa5_951e_cb53, 0x07f4_961d_18a9_b45a],
+    );
+}
