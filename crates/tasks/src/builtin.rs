@@ -6,7 +6,7 @@ mod recall;
 mod tokenizer;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 pub use chain::Chain;
 pub use recall::Recall;
@@ -26,8 +26,8 @@ const HELD_OUT_SHARE: u64 = 10;
 /// Draws per wanted held-out problem before the world counts as too small; repetitions make more than one necessary.
 const MAX_DRAWS: usize = 20;
 
-/// Number of held-out problems unless another is asked for.
-pub const DEFAULT_HELD_OUT: usize = 512;
+/// Number of test problems, unless more are asked for.
+pub const TEST_PROBLEMS: usize = 512;
 
 /// A world of problems; its fields are its settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,17 +141,18 @@ pub struct BuiltinTask {
 }
 
 impl BuiltinTask {
-    /// Makes the task; `held_out` problems, all distinct, are kept for evaluation.
+    /// Makes the task. Its held-out problems, all distinct, form one fixed sequence per world; `held_out` says which of
+    /// them are evaluated on, so that disjoint ranges give disjoint sets.
     ///
     /// # Errors
     /// [`Error::Setting`] for a setting out of range or a world with fewer held-out problems.
-    pub fn new(world: World, seed: u64, held_out: usize) -> Result<BuiltinTask, Error> {
+    pub fn new(world: World, seed: u64, held_out: Range<usize>) -> Result<BuiltinTask, Error> {
         world.validate()?;
         let mut random = Random::keyed(HELD_OUT_SEED, HELD_OUT_STREAM, 0);
-        let mut problems: Vec<Problem> = Vec::with_capacity(held_out);
+        let mut problems: Vec<Problem> = Vec::with_capacity(held_out.end);
         let mut seen = BTreeSet::new();
-        for _ in 0..held_out.saturating_mul(MAX_DRAWS) {
-            if problems.len() == held_out {
+        for _ in 0..held_out.end.saturating_mul(MAX_DRAWS) {
+            if problems.len() == held_out.end {
                 break;
             }
             let problem = world.draw_from(true, problems.len() as u64, &mut random);
@@ -159,12 +160,12 @@ impl BuiltinTask {
                 problems.push(problem);
             }
         }
-        if problems.len() < held_out {
+        if problems.len() < held_out.end {
             let expected = format!("at most about {} for `{}`", problems.len(), world.name());
-            let found = held_out.to_string();
+            let found = held_out.end.to_string();
             return Err(Error::Setting { setting: "the number of held-out problems", expected, found });
         }
-        Ok(BuiltinTask { world, seed, held_out: problems })
+        Ok(BuiltinTask { world, seed, held_out: problems.split_off(held_out.start) })
     }
 
     /// The world with its settings.

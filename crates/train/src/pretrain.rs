@@ -104,7 +104,7 @@ fn train_base(
     engine: &mut Engine,
     monitor: &mut Monitor<'_>,
 ) -> Result<Option<(LanguageModel, f64)>> {
-    let task = BuiltinTask::new(World::named(&settings.task)?, settings.seed, 0)?;
+    let task = BuiltinTask::new(World::named(&settings.task)?, settings.seed, 0..0)?;
     let text = TextFiles::from_texts(task.world().tokenizer_json(), task.world().tokenizer_config_json())?;
     let special = |name: &str| text.tokenizer.token_id(name);
     let mut model =

@@ -3,12 +3,12 @@
 use vapo_lm::{Engine, Head, Model, ModelConfig};
 use vapo_tasks::{
     BuiltinTask, DataOptions, DataTask, Dataset, HeldOutTask, Problem, PromptTemplate, Reward, Task, TrainSet, World,
-    builtin::DEFAULT_HELD_OUT,
+    builtin::TEST_PROBLEMS,
 };
 
 use crate::{
     base::{LanguageModel, ModelDirectory, TextFiles},
-    config::{Config, DataFile, DataFiles},
+    config::{Config, DataFile, DataFiles, Split},
     error::{Error, Result},
     memory::MemoryPlan,
     network::Network,
@@ -92,7 +92,11 @@ pub fn built_in_task(config: &Config) -> Result<BuiltinTask> {
         }
         World::Walk(walk) => walk.max_moves = config.data.walk_moves,
     }
-    let held_out = config.eval.problems.max(DEFAULT_HELD_OUT);
+    let tested = config.eval.problems.max(TEST_PROBLEMS);
+    let held_out = match config.eval.split {
+        Split::Test => 0..tested,
+        Split::Validation => tested..tested + config.eval.problems,
+    };
     Ok(BuiltinTask::new(world, config.run.seed, held_out)?)
 }
 

@@ -30,7 +30,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     };
     assert_eq!(sorted(written), sorted(documented.clone()));
     documented.dedup();
-    assert_eq!(documented.len(), 105, "a new setting is a visible decision: {documented:#?}");
+    assert_eq!(documented.len(), 106, "a new setting is a visible decision: {documented:#?}");
 }
 
 #[test]
@@ -270,6 +270,10 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
         (
             &["data.train=a.jsonl"],
             "data.train and data.eval must be given together: progress is measured on held-out problems",
+        ),
+        (
+            &["data.train=a", "data.eval=b", "eval.split=validation"],
+            "eval.split `validation` is for built-in tasks: name a file of validation problems in data.eval",
         ),
         (&["data.prompt_template=Q:"], "data.prompt_template (\"Q:\") must contain {problem}"),
         (&["critic_optimizer.beta1=1"], "critic_optimizer.beta1 (1) must be at least 0 and less than 1"),

@@ -1,6 +1,7 @@
 //! Whole runs on the built-in task: records, resuming, stopping, methods.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
@@ -297,6 +298,21 @@ fn load(root: &tempfile::TempDir, overrides: &[&str]) -> vapo_train::Result<Box<
 }
 
 /// A chat template of our own for the built-in model.
+#[test]
+fn validation_and_test_problems_of_a_built_in_task_are_disjoint() {
+    let root = tempfile::tempdir().unwrap();
+    let prompts = |split: &str, problems: &str| -> BTreeSet<String> {
+        let task = load(&root, &[&format!("eval.split={split}"), &format!("eval.problems={problems}")]).unwrap();
+        task.held_out().iter().map(|problem| problem.prompt.clone()).collect()
+    };
+    let validation = prompts("validation", "200");
+    assert_eq!(validation.len(), 200);
+    for tested in ["200", "512"] {
+        assert!(validation.is_disjoint(&prompts("test", tested)));
+    }
+    assert!(prompts("validation", "600").is_disjoint(&prompts("test", "600")));
+}
+
 #[test]
 fn a_chat_is_tokenized_without_further_special_tokens() {
     let root = tempfile::tempdir().unwrap();

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use vapo_lm::Engine;
 use vapo_train::{
-    Evaluation, Evaluator, Event, Measure, MemoryPlan, evaluate, load_held_out_task, prompt_lengths, threads,
+    Evaluation, Evaluator, Event, Measure, MemoryPlan, config::Split, evaluate, load_held_out_task, prompt_lengths,
+    threads,
 };
 
 use crate::{
@@ -64,9 +65,9 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
 fn overrides(args: &EvalArgs) -> Vec<String> {
     let mut overrides = args.sampling.overrides();
     if let Some(file) = &args.data {
-        // A JSON string is a TOML string too. A config wants both; only the held-out problems are read.
+        // A JSON string is a TOML string too. A config wants both; only the held-out problems are read, and a file has no splits.
         let path = Value::from(file.display().to_string());
-        overrides.extend([format!("data.train={path}"), format!("data.eval={path}")]);
+        overrides.extend([format!("data.train={path}"), format!("data.eval={path}"), "eval.split=test".to_owned()]);
     }
     overrides.extend(args.verifier.iter().map(|verifier| format!("reward.verifier={verifier}")));
     overrides.extend(args.template.iter().map(|text| format!("data.prompt_template={}", Value::from(text.as_str()))));
@@ -108,7 +109,8 @@ fn measure_json(measure: &Measure) -> Value {
 
 fn to_text(chosen: &Chosen, task: &str, evaluation: &Evaluation) -> String {
     let (samples, eval) = (evaluation.samples, &chosen.config.eval);
-    let mut text = format!("{}\n  on {task}: ", chosen.name);
+    let split = if eval.split == Split::Validation { ", validation problems" } else { "" };
+    let mut text = format!("{}\n  on {task}{split}: ", chosen.name);
     text += &format!(
         "{} x {}",
         count(evaluation.problems.len() as u64, "problem", "problems"),

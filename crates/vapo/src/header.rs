@@ -3,7 +3,7 @@
 use anyhow::Result;
 use vapo_train::{
     Config, MemoryPlan, Run, available_memory,
-    config::{AdvantageKind, Dtype, PolicyLossKind, PretrainingRule},
+    config::{AdvantageKind, Dtype, PolicyLossKind, PretrainingRule, Split},
     threads,
 };
 
@@ -65,7 +65,10 @@ fn model(run: &Run) -> String {
 fn task(run: &Run) -> String {
     let (data, eval) = (&run.config().data, &run.config().eval);
     let problems = eval.problems.min(run.task().held_out().len());
-    let problems = count(problems as u64, "held-out problem", "held-out problems");
+    let problems = match eval.split {
+        Split::Test => count(problems as u64, "held-out problem", "held-out problems"),
+        Split::Validation => count(problems as u64, "validation problem", "validation problems"),
+    };
     let held_out = format!("{problems} x {}", count(eval.samples as u64, "sample", "samples"));
     if data.train.is_none() {
         let size = match data.task.as_str() {

@@ -4,9 +4,9 @@ use super::*;
 use crate::Verdict;
 
 fn tasks() -> Vec<BuiltinTask> {
-    let make = |name| BuiltinTask::new(World::named(name).unwrap(), 7, DEFAULT_HELD_OUT).unwrap();
+    let make = |name| BuiltinTask::new(World::named(name).unwrap(), 7, 0..TEST_PROBLEMS).unwrap();
     let doubting = World::Chain(Chain { doubt_wrong: 0.4, doubt_right: 0.1, ..Chain::default() });
-    let doubting = BuiltinTask::new(doubting, 7, DEFAULT_HELD_OUT).unwrap();
+    let doubting = BuiltinTask::new(doubting, 7, 0..TEST_PROBLEMS).unwrap();
     World::NAMES.into_iter().map(make).chain([doubting]).collect()
 }
 
@@ -14,7 +14,7 @@ fn tasks() -> Vec<BuiltinTask> {
 fn held_out_problems_are_distinct_and_never_trained_on() {
     for task in tasks() {
         let held_out: BTreeSet<&str> = task.held_out().iter().map(|p| p.prompt.as_str()).collect();
-        assert_eq!(held_out.len(), DEFAULT_HELD_OUT);
+        assert_eq!(held_out.len(), TEST_PROBLEMS);
         let trained = task.train_problems(0, 20_000);
         let shown = task.demonstrations(0, 20_000).into_iter().map(|d| d.problem);
         for problem in trained.iter().cloned().chain(shown) {
@@ -26,12 +26,26 @@ fn held_out_problems_are_distinct_and_never_trained_on() {
 }
 
 #[test]
+fn disjoint_ranges_of_the_held_out_problems_are_disjoint_sets() {
+    for task in tasks() {
+        let validation = BuiltinTask::new(task.world().clone(), 7, TEST_PROBLEMS..TEST_PROBLEMS + 200).unwrap();
+        let indices = validation.held_out().iter().map(|problem| problem.index);
+        assert_eq!(indices.collect::<Vec<_>>(), (512..712).collect::<Vec<_>>());
+        let prompts = |task: &BuiltinTask| -> BTreeSet<String> {
+            task.held_out().iter().map(|problem| problem.prompt.clone()).collect()
+        };
+        assert!(prompts(&validation).is_disjoint(&prompts(&task)), "{}", task.name());
+        assert!(prompts(&validation).iter().all(|prompt| is_held_out(prompt)));
+    }
+}
+
+#[test]
 fn problems_depend_on_seed_and_position_alone() {
     for task in tasks() {
         let all = task.train_problems(0, 50);
         assert_eq!(task.train_problems(20, 10), all[20..30]);
         assert_eq!(task.demonstrations(5, 1)[0], task.demonstrations(0, 6)[5]);
-        let other = BuiltinTask::new(task.world().clone(), 8, DEFAULT_HELD_OUT).unwrap();
+        let other = BuiltinTask::new(task.world().clone(), 8, 0..TEST_PROBLEMS).unwrap();
         assert_ne!(other.train_problems(0, 50), all);
         assert_eq!(other.held_out(), task.held_out());
     }
@@ -142,6 +156,6 @@ fn settings_and_names_are_checked() {
         World::named("chains").unwrap_err().to_string(),
         "there is no built-in task `chains`, expected one of: chain, recall, walk"
     );
-    let too_many = BuiltinTask::new(World::Walk(Walk::default()), 0, 5000).unwrap_err().to_string();
+    let too_many = BuiltinTask::new(World::Walk(Walk::default()), 0, 0..5000).unwrap_err().to_string();
     assert!(too_many.starts_with("the number of held-out problems is 5000, expected at most about 9"), "{too_many}");
 }

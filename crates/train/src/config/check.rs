@@ -1,6 +1,6 @@
 //! Ranges and relations of settings, checked before anything is loaded.
 
-use super::{ChatUse, Config, OptimizerConfig};
+use super::{ChatUse, Config, OptimizerConfig, Split};
 use crate::error::{Error, Result};
 
 /// Most responses of a step or an evaluation, which are in memory together.
@@ -129,6 +129,9 @@ impl Config {
         });
         failures.unless(data.train.is_none() || data.eval.is_some(), || {
             "data.train and data.eval must be given together: progress is measured on held-out problems".into()
+        });
+        failures.unless(data.eval.is_none() || self.eval.split == Split::Test, || {
+            "eval.split `validation` is for built-in tasks: name a file of validation problems in data.eval".into()
         });
         failures.unless(data.prompt_template.contains("{problem}"), || {
             format!("data.prompt_template ({:?}) must contain {{problem}}", data.prompt_template)

@@ -285,6 +285,9 @@ settings! {
         pub every: u64 = 20,
         /// Held-out problems, at most.
         pub problems: usize = 200,
+        /// Which held-out problems of a built-in task: "test", for results, or "validation", for choosing settings. They have
+        /// none in common.
+        pub split: Split = Split::Test,
         /// Samples per problem; the accuracy is the mean over them (avg@n).
         pub samples: usize = 16,
         /// Temperature (0: greedy).
@@ -389,6 +392,13 @@ choices! {
         Zero,
         /// The mean reward of the first rollout.
         MeanReturn,
+    }
+    /// Disjoint sets of held-out problems.
+    pub enum Split {
+        /// For results.
+        Test,
+        /// For choosing settings.
+        Validation,
     }
     /// What confines the critic's values to the range of rewards.
     pub enum BoundKind {
