@@ -10,8 +10,8 @@ use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use vapo_tasks::Random;
 use vapo_tasks::math::{self, Equality, Rule};
+use vapo_tasks::{Random, Stream};
 
 /// No verdict may take longer.
 const TIME_BOUND: Duration = Duration::from_millis(10);
@@ -150,7 +150,7 @@ fn main() {
     let (mut tried, mut found, mut slowest) = (0_u64, 0_u64, Duration::ZERO);
     std::panic::set_hook(Box::new(|_| {}));
     while Instant::now() < deadline {
-        let mut random = Random::keyed(options.seed, 0, tried);
+        let mut random = Random::keyed(options.seed, Stream::TestCase, &[tried]);
         let left = mutated(&corpus, &mut random);
         // Half of the pairs are near each other, so that comparisons go deep.
         let right = if random.below(2) == 0 { bent(&left, &mut random) } else { mutated(&corpus, &mut random) };

@@ -13,12 +13,9 @@ pub use recall::Recall;
 pub use tokenizer::{BOS, EOS};
 pub use walk::Walk;
 
-use crate::random::{Random, stable_hash};
+use crate::random::{Random, Stream, stable_hash};
 use crate::{Error, Grade, Problem, Response, Task};
 
-const TRAIN_STREAM: u64 = 1;
-const HELD_OUT_STREAM: u64 = 2;
-const DEMONSTRATION_STREAM: u64 = 3;
 /// The held-out problems do not change with the seed, so that runs can be compared.
 const HELD_OUT_SEED: u64 = 0;
 /// One problem in this many belongs to the held-out side.
@@ -148,7 +145,7 @@ impl BuiltinTask {
     /// [`Error::Setting`] for a setting out of range or a world with fewer held-out problems.
     pub fn new(world: World, seed: u64, held_out: Range<usize>) -> Result<BuiltinTask, Error> {
         world.validate()?;
-        let mut random = Random::keyed(HELD_OUT_SEED, HELD_OUT_STREAM, 0);
+        let mut random = Random::keyed(HELD_OUT_SEED, Stream::HeldOutProblems, &[0]);
         let mut problems: Vec<Problem> = Vec::with_capacity(held_out.end);
         let mut seen = BTreeSet::new();
         for _ in 0..held_out.end.saturating_mul(MAX_DRAWS) {
@@ -176,7 +173,7 @@ impl BuiltinTask {
     /// The demonstrations `start..start + count` for pretraining; a function of the task's seed and these numbers.
     pub fn demonstrations(&self, start: u64, count: usize) -> Vec<Demonstration> {
         let make = |index| {
-            let mut random = Random::keyed(self.seed, DEMONSTRATION_STREAM, index);
+            let mut random = Random::keyed(self.seed, Stream::Demonstration, &[index]);
             let problem = self.world.draw_from(false, index, &mut random);
             let response = match &self.world {
                 World::Chain(chain) => chain.demonstrate(&problem.prompt, &mut random),
@@ -216,7 +213,7 @@ impl Task for BuiltinTask {
 
     fn train_problems(&self, start: u64, count: usize) -> Vec<Problem> {
         let make = |index| {
-            let mut random = Random::keyed(self.seed, TRAIN_STREAM, index);
+            let mut random = Random::keyed(self.seed, Stream::TrainProblem, &[index]);
             self.world.draw_from(false, index, &mut random)
         };
         (start..).take(count).map(make).collect()

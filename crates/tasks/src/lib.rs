@@ -30,7 +30,7 @@ pub use error::{Error, RowError};
 pub use grade::{Grade, Response, Verdict};
 pub use parallel::parallel_map;
 pub use problem::{Message, Origin, Problem, Task};
-pub use random::Random;
+pub use random::{Random, Stream};
 pub use reward::{Reward, RewardTerm, check_terms, reward_range};
 pub use sampler::{Mixture, Sampler};
 pub use template::PromptTemplate;

@@ -3,6 +3,41 @@
 /// The stride of SplitMix64: 2^64 divided by the golden ratio, made odd.
 const GOLDEN_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// What random numbers are for. Every use has its own entry in this one list, and no two entries can have the same number,
+/// so no two uses share a stream. The numbers decide what a seed gives: do not change them, and give a new use a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Stream {
+    /// The facts of the task `recall`, by function.
+    RecallFacts = 0,
+    /// A training problem of a built-in task, by position.
+    TrainProblem = 1,
+    /// The held-out problems of a built-in task, one after the other.
+    HeldOutProblems = 2,
+    /// A demonstration of a built-in task, by number.
+    Demonstration = 3,
+    /// The seed of an evaluation's samples.
+    EvaluationSamples = 4,
+    /// The subsets that vote for maj@k, by k.
+    Votes = 5,
+    /// The resamples of a bootstrap interval.
+    Bootstrap = 6,
+    /// The seed of the responses of training.
+    TrainSamples = 7,
+    /// The order of the responses in a pass of the critic, by step and pass.
+    CriticShuffle = 8,
+    /// The order of the responses in a pass of the policy, by step and pass.
+    PolicyShuffle = 9,
+    /// A case of a test.
+    TestCase = 10,
+    /// The order of a data set, by epoch.
+    DataShuffle = 0x0073_6875_6666_6C65,
+    /// The order of the sets in a block of a mixture, by block.
+    Mixture = 0x006D_6978_7475_7265,
+    /// The seed of a set of a mixture, by set.
+    MixtureSet = 0x0000_0000_0073_6574,
+}
+
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 ///
 /// [`Random::keyed`] starts an independent stream for every (seed, stream, index), so that the n-th problem or
@@ -18,10 +53,11 @@ impl Random {
         Random { state: seed }
     }
 
-    /// Starts the stream of a key: `stream` says what the numbers are for, `index` which one of those.
-    pub fn keyed(seed: u64, stream: u64, index: u64) -> Random {
+    /// Starts the stream of a key: `stream` says what the numbers are for, `index` which of those (always the same number of
+    /// words for a stream).
+    pub fn keyed(seed: u64, stream: Stream, index: &[u64]) -> Random {
         let mut state = mix(seed.wrapping_add(GOLDEN_GAMMA));
-        for word in [stream, index] {
+        for word in std::iter::once(stream as u64).chain(index.iter().copied()) {
             state = mix((state ^ mix(word)).wrapping_add(GOLDEN_GAMMA));
         }
         Random { state }
@@ -113,7 +149,7 @@ mod tests {
 
     #[test]
     fn below_is_uniform_and_in_range() {
-        let mut random = Random::keyed(1, 2, 3);
+        let mut random = Random::keyed(1, Stream::TestCase, &[3]);
         let mut counts = [0u32; 7];
         for _ in 0..70_000 {
             counts[random.below(7) as usize] += 1;
@@ -126,18 +162,25 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_the_key_matters() {
-        let first = |seed, stream, index| Random::keyed(seed, stream, index).next_u64();
+    fn no_two_keys_share_a_stream() {
+        use Stream::*;
+        let streams = [
+            [RecallFacts, TrainProblem, HeldOutProblems, Demonstration, EvaluationSamples, Votes, Bootstrap].as_slice(),
+            &[TrainSamples, CriticShuffle, PolicyShuffle, TestCase, DataShuffle, Mixture, MixtureSet],
+        ];
+        let first = |seed, stream, index: &[u64]| Random::keyed(seed, stream, index).next_u64();
         let mut seen: Vec<u64> = Vec::new();
         for seed in 0..8 {
-            for stream in 0..8 {
-                seen.extend((0..8).map(|index| first(seed, stream, index)));
+            for &stream in streams.concat().iter() {
+                seen.extend((0..8).map(|index| first(seed, stream, &[index])));
+                seen.extend((0..64).map(|index| first(seed, stream, &[index / 8, index % 8])));
             }
         }
+        let keys = seen.len();
         seen.sort_unstable();
         seen.dedup();
-        assert_eq!(seen.len(), 512);
-        assert_eq!(first(5, 6, 7), first(5, 6, 7));
+        assert_eq!(seen.len(), keys);
+        assert_eq!(first(5, Votes, &[7]), first(5, Votes, &[7]));
     }
 
     #[test]
@@ -145,7 +188,7 @@ mod tests {
         let mut counts = std::collections::BTreeMap::new();
         for index in 0..6000 {
             let mut items = [0, 1, 2];
-            Random::keyed(0, 0, index).shuffle(&mut items);
+            Random::keyed(0, Stream::TestCase, &[index]).shuffle(&mut items);
             *counts.entry(items).or_insert(0u32) += 1;
         }
         assert_eq!(counts.len(), 6);

@@ -1,8 +1,6 @@
 //! The order in which a data set is gone through.
 
-use crate::Random;
-
-const SHUFFLE_STREAM: u64 = 0x0073_6875_6666_6C65;
+use crate::{Random, Stream};
 
 /// An endless seeded order over the rows `0..len`: one permutation after another.
 ///
@@ -42,15 +40,13 @@ impl Sampler {
     /// The permutation of one epoch.
     fn epoch(&self, epoch: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.len).collect();
-        Random::keyed(self.seed, SHUFFLE_STREAM, epoch).shuffle(&mut order);
+        Random::keyed(self.seed, Stream::DataShuffle, &[epoch]).shuffle(&mut order);
         order
     }
 }
 
 /// Positions in which each set of a mixture has its exact share.
 const BLOCK: usize = 1000;
-const MIXTURE_STREAM: u64 = 0x006D_6978_7475_7265;
-const SET_STREAM: u64 = 0x0000_0000_0073_6574;
 
 /// An endless order over several sets: each block of 1000 positions holds them in proportion to their weights, shuffled, and
 /// each set is gone through epoch by epoch. Rows are numbered through all sets, one after the other.
@@ -93,7 +89,7 @@ impl Mixture {
         by_rest.iter().take(missing).for_each(|&set| quotas[set] += 1);
         let mut first = 0;
         let parts = lengths.iter().zip(quotas).zip(0..).map(|((&length, quota), set)| {
-            let order = Sampler::new(Random::keyed(seed, SET_STREAM, set).next_u64(), length);
+            let order = Sampler::new(Random::keyed(seed, Stream::MixtureSet, &[set]).next_u64(), length);
             first += length;
             Part { order, first: first - length, quota }
         });
@@ -123,7 +119,7 @@ impl Mixture {
     fn block(&self, number: u64) -> Vec<usize> {
         let quotas = self.parts.iter().enumerate();
         let mut sets: Vec<usize> = quotas.flat_map(|(set, part)| std::iter::repeat_n(set, part.quota)).collect();
-        Random::keyed(self.seed, MIXTURE_STREAM, number).shuffle(&mut sets);
+        Random::keyed(self.seed, Stream::Mixture, &[number]).shuffle(&mut sets);
         sets
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vapo_tasks::{DataOptions, Dataset, Message, PromptTemplate, Random, Reward, Verifier};
+use vapo_tasks::{DataOptions, Dataset, Message, PromptTemplate, Random, Reward, Stream, Verifier};
 
 fn exact() -> Reward {
     Reward::try_from(Verifier::Exact { marker: None }).unwrap()
@@ -173,7 +173,7 @@ fn damaged_parquet_is_an_error() {
             survive(name, &missing_middle);
         }
         for round in 0..150 {
-            let mut random = Random::keyed(1, 2, round);
+            let mut random = Random::keyed(1, Stream::TestCase, &[round]);
             let mut bytes = whole.clone();
             for _ in 0..=random.below(4) {
                 // Half of the hits go to the footer, where sizes and types are.

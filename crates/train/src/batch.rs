@@ -254,7 +254,7 @@ impl Minibatch<'_> {
 #[cfg(test)]
 pub(crate) mod tests {
     use vapo_lm::{Sample, StopReason};
-    use vapo_tasks::Problem;
+    use vapo_tasks::{Problem, Stream};
 
     use super::*;
     use crate::rollout::{Prompt, Rollout};
@@ -354,7 +354,7 @@ pub(crate) mod tests {
         let responses = (0..11u32).map(|token| graded(&prompt, &[token], Verdict::graded(false)));
         let batch = Batch::new(responses.collect(), RULES).unwrap();
         let deal = |seed| -> Vec<Vec<f32>> {
-            let parts = batch.minibatches(4, Random::keyed(seed, 0, 0));
+            let parts = batch.minibatches(4, Random::keyed(seed, Stream::TestCase, &[0]));
             parts.iter().map(|part| part.gather(batch.old_logp())).collect()
         };
         let dealt = deal(1);

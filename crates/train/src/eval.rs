@@ -1,7 +1,7 @@
 //! Held-out accuracy: the mean over n samples of each problem (avg@n), and what several samples can do together.
 
 use vapo_lm::{Engine, Model, Sampling, StopStrings};
-use vapo_tasks::{Problem, Task};
+use vapo_tasks::{Problem, Random, Stream, Task};
 
 use crate::{
     base::TextFiles,
@@ -10,7 +10,6 @@ use crate::{
     evaluation::{Answer, Evaluation, ProblemResult},
     observer::{Monitor, Observer, Stage},
     rollout::{Generator, Graded, Prompt, grade},
-    stream::Stream,
     trainer::stop_tokens,
 };
 
@@ -50,7 +49,7 @@ pub(crate) fn run_evaluation(evaluator: Evaluator<'_>, monitor: &mut Monitor<'_>
     if prompts.is_empty() {
         return Err(Error::Run(format!("{} has no held-out problems to evaluate on", task.name())));
     }
-    let seed = Stream::Evaluation.random(config.run.seed, 0).next_u64();
+    let seed = Random::keyed(config.run.seed, Stream::EvaluationSamples, &[0]).next_u64();
     let threads = engine.threads();
     let mut generator = Generator { engine, policy, text, sampling: &sampling, seed, stage: Stage::Evaluation };
     let samples = config.eval.samples;

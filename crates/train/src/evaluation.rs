@@ -4,9 +4,9 @@ mod statistics;
 
 use serde_json::{Value, json};
 use vapo_algo::Summary;
-use vapo_tasks::{Grade, Problem, Random, Verdict};
+use vapo_tasks::{Grade, Problem, Random, Stream, Verdict};
 
-use crate::{metrics::Row, stream::Stream};
+use crate::metrics::Row;
 use statistics::{Vote, bootstrap_interval, majority_at_k, pass_at_k, sample_counts};
 
 /// The result of an evaluation.
@@ -99,7 +99,7 @@ impl ProblemResult {
 
     /// maj@k; `None` for fewer than k samples or without votes.
     fn majority_at(&self, k: usize) -> Option<f64> {
-        majority_at_k(&self.ballots()?, k, Random::keyed(self.problem.index, Stream::Votes as u64, k as u64))
+        majority_at_k(&self.ballots()?, k, Random::keyed(self.problem.index, Stream::Votes, &[k as u64]))
     }
 
     /// The problem as a line of `eval/step-*.jsonl`.
@@ -138,7 +138,7 @@ impl Measure {
         let problems = values.len();
         let standard_error = summary.std().map(|deviation| deviation / (problems as f64).sqrt());
         // The same resamples for every measure, so that their intervals can be compared.
-        let interval = bootstrap_interval(values, Random::keyed(0, Stream::Bootstrap as u64, 0));
+        let interval = bootstrap_interval(values, Random::keyed(0, Stream::Bootstrap, &[0]));
         summary.mean().map(|value| Self { name, value, standard_error, interval, problems })
     }
 }

@@ -46,7 +46,6 @@ mod score;
 mod setup;
 mod shapes;
 mod step;
-mod stream;
 pub mod timing;
 mod trainer;
 pub mod update;

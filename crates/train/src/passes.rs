@@ -1,6 +1,6 @@
 //! The passes over a step's responses: shuffled, dealt into minibatches, one optimizer update each.
 
-use vapo_tasks::Random;
+use vapo_tasks::{Random, Stream};
 
 use crate::{
     batch::Batch,
@@ -9,7 +9,6 @@ use crate::{
     network::{Network, Update},
     objective::StepColumns,
     observer::{Event, Monitor, Progress, Stage},
-    stream::Stream,
     trainer::Trainer,
     update::{CriticReport, PolicyReport, update_critic, update_policy, value_bound},
 };
@@ -30,7 +29,8 @@ pub(crate) fn train_critic(
     let mut report = CriticReport::default();
     let mut progress = UpdateProgress::new(Stage::Critic, passes * parts);
     for pass in 0..passes {
-        let random = shuffle(trainer.config.run.seed, Stream::CriticShuffle, trainer.counters.global_step, pass);
+        let random =
+            Random::keyed(trainer.config.run.seed, Stream::CriticShuffle, &[trainer.counters.global_step, pass as u64]);
         for minibatch in batch.minibatches(parts, random) {
             let update = update_critic(critic, &mut trainer.engine, &minibatch, values, settings, &mut report)?;
             warn_if_skipped(update, critic, monitor);
@@ -52,7 +52,8 @@ pub(crate) fn train_policy(
     let mut report = PolicyReport::default();
     let mut progress = UpdateProgress::new(Stage::Policy, algorithm.epochs * algorithm.updates_per_rollout);
     for pass in 0..algorithm.epochs {
-        let random = shuffle(trainer.config.run.seed, Stream::PolicyShuffle, trainer.counters.global_step, pass);
+        let random =
+            Random::keyed(trainer.config.run.seed, Stream::PolicyShuffle, &[trainer.counters.global_step, pass as u64]);
         for minibatch in batch.minibatches(algorithm.updates_per_rollout, random) {
             let (policy, engine) = (&mut trainer.policy, &mut trainer.engine);
             let update = update_policy(policy, engine, &minibatch, columns, settings, &mut report)?;
@@ -61,12 +62,6 @@ pub(crate) fn train_policy(
         }
     }
     Ok(report)
-}
-
-/// The random numbers that deal a pass of a step.
-fn shuffle(seed: u64, stream: Stream, step: u64, pass: usize) -> Random {
-    let index = Random::keyed(step, pass as u64, 0).next_u64();
-    stream.random(seed, index)
 }
 
 fn warn_if_skipped(update: Update, network: &Network, monitor: &mut Monitor<'_>) {

@@ -2,6 +2,8 @@
 
 use std::cell::OnceCell;
 
+use vapo_tasks::{Random, Stream};
+
 use crate::{
     batch::check_failures,
     error::Result,
@@ -9,7 +11,6 @@ use crate::{
     observer::{Monitor, Stage},
     phase::Phase,
     rollout::{Generator, Graded, Prompt, Rollout, grade},
-    stream::Stream,
     timing::Timing,
     trainer::{Trainer, training_sampling},
 };
@@ -158,7 +159,7 @@ fn sample<'p>(
 ) -> Result<Option<Vec<Rollout<'p>>>> {
     let mut generator = Generator {
         sampling: &training_sampling(&trainer.config, &trainer.policy.model, &trainer.text),
-        seed: Stream::Sampling.random(trainer.config.run.seed, 0).next_u64(),
+        seed: Random::keyed(trainer.config.run.seed, Stream::TrainSamples, &[0]).next_u64(),
         engine: &mut trainer.engine,
         policy: &trainer.policy.model,
         text: &trainer.text,

@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::{WrongStep, check_probability};
-use crate::{Error, Random, Verdict};
+use crate::{Error, Random, Stream, Verdict};
 
 pub(super) const NAME: &str = "recall";
 pub(super) const ALPHABET: &str = "0123456789.!:abcdefghijklmnopqrstuvwxyz";
@@ -73,7 +73,7 @@ struct Fact {
 /// The facts of each function, by digit. Right values are a permutation, so that no wrong step is undone by a right one.
 static FACTS: LazyLock<[[Fact; 10]; FUNCTIONS]> = LazyLock::new(|| {
     std::array::from_fn(|function| {
-        let mut random = Random::keyed(TABLES_SEED, 0, function as u64);
+        let mut random = Random::keyed(TABLES_SEED, Stream::RecallFacts, &[function as u64]);
         let mut right: [u8; 10] = std::array::from_fn(|digit| digit as u8);
         random.shuffle(&mut right);
         let believed = right.map(|right| (right + 1 + random.below(9) as u8) % 10);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::Random;
+use crate::{Random, Stream};
 
 fn problem(answer: &str) -> Problem {
     Problem { index: 0, prompt: "?".into(), answer: answer.into(), data_source: "test".into(), ..Problem::default() }
@@ -73,7 +73,7 @@ fn never_panics_and_never_fails_on_arbitrary_text() {
     ];
     let verifiers = [exact(None), exact(Some("A:")), numeric(None, 0.0), numeric(Some("####"), 0.5)];
     for index in 0..20_000 {
-        let mut random = Random::keyed(0, 0, index);
+        let mut random = Random::keyed(0, Stream::TestCase, &[index]);
         let text: String = (0..random.below(24)).map(|_| random.pick(&pieces)).collect();
         for verifier in &verifiers {
             assert_ne!(verdict(verifier, "23", &text), 'f', "{text:?}");

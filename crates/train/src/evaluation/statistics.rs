@@ -94,6 +94,8 @@ pub(super) fn sample_counts(samples: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use vapo_tasks::Stream;
+
     use super::*;
 
     fn close(found: Option<f64>, expected: f64) {
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn majority_of_fewer_samples_is_a_mean_over_subsets() {
-        let random = || Random::keyed(1, 2, 3);
+        let random = || Random::keyed(1, Stream::TestCase, &[3]);
         close(majority_at_k(&ballots("RRRaa"), 5, random()), 1.0);
         // Three of RRRaa: right unless both a are drawn, 3 of C(5, 3) = 10 subsets.
         let found = majority_at_k(&ballots("RRRaa"), 3, random()).unwrap();
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn intervals_cover_the_spread_of_the_mean() {
-        let random = || Random::keyed(4, 5, 6);
+        let random = || Random::keyed(4, Stream::TestCase, &[6]);
         // 30 problems, 12 right: the mean of 30 draws has the deviation sqrt(0.4 * 0.6 / 30) = 0.0894, so the binomial's
         // 2.5 % and 97.5 % points are 7 / 30 and 17 / 30 (`tools/eval_statistics.py`).
         let values: Vec<f64> = (0..30).map(|index| f64::from(u8::from(index < 12))).collect();
