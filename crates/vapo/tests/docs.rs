@@ -142,6 +142,16 @@ fn every_metric_of_a_run_is_documented_and_every_documented_one_exists() {
     assert!(stale.is_empty(), "in docs/vapo.md, but in no run: {stale:?}");
 }
 
+#[test]
+fn every_preset_is_documented() {
+    for page in ["docs/vapo.md", "docs/methods.md"] {
+        let named: BTreeSet<String> = code_spans(&read(page)).into_iter().collect();
+        for preset in vapo_train::config::PRESETS {
+            assert!(named.contains(preset.name), "{page} does not name the preset {}", preset.name);
+        }
+    }
+}
+
 /// `section.key`, with the value if the text says `section.key = value`.
 fn setting(span: &str) -> Option<(&str, &str, Option<&str>)> {
     let (name, value) = span.split_once(" = ").map_or((span, None), |(name, value)| (name, Some(value)));
