@@ -44,6 +44,15 @@ impl Tokenizer {
         self.inner.decode(tokens, true).map_err(|e| Error::Tokenizer(e.to_string()))
     }
 
+    /// Text of a response: special tokens left out, cut before the first stop string.
+    pub fn decode_response(&self, tokens: &[u32], stop_strings: Option<&StopStrings>) -> Result<String, Error> {
+        let mut text = self.decode(tokens)?;
+        if let Some(stop) = stop_strings.and_then(|strings| strings.find(&text)) {
+            text.truncate(stop);
+        }
+        Ok(text)
+    }
+
     /// Text of one token, special ones by their name; a part of a character shows as U+FFFD.
     pub fn token_text(&self, token: u32) -> String {
         self.inner.decode(&[token], false).unwrap_or_default()
@@ -142,12 +151,17 @@ impl StopStrings {
         Some(StopStrings { strings, tokenizer: tokenizer.clone(), longest })
     }
 
+    /// The byte at which the first stop string of a text begins.
+    fn find(&self, text: &str) -> Option<usize> {
+        self.strings.iter().filter_map(|string| text.find(string.as_str())).min()
+    }
+
     /// Whether the text of `tokens` holds a stop string that it did not hold before its last token.
     pub(crate) fn completed_by_last(&self, tokens: &[u32]) -> bool {
         // A string of n bytes can reach back over at most n tokens before the last.
         let tail = &tokens[tokens.len().saturating_sub(self.longest + 1)..];
         let text = self.tokenizer.decode(tail).unwrap_or_default();
-        self.strings.iter().any(|s| text.contains(s.as_str()))
+        self.find(&text).is_some()
     }
 }
 
@@ -171,6 +185,22 @@ mod tests {
             "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
         });
         Tokenizer::from_json(json.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_response_ends_before_its_first_stop_string() {
+        let tokenizer = bytes();
+        let response = |text: &str, strings: &[&str]| {
+            let strings: Vec<String> = strings.iter().map(ToString::to_string).collect();
+            let tokens: Vec<u32> = text.bytes().map(u32::from).collect();
+            tokenizer.decode_response(&tokens, StopStrings::new(&tokenizer, &strings).as_ref()).unwrap()
+        };
+        assert_eq!(response("7a+5=2;", &["="]), "7a+5");
+        assert_eq!(response("é\n\n", &["\n\n", "\n"]), "é");
+        assert_eq!(response("a</s>b", &["b", "</s>"]), "a", "the first in the text, not in the list");
+        assert_eq!(response("\n", &["\n"]), "");
+        assert_eq!(response("7a+5", &["=", "\n"]), "7a+5");
+        assert_eq!(response("7a+5=", &[]), "7a+5=");
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub struct Rollout<'a> {
     pub prompt: &'a Prompt,
     /// Tokens, their log-probs and why it stopped.
     pub sample: Sample,
-    /// The response as text, special tokens skipped.
+    /// The response as text, as it is graded: without special tokens, cut before a stop string.
     pub text: String,
 }
 
@@ -115,7 +115,7 @@ impl Generator<'_> {
         let mut rollouts = Vec::with_capacity(total);
         for (prompt, group) in prompts.iter().zip(groups) {
             for sample in group {
-                let text = self.text.tokenizer.decode(&sample.tokens)?;
+                let text = self.text.tokenizer.decode_response(&sample.tokens, self.sampling.stop_strings.as_ref())?;
                 rollouts.push(Rollout { prompt, sample, text });
             }
         }

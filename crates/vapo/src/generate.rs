@@ -162,7 +162,8 @@ impl Batch {
         let groups = self.engine.generate(&self.model.model, &requests, &self.sampling, self.seed, &mut progress);
         self.screen.clear_bar();
         let respond = |prompt: &Prompt, sample: Sample| {
-            let text = self.model.text.tokenizer.decode(&sample.tokens)?;
+            let tokenizer = &self.model.text.tokenizer;
+            let text = tokenizer.decode_response(&sample.tokens, self.sampling.stop_strings.as_ref())?;
             Ok(Response { prompt_tokens: prompt.tokens.clone(), text, sample })
         };
         let groups = prompts.iter().zip(groups.unwrap_or_default());

@@ -121,7 +121,7 @@ settings! {
         pub min_p: f64 = 0.0,
         /// Token ids that end a response besides the model's end-of-sequence tokens.
         pub stop_tokens: Vec<u32> = Vec::new(),
-        /// Texts that end a response, e.g. ["\n"].
+        /// Texts that end a response, e.g. ["\n"]. They are trained on, but not part of the text that is graded and shown.
         pub stop_strings: Vec<String> = Vec::new(),
         /// Sequences decoded at once. Only memory and speed depend on it.
         pub slots: usize = 64,

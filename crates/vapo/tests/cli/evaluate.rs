@@ -129,6 +129,27 @@ fn a_program_of_ones_own_grades_an_evaluation() {
 }
 
 #[test]
+fn a_stop_string_ends_a_response_and_is_not_graded() {
+    let place = Place::new();
+    let greedy = |more: &[&str]| -> Value {
+        let args = ["generate", "--temperature", "0", "--json", "7a+5b*3:"];
+        serde_json::from_str(&place.vapo(&[&args[..], more].concat()).ok()).unwrap()
+    };
+    let stop = ["--set", "rollout.stop_strings=[\"=\"]"];
+    let (whole, stopped) = (greedy(&[]), greedy(&stop));
+    let (before, _) = whole["response"].as_str().unwrap().split_once('=').expect("an equals sign in every step");
+    assert_eq!((&stopped["response"], &stopped["stop"]), (&before.into(), &"stop_string".into()));
+    assert_eq!(stopped["response_tokens"].as_array().unwrap().len(), before.len() + 1, "the stop string was sampled");
+
+    place.write("own.jsonl", &json!({"problem": "7a+5b*3:", "answer": before}).to_string());
+    let args = ["eval", "--data", "own.jsonl", "--verifier", "exact", "--temperature", "0", "-n", "1", "--json"];
+    let args = [&args[..], &stop, &["--out", "samples.jsonl"]].concat();
+    let told: Value = serde_json::from_str(&place.vapo(&args).ok()).unwrap();
+    assert_eq!(told["accuracy"], 1.0);
+    assert_eq!(place.rows("samples.jsonl")[0]["samples"][0]["response"], before);
+}
+
+#[test]
 fn a_run_stops_when_its_verifier_does() {
     let place = Place::new();
     write_byte_model(&place.path("tiny"));
