@@ -1,5 +1,7 @@
 //! The study's page: tables and pictures.
 
+use vapo_train::metrics::keys;
+
 use crate::{
     arm::ArmResult,
     chart::Axis,
@@ -11,31 +13,31 @@ use crate::{
 
 /// What is shown of the critic and the policy, with a title; other metrics are in `report.json`.
 const SIGHT: &[(&str, &str)] = &[
-    ("critic/vf_explained_var", "explained variance"),
-    ("vapo/explained_var_decile/1", "tenth 1"),
-    ("vapo/explained_var_decile/2", "tenth 2"),
-    ("vapo/explained_var_decile/3", "tenth 3"),
-    ("vapo/explained_var_decile/4", "tenth 4"),
-    ("vapo/explained_var_decile/5", "tenth 5"),
-    ("vapo/explained_var_decile/6", "tenth 6"),
-    ("vapo/explained_var_decile/7", "tenth 7"),
-    ("vapo/explained_var_decile/8", "tenth 8"),
-    ("vapo/explained_var_decile/9", "tenth 9"),
-    ("vapo/explained_var_decile/10", "tenth 10"),
-    ("vapo/value_before_error", "value before the first wrong step"),
-    ("vapo/value_after_error", "value after it"),
-    ("vapo/advantage_at_error", "advantage at it"),
-    ("vapo/advantage_error_corr", "correlation of advantage with it"),
-    ("vapo/value_calibration_error", "calibration error of values"),
-    ("critic/vf_loss", "value loss"),
-    ("critic/values/mean", "mean value"),
-    ("critic/returns/mean", "mean return"),
-    ("actor/entropy", "entropy"),
-    ("vapo/clip_low_frac", "clipped low"),
-    ("vapo/clip_high_frac", "clipped high"),
-    ("actor/ppo_kl", "KL per step"),
-    ("response_length/mean", "length"),
-    ("vapo/unanimous_group_frac", "unanimous groups"),
+    (keys::EXPLAINED_VARIANCE, "explained variance"),
+    (keys::EXPLAINED_VARIANCE_BY_DECILE[0], "tenth 1"),
+    (keys::EXPLAINED_VARIANCE_BY_DECILE[1], "tenth 2"),
+    (keys::EXPLAINED_VARIANCE_BY_DECILE[2], "tenth 3"),
+    (keys::EXPLAINED_VARIANCE_BY_DECILE[3], "tenth 4"),
+    (keys::EXPLAINED_VARIANCE_BY_DECILE[4], "tenth 5"),
+    (keys::EXPLAINED_VARIANCE_BY_DECILE[5], "tenth 6"),
+    (keys::EXPLAINED_VARIANCE_BY_DECILE[6], "tenth 7"),
+    (keys::EXPLAINED_VARIANCE_BY_DECILE[7], "tenth 8"),
+    (keys::EXPLAINED_VARIANCE_BY_DECILE[8], "tenth 9"),
+    (keys::EXPLAINED_VARIANCE_BY_DECILE[9], "tenth 10"),
+    (keys::VALUE_BEFORE_ERROR, "value before the first wrong step"),
+    (keys::VALUE_AFTER_ERROR, "value after it"),
+    (keys::ADVANTAGE_AT_ERROR, "advantage at it"),
+    (keys::ADVANTAGE_ERROR_CORRELATION, "correlation of advantage with it"),
+    (keys::CALIBRATION_ERROR, "calibration error of values"),
+    (keys::VALUE_LOSS, "value loss"),
+    (keys::VALUES.mean, "mean value"),
+    (keys::RETURNS.mean, "mean return"),
+    (keys::ENTROPY, "entropy"),
+    (keys::CLIP_LOW_FRAC, "clipped low"),
+    (keys::CLIP_HIGH_FRAC, "clipped high"),
+    (keys::PPO_KL, "KL per step"),
+    (keys::RESPONSE_LENGTH.mean, "length"),
+    (keys::UNANIMOUS_GROUP_FRAC, "unanimous groups"),
 ];
 
 /// The page as Markdown.

@@ -1,9 +1,12 @@
 //! What a run left: accuracy over its cost, budgets, metrics.
 
-use vapo_train::{Row, RunDir, is_time_field as is_time_metric};
+use vapo_train::{
+    Phase, Row, RunDir,
+    metrics::keys::{self, is_bookkeeping, is_time_field},
+};
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     plan::{Job, JobState},
 };
 
@@ -33,17 +36,17 @@ pub struct Cost {
 
 impl Cost {
     /// Adds a step's row: its counters are totals, its times are its own.
-    fn after(self, row: &Row) -> Self {
-        let count = |key: &str, before: f64| row.get(key).unwrap_or(before);
-        Self {
-            updates: count("training/policy_updates", self.updates),
-            critic_updates: count("training/critic_updates", self.critic_updates),
-            prompts: count("training/prompts", self.prompts),
-            samples: count("training/responses", self.samples),
-            tokens: count("training/tokens", self.tokens),
-            cpu_secs: self.cpu_secs + row.get("perf/cpu_secs").unwrap_or(0.0),
-            wall_secs: self.wall_secs + row.get("timing_s/step").unwrap_or(0.0),
-        }
+    fn after(self, row: &Row) -> Result<Self> {
+        let number = |key: &str| Ok::<f64, Error>(row.required(key)?.unwrap_or(0.0));
+        Ok(Self {
+            updates: number(keys::POLICY_UPDATES)?,
+            critic_updates: number(keys::CRITIC_UPDATES)?,
+            prompts: number(keys::PROMPTS)?,
+            samples: number(keys::RESPONSES)?,
+            tokens: number(keys::TOKENS)?,
+            cpu_secs: self.cpu_secs + number(keys::CPU_SECS)?,
+            wall_secs: self.wall_secs + number(keys::TIMING_STEP)?,
+        })
     }
 
     /// Applies a function of two numbers to each pair.
@@ -123,41 +126,47 @@ impl Record {
             Err(_) if crash.is_some() => (Vec::new(), None),
             Err(error) => return Err(error.into()),
         };
-        let process_cpu_secs = summary.and_then(|summary| summary["cpu_secs"].as_f64()).unwrap_or(0.0);
-        Ok(Some(Self { crash, process_cpu_secs, ..Self::of_rows(job.seed, &rows) }))
+        let process_cpu_secs = summary.map_or(0.0, |summary| summary.cpu_secs);
+        Ok(Some(Self { crash, process_cpu_secs, ..Self::of_rows(job.seed, &rows)? }))
     }
 
-    /// What rows of metrics say.
-    pub(crate) fn of_rows(seed: u64, rows: &[Row]) -> Self {
+    /// Reads the rows of a run.
+    ///
+    /// # Errors
+    /// A row lacks a metric of every step.
+    pub(crate) fn of_rows(seed: u64, rows: &[Row]) -> Result<Self> {
+        let phases = rows.iter().map(Row::phase).collect::<vapo_train::Result<Vec<_>>>()?;
         let mut points: Vec<Point> = Vec::new();
         let (mut cost, mut pretraining) = (Cost::default(), Cost::default());
-        let is_pretraining = |row: &Row| row.get("training/value_pretraining") == Some(1.0);
-        for (index, row) in rows.iter().enumerate() {
-            cost = cost.after(row);
-            if is_pretraining(row) {
+        for (index, (row, phase)) in rows.iter().zip(&phases).enumerate() {
+            if phase.is_some() {
+                cost = cost.after(row)?;
+            }
+            if *phase == Some(Phase::ValuePretraining) {
                 pretraining = cost;
-                let ends = rows.get(index + 1).is_none_or(|next| !is_pretraining(next));
+                let ends = phases.get(index + 1) != Some(&Some(Phase::ValuePretraining));
                 if let (true, Some(first)) = (ends, points.first()) {
                     points.push(Point { cost, accuracy: first.accuracy });
                 }
-            } else if let Some(accuracy) = accuracy(row) {
+            } else if let Some(accuracy) = row.accuracy() {
                 points.push(Point { cost, accuracy });
             }
         }
-        let policy_rows: Vec<&Row> =
-            rows.iter().filter(|row| row.get("training/value_pretraining") == Some(0.0)).collect();
-        let pretraining_rows: Vec<&Row> = rows.iter().filter(|row| is_pretraining(row)).collect();
+        let of_phase = |wanted: Phase| -> Vec<&Row> {
+            rows.iter().zip(&phases).filter(|(_, phase)| **phase == Some(wanted)).map(|(row, _)| row).collect()
+        };
+        let policy_rows = of_phase(Phase::Policy);
         let last = (policy_rows.len() as f64 * LAST_SHARE).ceil() as usize;
-        Self {
+        Ok(Self {
             seed,
             crash: None,
             points,
             pretraining,
             total: cost,
             metrics: metrics(&policy_rows, last),
-            pretraining_metrics: metrics(&pretraining_rows, LAST_PRETRAINING_STEPS),
+            pretraining_metrics: metrics(&of_phase(Phase::ValuePretraining), LAST_PRETRAINING_STEPS),
             process_cpu_secs: 0.0,
-        }
+        })
     }
 
     /// Held-out accuracy of the last evaluation; `None` if there was none.
@@ -184,20 +193,12 @@ impl Record {
 
 /// The last held-out accuracy in some rows.
 pub fn newest_accuracy(rows: &[Row]) -> Option<f64> {
-    rows.iter().rev().find_map(accuracy)
-}
-
-/// The held-out accuracy in a row, if it was measured there.
-fn accuracy(row: &Row) -> Option<f64> {
-    let is_accuracy = |key: &str| key.starts_with("val-core/") && key.contains("/acc/mean@");
-    let values: Vec<f64> =
-        row.entries().filter(|(key, _)| is_accuracy(key)).filter_map(|(_, value)| value.as_f64()).collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    rows.iter().rev().find_map(Row::accuracy)
 }
 
 /// Every metric that is no counter, no time and no evaluation.
 fn metrics(rows: &[&Row], last: usize) -> Vec<Metric> {
-    let is_metric = |key: &str| !is_time_metric(key) && !key.starts_with("training/") && !key.starts_with("val-");
+    let is_metric = |key: &str| !is_time_field(key) && !is_bookkeeping(key);
     let mut keys: Vec<&str> = Vec::new();
     for row in rows {
         for (key, _) in row.entries().filter(|(key, _)| is_metric(key)) {

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 use vapo_study::{Budget, Plan, Results, Study, is_time_field, write_report};
+use vapo_train::RunSummary;
 
 const STUDY: &str = r#"
 name = "by-hand"
@@ -52,7 +53,10 @@ fn write_run(directory: &Path, rows: &[Step], end: &str) {
         format!("{row}\n")
     });
     fs::write(directory.join("metrics.jsonl"), lines.collect::<String>()).unwrap();
-    let text = if end == "summary.json" { r#"{"cpu_secs": 9.0}"# } else { "error: the gradient is not finite\n" };
+    let text = match end {
+        "summary.json" => serde_json::to_string(&RunSummary { cpu_secs: 9.0, ..RunSummary::default() }).unwrap(),
+        _ => "error: the gradient is not finite\n".into(),
+    };
     fs::write(directory.join(end), text).unwrap();
 }
 
@@ -186,4 +190,17 @@ fn runs_of_other_settings_are_not_mixed_in() {
     let fewer = Plan::new(&Study::from_toml(&fewer, Path::new("by-hand.toml")).unwrap(), root.path());
     assert_eq!(fewer.left_over(), [root.path().join("runs/plain/seed-4")]);
     assert_eq!(study.seeds, [4, 7]);
+}
+
+#[test]
+fn a_row_without_a_metric_that_every_step_has_is_an_error() {
+    let root = tempfile::tempdir().unwrap();
+    let (study, plan) = by_hand(root.path());
+    let path = root.path().join("runs/plain/seed-4/metrics.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    for key in ["training/value_pretraining", "training/responses", "perf/cpu_secs"] {
+        fs::write(&path, text.replace(key, "renamed")).unwrap();
+        let error = Results::read(&study, &plan).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("the row of step 1 in metrics.jsonl has no `{key}`")), "{error}");
+    }
 }

@@ -1,11 +1,16 @@
 //! Alarms: what no healthy run shows, said once when it begins.
 //!
-//! Each looks at the rows of metrics of policy training. A sign must hold for a few steps, because one step is noise; an
-//! alarm is raised once per episode, and again only after the sign was gone.
+//! Each looks at the reports of policy training. A sign must hold for a few steps, because one step is noise; an alarm is
+//! raised once per episode, and again only after the sign was gone.
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::Row;
+use crate::{
+    metrics::{Row, keys},
+    phase::Phase,
+    report::{StepReport, ValueReport},
+    update::PolicyReport,
+};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,23 +76,21 @@ pub(crate) struct Alarms {
 }
 
 impl Alarms {
-    /// Looks at a step and writes which alarms hold into its row (`vapo/alarm/*`, 0 or 1); those that begin.
-    pub(crate) fn watch(&mut self, row: &mut Row) -> Vec<Alarm> {
-        if row.get("training/value_pretraining") != Some(0.0) {
+    /// Looks at the report of a step and writes which alarms hold into its row (`vapo/alarm/*`, 0 or 1); those that begin.
+    pub(crate) fn watch(&mut self, step: u64, report: &StepReport, row: &mut Row) -> Vec<Alarm> {
+        let (Phase::Policy, Some(policy)) = (report.phase, &report.policy) else {
             return Vec::new();
-        }
-        if let (None, Some(entropy), Some(length)) =
-            (self.start, row.get("actor/entropy"), row.get("response_length/mean"))
-        {
-            self.start = Some((entropy, length));
+        };
+        if self.start.is_none() {
+            self.start = policy.entropy.mean().zip(report.rollout.response_tokens.mean());
         }
         let mut begun = Vec::new();
         for (index, sign) in SIGNS.into_iter().enumerate() {
-            let message = self.message(sign, row);
+            let message = self.message(sign, report, policy);
             self.streaks[index] = if message.is_some() { self.streaks[index] + 1 } else { 0 };
-            row.count(&format!("vapo/alarm/{}", sign.name()), u64::from(self.streaks[index] >= PATIENCE));
+            row.count(&keys::alarm(sign.name()), u64::from(self.streaks[index] >= PATIENCE));
             if let (PATIENCE, Some(message)) = (self.streaks[index], message) {
-                begun.push(Alarm { sign, step: row.global_step().unwrap_or(0), message });
+                begun.push(Alarm { sign, step, message });
             }
         }
         let room = MOST_KEPT.saturating_sub(self.raised.len());
@@ -96,45 +99,30 @@ impl Alarms {
     }
 
     /// What is wrong, if the sign holds in this step.
-    fn message(&self, sign: Sign, row: &Row) -> Option<String> {
-        let get = |key: &str| row.get(key);
-        let unsolved = get("vapo/sampled_accuracy").is_some_and(|accuracy| accuracy < SOLVED);
+    fn message(&self, sign: Sign, report: &StepReport, policy: &PolicyReport) -> Option<String> {
         match sign {
-            Sign::Critic => {
-                let explained = get("critic/vf_explained_var")?;
-                let spread = get("critic/values/max")? - get("critic/values/min")?;
-                if spread < LEAST_VALUE_SPREAD {
-                    return Some(
-                        "the critic gives every state the same value: advantages are those of a constant baseline"
-                            .into(),
-                    );
-                }
-                (explained < WORST_EXPLAINED_VARIANCE).then(|| {
-                    format!("the critic misleads: explained variance {explained:.2}, where a constant has 0; lower critic_optimizer.learning_rate or train it longer first")
-                })
-            }
+            Sign::Critic => critic_message(report.credit.values.as_ref()?),
             Sign::Entropy => {
-                let (first, now) = (self.start?.0, get("actor/entropy")?);
-                (unsolved && now < LEAST_ENTROPY_SHARE * first).then(|| {
+                let (first, now) = (self.start?.0, policy.entropy.mean()?);
+                (is_unsolved(report) && now < LEAST_ENTROPY_SHARE * first).then(|| {
                     format!("the policy has stopped exploring: entropy {now:.4}, {first:.4} at the start; lower policy_optimizer.learning_rate or algorithm.positive_lm_weight")
                 })
             }
             Sign::Length => {
-                let (first, now) = (self.start?.1, get("response_length/mean")?);
-                (unsolved && now < LEAST_LENGTH_SHARE * first).then(|| {
+                let (first, now) = (self.start?.1, report.rollout.response_tokens.mean()?);
+                (is_unsolved(report) && now < LEAST_LENGTH_SHARE * first).then(|| {
                     format!("answers collapse: {now:.1} tokens, {first:.1} at the start; the critic's bias or a small algorithm.length_adaptive_alpha cuts them short")
                 })
             }
             Sign::Ratio => {
-                let (kl, ratio) = (get("actor/ppo_kl")?, get("vapo/ratio_max")?);
+                let (kl, ratio) = (policy.stats.approx_kl()?, policy.stats.ratio.max()?);
                 (kl.abs() > MOST_KL || ratio > MOST_RATIO).then(|| {
-                    format!("the policy moves too far within one rollout: actor/ppo_kl {kl:.3}, largest ratio {ratio:.0}; lower policy_optimizer.learning_rate or algorithm.updates_per_rollout")
+                    format!("the policy moves too far within one rollout: {} {kl:.3}, largest ratio {ratio:.0}; lower policy_optimizer.learning_rate or algorithm.updates_per_rollout", keys::PPO_KL)
                 })
             }
             Sign::Groups => {
-                let share = get("vapo/unanimous_group_frac")?;
-                let in_groups = get("vapo/sampled_responses")? > get("vapo/sampled_prompts")?;
-                (in_groups && share >= MOST_AGREEING).then(|| {
+                let (sampling, share) = (&report.sampling, report.sampling.unanimous_share()?);
+                (sampling.responses > sampling.prompts && share >= MOST_AGREEING).then(|| {
                     format!(
                         "{:.0} % of the groups agree: problems are too easy or too hard for group comparisons",
                         100.0 * share
@@ -142,13 +130,28 @@ impl Alarms {
                 })
             }
             Sign::Sampling => {
-                let missing = get("vapo/missing_groups")?;
-                (missing > 0.0).then(|| {
+                let missing = report.sampling.missing_groups;
+                (missing > 0).then(|| {
                     format!("dynamic sampling did not find {missing} of the step's groups in its rounds: the step goes on with fewer")
                 })
             }
         }
     }
+}
+
+fn critic_message(values: &ValueReport) -> Option<String> {
+    let explained = values.explained.value()?;
+    if values.values.max()? - values.values.min()? < LEAST_VALUE_SPREAD {
+        return Some("the critic gives every state the same value: advantages are those of a constant baseline".into());
+    }
+    (explained < WORST_EXPLAINED_VARIANCE).then(|| {
+        format!("the critic misleads: explained variance {explained:.2}, where a constant has 0; lower critic_optimizer.learning_rate or train it longer first")
+    })
+}
+
+/// Whether low entropy and short answers are not what success looks like.
+fn is_unsolved(report: &StepReport) -> bool {
+    report.sampling.accuracy().is_some_and(|accuracy| accuracy < SOLVED)
 }
 
 impl Sign {
@@ -167,69 +170,88 @@ impl Sign {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use vapo_algo::{ExplainedVariance, PolicyStats, Summary};
 
-    /// A step in which nothing is wrong, with these metrics instead.
-    fn step(number: u64, changes: &[(&str, f64)]) -> Row {
-        let mut row = Row::new(number);
-        let healthy = [
-            ("training/value_pretraining", 0.0),
-            ("vapo/sampled_accuracy", 0.5),
-            ("critic/vf_explained_var", 0.1),
-            ("critic/values/max", 0.9),
-            ("critic/values/min", 0.1),
-            ("actor/entropy", 0.2),
-            ("response_length/mean", 40.0),
-            ("actor/ppo_kl", 0.01),
-            ("vapo/ratio_max", 3.0),
-            ("vapo/unanimous_group_frac", 0.5),
-            ("vapo/sampled_prompts", 16.0),
-            ("vapo/sampled_responses", 256.0),
-            ("vapo/missing_groups", 0.0),
-        ];
-        healthy.iter().chain(changes).for_each(|(key, value)| row.number(key, *value));
-        row
+    use super::*;
+    use crate::sampling::SamplingReport;
+
+    /// A change of a healthy step.
+    type Change = fn(&mut StepReport);
+
+    fn critic(report: &mut StepReport) -> &mut ValueReport {
+        report.credit.values.as_mut().unwrap()
+    }
+
+    fn policy(report: &mut StepReport) -> &mut PolicyReport {
+        report.policy.as_mut().unwrap()
+    }
+
+    /// Values and returns whose explained variance is `1 - 4 error^2`.
+    fn explained(error: f32) -> ExplainedVariance {
+        ExplainedVariance::of(&[1.0 + error, -error, 1.0 - error, error], &[1.0, 0.0, 1.0, 0.0])
+    }
+
+    /// A step of the policy in which nothing is wrong.
+    fn healthy() -> StepReport {
+        let mut report = StepReport::empty(Phase::Policy);
+        report.sampling =
+            SamplingReport { prompts: 16, responses: 256, correct: 128, unanimous_groups: 8, ..Default::default() };
+        report.rollout.response_tokens = Summary::of(&[40.0]);
+        report.credit.values =
+            Some(ValueReport { values: Summary::of(&[0.1, 0.9]), explained: explained(0.45), ..Default::default() });
+        let stats =
+            PolicyStats { ratio: Summary::of(&[0.5, 3.0]), log_ratio: Summary::of(&[-0.01]), ..PolicyStats::default() };
+        report.policy = Some(PolicyReport { entropy: Summary::of(&[0.2]), stats, ..Default::default() });
+        report
     }
 
     /// The signs raised in each of these steps, after a first healthy one.
-    fn raised(steps: &[&[(&str, f64)]]) -> Vec<Vec<Sign>> {
+    fn raised(steps: &[&[Change]]) -> Vec<Vec<Sign>> {
         let mut alarms = Alarms::default();
-        alarms.watch(&mut step(1, &[]));
-        let watch = |(index, changes): (usize, &&[(&str, f64)])| {
-            alarms.watch(&mut step(index as u64 + 2, changes)).into_iter().map(|alarm| alarm.sign).collect()
+        alarms.watch(1, &healthy(), &mut Row::default());
+        let watch = |(index, changes): (usize, &&[Change])| {
+            let mut report = healthy();
+            changes.iter().for_each(|change| change(&mut report));
+            let begun = alarms.watch(index as u64 + 2, &report, &mut Row::default());
+            begun.into_iter().map(|alarm| alarm.sign).collect()
         };
         steps.iter().enumerate().map(watch).collect()
     }
 
+    const FAR: Change = |report| policy(report).stats.log_ratio = Summary::of(&[-0.3]);
+
     #[test]
     fn each_sign_raises_its_alarm_after_three_steps() {
-        let cases: [(&[(&str, f64)], Sign); 8] = [
-            (&[("critic/vf_explained_var", -0.6)], Sign::Critic),
-            (&[("critic/values/max", 0.1005)], Sign::Critic),
-            (&[("actor/entropy", 0.009)], Sign::Entropy),
-            (&[("response_length/mean", 19.0)], Sign::Length),
-            (&[("actor/ppo_kl", 0.3)], Sign::Ratio),
-            (&[("vapo/ratio_max", 2e4)], Sign::Ratio),
-            (&[("vapo/unanimous_group_frac", 0.95)], Sign::Groups),
-            (&[("vapo/missing_groups", 2.0)], Sign::Sampling),
+        let cases: [(Change, Sign); 8] = [
+            (|report| critic(report).explained = explained(0.64), Sign::Critic),
+            (|report| critic(report).values = Summary::of(&[0.1, 0.1005]), Sign::Critic),
+            (|report| policy(report).entropy = Summary::of(&[0.009]), Sign::Entropy),
+            (|report| report.rollout.response_tokens = Summary::of(&[19.0]), Sign::Length),
+            (FAR, Sign::Ratio),
+            (|report| policy(report).stats.ratio = Summary::of(&[2e4]), Sign::Ratio),
+            (|report| report.sampling.unanimous_groups = 15, Sign::Groups),
+            (|report| report.sampling.missing_groups = 2, Sign::Sampling),
         ];
-        for (changes, sign) in cases {
-            assert_eq!(raised(&[changes; 4]), [vec![], vec![], vec![sign], vec![]], "{changes:?}");
+        for (index, (change, sign)) in cases.into_iter().enumerate() {
+            assert_eq!(raised(&[&[change][..]; 4]), [vec![], vec![], vec![sign], vec![]], "case {index}");
         }
     }
 
     #[test]
     fn an_alarm_is_raised_once_per_episode_and_its_row_says_how_long_it_holds() {
-        let (bad, good): (&[_], &[_]) = (&[("actor/ppo_kl", 0.3)], &[]);
+        let (bad, good): (&[Change], &[Change]) = (&[FAR], &[]);
         let found = raised(&[bad, bad, good, bad, bad, bad, bad, good, bad, bad, bad]);
         let steps: Vec<usize> = (0..found.len()).filter(|&index| !found[index].is_empty()).collect();
         assert_eq!(steps, [5, 10]);
 
         let mut alarms = Alarms::default();
         let flags = (1..=5).map(|number| {
-            let mut row = step(number, if number < 5 { bad } else { good });
-            alarms.watch(&mut row);
-            row.get("vapo/alarm/ratio").unwrap()
+            let (mut report, mut row) = (healthy(), Row::default());
+            if number < 5 {
+                FAR(&mut report);
+            }
+            alarms.watch(number, &report, &mut row);
+            row.get(&keys::alarm("ratio")).unwrap()
         });
         assert_eq!(flags.collect::<Vec<_>>(), [0.0, 0.0, 1.0, 1.0, 0.0]);
         assert_eq!((alarms.raised.len(), alarms.raised[0].step), (1, 3));
@@ -238,11 +260,19 @@ mod tests {
 
     #[test]
     fn success_single_responses_and_value_pretraining_raise_nothing() {
-        let solved: &[_] = &[("vapo/sampled_accuracy", 0.95), ("actor/entropy", 0.001), ("response_length/mean", 10.0)];
-        let single: &[_] = &[("vapo/unanimous_group_frac", 1.0), ("vapo/sampled_responses", 16.0)];
-        let pretraining: &[_] = &[("training/value_pretraining", 1.0), ("critic/vf_explained_var", -9.0)];
-        for changes in [solved, single, pretraining] {
-            assert_eq!(raised(&[changes; 4]), [const { Vec::new() }; 4], "{changes:?}");
+        let solved: &[Change] = &[
+            |report| report.sampling.correct = 243,
+            |report| policy(report).entropy = Summary::of(&[0.001]),
+            |report| report.rollout.response_tokens = Summary::of(&[10.0]),
+        ];
+        let single: &[Change] =
+            &[|report| report.sampling.unanimous_groups = 16, |report| report.sampling.responses = 16];
+        let pretraining: &[Change] = &[
+            |report| (report.phase, report.policy) = (Phase::ValuePretraining, None),
+            |report| critic(report).explained = explained(3.0),
+        ];
+        for (index, changes) in [solved, single, pretraining].into_iter().enumerate() {
+            assert_eq!(raised(&[changes; 4]), [const { Vec::new() }; 4], "case {index}");
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The critic doctor: what the critic sees, and where credit falls when an answer goes wrong.
 
-use serde_json::{Value, json};
 use vapo_algo::{Calibration, Correlation, ExplainedVariance, Summary};
 use vapo_lm::Tokenizer;
 use vapo_tasks::Task;
@@ -8,13 +7,8 @@ use vapo_tasks::Task;
 use crate::{
     batch::Batch,
     credit::{Credit, ValueCredit},
-    metrics::Row,
+    metrics::{Row, keys},
 };
-
-/// Parts of a response by which the explained variance is told.
-const DECILES: usize = 10;
-/// Steps whose mean stands in the summary.
-const SUMMARY_STEPS: usize = 10;
 
 /// What a step's values and advantages say about the responses.
 #[derive(Clone, Debug)]
@@ -29,7 +23,7 @@ pub struct Sight {
 #[derive(Clone, Debug)]
 pub struct CriticSight {
     /// Explained variance by the tenth of its response that a token stands in.
-    pub by_decile: [ExplainedVariance; DECILES],
+    pub by_decile: [ExplainedVariance; 10],
     /// Values against the returns that follow where they are said.
     pub calibration: Calibration,
     /// V minus return.
@@ -65,34 +59,43 @@ impl Sight {
 
     pub(crate) fn write(&self, row: &mut Row) {
         if let Some(critic) = &self.critic {
-            for (decile, explained) in (1..).zip(&critic.by_decile) {
-                row.number(&format!("vapo/explained_var_decile/{decile}"), explained.value());
+            for (key, explained) in keys::EXPLAINED_VARIANCE_BY_DECILE.into_iter().zip(&critic.by_decile) {
+                row.number(key, explained.value());
             }
-            row.number("vapo/value_calibration_error", critic.calibration.error());
-            row.number("vapo/value_bias", critic.bias.mean());
-            row.number("vapo/value_before_error", self.errors.values_before.mean());
-            row.number("vapo/value_after_error", self.errors.values_after.mean());
+            row.number(keys::CALIBRATION_ERROR, critic.calibration.error());
+            row.number(keys::VALUE_BIAS, critic.bias.mean());
+            row.number(keys::VALUE_BEFORE_ERROR, self.errors.values_before.mean());
+            row.number(keys::VALUE_AFTER_ERROR, self.errors.values_after.mean());
         }
-        row.number("vapo/advantage_at_error", self.errors.advantage.mean());
-        row.number("vapo/advantage_error_corr", self.errors.correlation.value());
+        row.number(keys::ADVANTAGE_AT_ERROR, self.errors.advantage.mean());
+        row.number(keys::ADVANTAGE_ERROR_CORRELATION, self.errors.correlation.value());
     }
 }
 
 impl CriticSight {
     fn of(batch: &Batch<'_>, values: &ValueCredit, range: [f64; 2]) -> Self {
-        let mut sight =
-            Self { by_decile: Default::default(), calibration: Calibration::new(range), bias: Summary::default() };
-        for response in 0..batch.responses().len() {
-            let tokens = batch.tokens_of(response);
-            for (position, token) in tokens.clone().enumerate() {
-                let (value, outcome) = (values.old_values[token], values.returns[token]);
-                sight.by_decile[DECILES * position / tokens.len()].push(value, outcome);
-                sight.calibration.push(value, outcome);
-                sight.bias.push(f64::from(value) - f64::from(outcome));
-            }
+        let (mut calibration, mut bias) = (Calibration::new(range), Summary::default());
+        for (&value, &outcome) in values.old_values.iter().zip(&values.returns) {
+            calibration.push(value, outcome);
+            bias.push(f64::from(value) - f64::from(outcome));
         }
-        sight
+        Self { by_decile: explained_by_part(batch, values), calibration, bias }
     }
+}
+
+/// Explained variance of the values against the Monte-Carlo return, by the part of its response that a token is in.
+pub(crate) fn explained_by_part<const PARTS: usize>(
+    batch: &Batch<'_>,
+    values: &ValueCredit,
+) -> [ExplainedVariance; PARTS] {
+    let mut parts = [ExplainedVariance::default(); PARTS];
+    for response in 0..batch.responses().len() {
+        let tokens = batch.tokens_of(response);
+        for (position, token) in tokens.clone().enumerate() {
+            parts[PARTS * position / tokens.len()].push(values.old_values[token], values.returns[token]);
+        }
+    }
+    parts
 }
 
 impl ErrorSight {
@@ -130,32 +133,6 @@ fn token_at(tokens: &[u32], offset: usize, tokenizer: &Tokenizer) -> usize {
         if bytes(middle + 1) > offset { high = middle } else { low = middle + 1 }
     }
     low
-}
-
-/// What the critic saw at the end of a run: means over the last steps that trained the policy. Null without a critic.
-pub(crate) fn summarize(rows: &[Row]) -> Value {
-    let trained: Vec<&Row> = rows.iter().filter(|row| row.get("training/value_pretraining") == Some(0.0)).collect();
-    let last = &trained[trained.len().saturating_sub(SUMMARY_STEPS)..];
-    let mean = |key: &str| {
-        let numbers: Vec<f64> = last.iter().filter_map(|row| row.get(key)).collect();
-        (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
-    };
-    if mean("critic/values/mean").is_none() {
-        return Value::Null;
-    }
-    let deciles = (1..=DECILES).map(|decile| mean(&format!("vapo/explained_var_decile/{decile}")));
-    json!({
-        "steps": last.len(),
-        "explained_variance": mean("critic/vf_explained_var"),
-        "explained_variance_by_decile": deciles.collect::<Vec<_>>(),
-        "value_loss": mean("critic/vf_loss"),
-        "value_bias": mean("vapo/value_bias"),
-        "calibration_error": mean("vapo/value_calibration_error"),
-        "value_before_error": mean("vapo/value_before_error"),
-        "value_after_error": mean("vapo/value_after_error"),
-        "advantage_at_error": mean("vapo/advantage_at_error"),
-        "advantage_error_correlation": mean("vapo/advantage_error_corr"),
-    })
 }
 
 #[cfg(test)]
@@ -231,22 +208,5 @@ mod tests {
             [2, 0, 0, 1, 0, 0, 1, 0, 0, 0]
         );
         assert_eq!(token_at(&tokens, 3, &text.tokenizer), 2, "a text that ends too early goes wrong at its last token");
-    }
-
-    #[test]
-    fn the_summary_is_the_mean_of_the_last_steps_of_the_policy() {
-        let row = |pretraining: u64, explained: f64| {
-            let mut row = Row::new(1);
-            row.count("training/value_pretraining", pretraining);
-            row.number("critic/values/mean", 0.5);
-            row.number("critic/vf_explained_var", explained);
-            row
-        };
-        let mut rows = vec![row(1, 9.0), row(0, 9.0)];
-        rows.extend((0..10).map(|step| row(0, 0.1 * f64::from(step))));
-        let summary = summarize(&rows);
-        assert!((summary["explained_variance"].as_f64().unwrap() - 0.45).abs() < 1e-12);
-        assert_eq!((&summary["steps"], &summary["value_bias"]), (&Value::from(10), &Value::Null));
-        assert_eq!(summarize(&[Row::new(0)]), Value::Null);
     }
 }

@@ -8,8 +8,9 @@ use crate::{
     config::Config,
     error::{Error, Result},
     evaluation::{Answer, Evaluation, ProblemResult},
-    observer::{Monitor, Observer, Stage},
+    observer::{Monitor, Observer},
     rollout::{Generator, Graded, Prompt, grade},
+    stage::Stage,
     trainer::stop_tokens,
 };
 

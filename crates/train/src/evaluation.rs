@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use vapo_algo::Summary;
 use vapo_tasks::{Grade, Problem, Random, Stream, Verdict};
 
-use crate::metrics::Row;
+use crate::metrics::{Row, keys};
 use statistics::{Vote, bootstrap_interval, majority_at_k, pass_at_k, sample_counts};
 
 /// The result of an evaluation.
@@ -230,20 +230,18 @@ impl Evaluation {
         let (mut row, samples) = (Row::default(), self.samples);
         for source in self.sources() {
             let own = || self.problems.iter().filter(|result| result.problem.data_source == source);
-            row.number(&format!("val-core/{source}/acc/mean@{samples}"), mean(own(), ProblemResult::accuracy));
+            row.number(&keys::eval::accuracy(source, samples), mean(own(), ProblemResult::accuracy));
             for k in sample_counts(samples) {
-                let kind = if k == samples { "core" } else { "aux" };
-                let prefix = format!("val-{kind}/{source}/acc");
-                row.number(&format!("{prefix}/best@{k}/mean"), mean(own(), |result| result.pass_at(k)));
-                row.number(&format!("{prefix}/maj@{k}/mean"), mean(own(), |result| result.majority_at(k)));
+                row.number(&keys::eval::pass(source, k, samples), mean(own(), |result| result.pass_at(k)));
+                row.number(&keys::eval::majority(source, k, samples), mean(own(), |result| result.majority_at(k)));
             }
             let shares = SampleShares::of(own());
-            row.number(&format!("val-aux/{source}/response_length/mean"), shares.tokens.mean());
-            row.number(&format!("val-aux/{source}/response_length/clip_ratio"), shares.truncated.mean());
-            row.number(&format!("val-aux/{source}/malformed_frac"), shares.malformed.mean());
-            row.number(&format!("val-aux/{source}/failed_frac"), shares.failed.mean());
+            row.number(&keys::eval::response_length(source), shares.tokens.mean());
+            row.number(&keys::eval::response_clip_ratio(source), shares.truncated.mean());
+            row.number(&keys::eval::malformed_frac(source), shares.malformed.mean());
+            row.number(&keys::eval::failed_frac(source), shares.failed.mean());
             for (name, scores) in &shares.scores {
-                row.number(&format!("val-aux/{source}/rewards/{name}/mean"), scores.mean());
+                row.number(&keys::eval::reward_term(source, name), scores.mean());
             }
         }
         row

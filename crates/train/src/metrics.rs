@@ -1,8 +1,16 @@
-//! Rows of `metrics.jsonl`: one flat JSON object per step, in a fixed order, under verl's names.
+//! Rows of `metrics.jsonl`: one flat JSON object per step, in a fixed order, under the names in [`keys`].
+
+pub mod keys;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use vapo_algo::Summary;
+
+use crate::{
+    error::{Error, Result},
+    phase::Phase,
+};
+use keys::SummaryKeys;
 
 /// One row. Values that do not exist (no correct answer, no variance) are `null`, never 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -13,7 +21,7 @@ impl Row {
     /// A row of the step that ends with `global_step`.
     pub fn new(global_step: u64) -> Self {
         let mut row = Self::default();
-        row.count(STEP, global_step);
+        row.count(keys::GLOBAL_STEP, global_step);
         row
     }
 
@@ -28,11 +36,11 @@ impl Row {
         self.0.insert(key.to_string(), number.map_or(Value::Null, Value::Number));
     }
 
-    /// Writes `<prefix>/mean`, `/max` and `/min`.
-    pub fn summary(&mut self, prefix: &str, summary: &Summary) {
-        self.number(&format!("{prefix}/mean"), summary.mean());
-        self.number(&format!("{prefix}/max"), summary.max());
-        self.number(&format!("{prefix}/min"), summary.min());
+    /// Writes mean, maximum and minimum.
+    pub fn summary<S: AsRef<str>>(&mut self, keys: &SummaryKeys<S>, summary: &Summary) {
+        self.number(keys.mean.as_ref(), summary.mean());
+        self.number(keys.max.as_ref(), summary.max());
+        self.number(keys.min.as_ref(), summary.min());
     }
 
     /// Appends another row's entries.
@@ -40,14 +48,47 @@ impl Row {
         self.0.extend(other.0);
     }
 
-    /// A number of the row.
+    /// A number of the row; `None` where it is `null` and where the row does not have it.
     pub fn get(&self, key: &str) -> Option<f64> {
         self.0.get(key)?.as_f64()
     }
 
+    /// A number that the row must have; `None` where it is `null`.
+    ///
+    /// # Errors
+    /// The row does not have it: it was written by a program with other metrics.
+    pub fn required(&self, key: &str) -> Result<Option<f64>> {
+        match self.0.get(key) {
+            Some(value) => Ok(value.as_f64()),
+            None => Err(Error::Run(format!(
+                "the row of step {} in metrics.jsonl has no `{key}`, expected it in every row of this kind",
+                self.global_step().map_or("?".into(), |step| step.to_string())
+            ))),
+        }
+    }
+
+    /// What the row's step trained; none for the evaluation before the first step.
+    ///
+    /// # Errors
+    /// The row does not say it.
+    pub fn phase(&self) -> Result<Option<Phase>> {
+        if self.global_step() == Some(0) {
+            return Ok(None);
+        }
+        let is_pretraining = self.required(keys::VALUE_PRETRAINING)? == Some(1.0);
+        Ok(Some(if is_pretraining { Phase::ValuePretraining } else { Phase::Policy }))
+    }
+
+    /// The held-out accuracy, if it was measured after the step: the mean over data sources.
+    pub fn accuracy(&self) -> Option<f64> {
+        let entries = self.entries().filter(|(key, _)| keys::eval::is_accuracy(key));
+        let accuracies: Vec<f64> = entries.filter_map(|(_, value)| value.as_f64()).collect();
+        (!accuracies.is_empty()).then(|| accuracies.iter().sum::<f64>() / accuracies.len() as f64)
+    }
+
     /// The step that the row ends.
     pub fn global_step(&self) -> Option<u64> {
-        self.0.get(STEP)?.as_u64()
+        self.0.get(keys::GLOBAL_STEP)?.as_u64()
     }
 
     /// Keys and values in order.
@@ -71,16 +112,9 @@ impl Row {
     }
 }
 
-/// Whether a metric depends on the clock or the machine; all others repeat exactly.
-pub fn is_time_field(key: &str) -> bool {
-    key.starts_with("timing_s/") || key.starts_with("perf/")
-}
-
 pub(crate) fn share(part: usize, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
-
-const STEP: &str = "training/global_step";
 
 #[cfg(test)]
 mod tests {
@@ -89,9 +123,9 @@ mod tests {
     #[test]
     fn a_row_keeps_its_order_and_says_null_for_what_does_not_exist() {
         let mut row = Row::new(3);
-        row.number("critic/vf_loss", 0.25);
-        row.number("actor/pg_loss", None);
-        row.summary("response_length", &Summary::of(&[1.0, 2.0]));
+        row.number(keys::VALUE_LOSS, 0.25);
+        row.number(keys::POLICY_LOSS, None);
+        row.summary(&keys::RESPONSE_LENGTH, &Summary::of(&[1.0, 2.0]));
         let line = row.to_line();
         assert_eq!(
             line,
@@ -99,5 +133,34 @@ mod tests {
              \"response_length/mean\":1.5,\"response_length/max\":2.0,\"response_length/min\":1.0}\n"
         );
         assert_eq!(Row::from_line(&line), Some(row));
+    }
+
+    #[test]
+    fn a_missing_metric_is_an_error_and_null_is_none() {
+        let mut row = Row::new(7);
+        row.number(keys::POLICY_LOSS, None);
+        assert_eq!(row.required(keys::POLICY_LOSS).unwrap(), None);
+        let error = row.required(keys::VALUE_LOSS).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the row of step 7 in metrics.jsonl has no `critic/vf_loss`, expected it in every row of this kind"
+        );
+        assert!(row.phase().unwrap_err().to_string().contains("`training/value_pretraining`"));
+        row.count(keys::VALUE_PRETRAINING, 1);
+        assert_eq!(row.phase().unwrap(), Some(Phase::ValuePretraining));
+        row.count(keys::VALUE_PRETRAINING, 0);
+        assert_eq!(row.phase().unwrap(), Some(Phase::Policy));
+        assert_eq!(Row::new(0).phase().unwrap(), None);
+    }
+
+    #[test]
+    fn the_accuracy_is_the_mean_over_data_sources() {
+        let mut row = Row::new(1);
+        assert_eq!(row.accuracy(), None);
+        row.number(&keys::eval::accuracy("a", 4), 0.5);
+        row.number(&keys::eval::accuracy("b", 4), 0.25);
+        row.number(&keys::eval::accuracy("c", 4), None);
+        row.number(&keys::eval::pass("a", 4, 4), 1.0);
+        assert_eq!(row.accuracy(), Some(0.375));
     }
 }

@@ -6,44 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::{evaluation::Evaluation, metrics::Row};
-
-/// Parts of a step, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Sampling responses.
-    Rollout,
-    /// Grading them.
-    Reward,
-    /// The critic's values before the update.
-    Values,
-    /// Updating the critic.
-    Critic,
-    /// Updating the policy.
-    Policy,
-    /// Sampling and grading held-out problems.
-    Evaluation,
-    /// Writing a checkpoint.
-    Checkpoint,
-    /// Supervised training of a base model.
-    Pretraining,
-}
-
-impl Stage {
-    /// A word for a progress bar.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Rollout => "rollout",
-            Self::Reward => "reward",
-            Self::Values => "values",
-            Self::Critic => "critic",
-            Self::Policy => "policy",
-            Self::Evaluation => "eval",
-            Self::Checkpoint => "checkpoint",
-            Self::Pretraining => "pretrain",
-        }
-    }
-}
+use crate::{evaluation::Evaluation, report::StepReport, stage::Stage};
 
 /// How far a stage is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +26,14 @@ pub struct Progress {
 pub enum Event<'a> {
     /// A stage goes on.
     Progress(Progress),
-    /// A step is recorded; `total` steps are planned.
+    /// A step is recorded.
     Step {
-        /// The row of `metrics.jsonl`.
-        row: &'a Row,
+        /// Its number; 0 is the evaluation before the first step.
+        step: u64,
         /// Steps planned, value pretraining included; fewer may suffice.
         total: u64,
+        /// What it measured; none for step 0 and for a step trained before the run was stopped and resumed.
+        report: Option<&'a StepReport>,
     },
     /// Held-out problems were evaluated.
     Evaluated {

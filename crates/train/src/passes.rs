@@ -8,7 +8,8 @@ use crate::{
     error::Result,
     network::{Network, Update},
     objective::StepColumns,
-    observer::{Event, Monitor, Progress, Stage},
+    observer::{Event, Monitor, Progress},
+    stage::Stage,
     trainer::Trainer,
     update::{CriticReport, PolicyReport, update_critic, update_policy, value_bound},
 };
@@ -27,7 +28,7 @@ pub(crate) fn train_critic(
         (algorithm.epochs * algorithm.critic_updates_per_policy_update, trainer.config.critic_minibatches());
     let (Some(critic), Some(values)) = (&mut trainer.critic, &credit.values) else { return Ok(None) };
     let mut report = CriticReport::default();
-    let mut progress = UpdateProgress::new(Stage::Critic, passes * parts);
+    let mut progress = UpdateProgress::new(Stage::CriticUpdates, passes * parts);
     for pass in 0..passes {
         let random =
             Random::keyed(trainer.config.run.seed, Stream::CriticShuffle, &[trainer.counters.global_step, pass as u64]);
@@ -50,7 +51,7 @@ pub(crate) fn train_policy(
     let algorithm = &trainer.config.algorithm;
     let settings = (algorithm, trainer.config.rollout.temperature as f32);
     let mut report = PolicyReport::default();
-    let mut progress = UpdateProgress::new(Stage::Policy, algorithm.epochs * algorithm.updates_per_rollout);
+    let mut progress = UpdateProgress::new(Stage::PolicyUpdates, algorithm.epochs * algorithm.updates_per_rollout);
     for pass in 0..algorithm.epochs {
         let random =
             Random::keyed(trainer.config.run.seed, Stream::PolicyShuffle, &[trainer.counters.global_step, pass as u64]);

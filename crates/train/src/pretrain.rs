@@ -17,7 +17,8 @@ use crate::{
     checkpoint::save_model,
     error::{Error, Result},
     files::create_directory_atomically,
-    observer::{Monitor, Observer, Progress, Stage},
+    observer::{Monitor, Observer, Progress},
+    stage::Stage,
 };
 
 /// Shape and training of a built-in base model.

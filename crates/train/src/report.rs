@@ -6,9 +6,9 @@ use vapo_tasks::Verdict;
 use crate::{
     batch::Batch,
     credit::Credit,
-    doctor::Sight,
+    doctor::{Sight, explained_by_part},
     evaluation::add_scores,
-    metrics::{Row, share},
+    metrics::{Row, keys, share},
     phase::Phase,
     sampling::SamplingReport,
     timing::Timing,
@@ -85,24 +85,29 @@ impl RolloutReport {
         self.response_tokens.count()
     }
 
+    /// Share of responses left out because their verifier failed.
+    pub fn failed_share(&self) -> Option<f64> {
+        share(self.failed, self.responses() + self.failed as u64)
+    }
+
     /// Response tokens in all.
     pub fn tokens(&self) -> u64 {
         total(&self.response_tokens)
     }
 
     fn write(&self, row: &mut Row) {
-        row.summary("critic/score", &self.scores);
-        row.summary("critic/rewards", &self.rewards);
+        row.summary(&keys::SCORE, &self.scores);
+        row.summary(&keys::REWARDS, &self.rewards);
         for (name, scores) in &self.term_scores {
-            row.summary(&format!("rewards/{name}"), scores);
+            row.summary(&keys::reward_term(name), scores);
         }
-        row.summary("response_length", &self.response_tokens);
-        row.number("response_length/clip_ratio", share(self.truncated, self.responses()));
-        row.summary("prompt_length", &self.prompt_tokens);
-        row.number("vapo/accuracy", share(self.correct, self.responses()));
-        row.number("vapo/malformed_frac", share(self.malformed, self.responses()));
-        row.number("vapo/failed_frac", share(self.failed, self.responses() + self.failed as u64));
-        row.number("vapo/positive_token_frac", share(self.correct_tokens, self.tokens()));
+        row.summary(&keys::RESPONSE_LENGTH, &self.response_tokens);
+        row.number(keys::RESPONSE_CLIP_RATIO, share(self.truncated, self.responses()));
+        row.summary(&keys::PROMPT_LENGTH, &self.prompt_tokens);
+        row.number(keys::ACCURACY, share(self.correct, self.responses()));
+        row.number(keys::MALFORMED_FRAC, share(self.malformed, self.responses()));
+        row.number(keys::FAILED_FRAC, self.failed_share());
+        row.number(keys::POSITIVE_TOKEN_FRAC, share(self.correct_tokens, self.tokens()));
     }
 }
 
@@ -139,63 +144,26 @@ impl CreditReport {
                 values: Summary::of(&values.old_values),
                 targets: Summary::of(&values.targets),
                 explained: ExplainedVariance::of(&values.old_values, &values.returns),
+                explained_by_third: explained_by_part(batch, values),
                 ..ValueReport::default()
             };
             values.policy_lambdas.iter().for_each(|&lambda| report.policy_lambdas.push(lambda));
-            for response in 0..batch.responses().len() {
-                let tokens = batch.tokens_of(response);
-                for (position, token) in tokens.clone().enumerate() {
-                    let third = 3 * position / tokens.len();
-                    report.explained_by_third[third].push(values.old_values[token], values.returns[token]);
-                }
-            }
             report
         });
         Self { advantages: Summary::of(&credit.advantages), values, reward_kl: credit.reward_kl }
     }
 
     fn write(&self, row: &mut Row) {
-        row.summary("critic/advantages", &self.advantages);
-        row.number("actor/reward_kl_penalty", self.reward_kl.and_then(|kl| kl.mean()));
+        row.summary(&keys::ADVANTAGES, &self.advantages);
+        row.number(keys::REWARD_KL_PENALTY, self.reward_kl.and_then(|kl| kl.mean()));
         let Some(values) = &self.values else { return };
-        row.summary("critic/returns", &values.targets);
-        row.summary("critic/values", &values.values);
-        row.number("critic/vf_explained_var", values.explained.value());
-        for (name, third) in ["first", "middle", "last"].iter().zip(&values.explained_by_third) {
-            row.number(&format!("vapo/explained_var_{name}_third"), third.value());
+        row.summary(&keys::RETURNS, &values.targets);
+        row.summary(&keys::VALUES, &values.values);
+        row.number(keys::EXPLAINED_VARIANCE, values.explained.value());
+        for (key, third) in keys::EXPLAINED_VARIANCE_BY_THIRD.into_iter().zip(&values.explained_by_third) {
+            row.number(key, third.value());
         }
-        row.summary("vapo/policy_lambda", &values.policy_lambdas);
-    }
-}
-
-impl CriticReport {
-    fn write(&self, row: &mut Row) {
-        row.number("critic/vf_loss", self.loss.mean());
-        row.number("critic/vf_clipfrac", self.stats.clip_frac());
-        row.number("critic/vpred_mean", self.stats.values.mean());
-        row.number("critic/grad_norm", self.grad_norm.mean());
-        row.number("critic/lr", f64::from(self.learning_rate));
-        row.count("critic/skipped_updates", self.skipped);
-    }
-}
-
-impl PolicyReport {
-    fn write(&self, row: &mut Row) {
-        let clipped = self.stats.clip_low_frac().zip(self.stats.clip_high_frac()).map(|(low, high)| low + high);
-        row.number("actor/pg_loss", self.loss.mean());
-        row.number("actor/pg_clipfrac", clipped);
-        row.number("actor/pg_clipfrac_lower", self.stats.clip_dual_frac());
-        row.number("actor/ppo_kl", self.stats.approx_kl());
-        row.number("actor/entropy", self.entropy.mean());
-        row.number("actor/kl_loss", self.kl_loss.mean());
-        row.number("actor/grad_norm", self.grad_norm.mean());
-        row.number("actor/lr", f64::from(self.learning_rate));
-        row.count("actor/skipped_updates", self.skipped);
-        row.number("vapo/positive_lm_loss", self.positive_lm_loss.mean());
-        row.number("vapo/clip_low_frac", self.stats.clip_low_frac());
-        row.number("vapo/clip_high_frac", self.stats.clip_high_frac());
-        row.number("vapo/ratio_max", self.stats.ratio.max());
-        row.number("vapo/ratio_min", self.stats.ratio.min());
+        row.summary(&keys::POLICY_LAMBDA, &values.policy_lambdas);
     }
 }
 
@@ -203,13 +171,13 @@ impl StepReport {
     /// The step's row, by the counters after it.
     pub fn to_row(&self, counters: &Counters) -> Row {
         let mut row = Row::new(counters.global_step);
-        row.count("training/value_pretraining", u64::from(self.phase == Phase::ValuePretraining));
-        row.count("training/policy_updates", counters.policy_updates);
-        row.count("training/critic_updates", counters.critic_updates);
-        row.count("training/prompts", counters.prompts);
-        row.count("training/responses", counters.responses);
-        row.count("training/tokens", counters.tokens);
-        row.number("training/rollout_logp_diff_max", self.logp_diff_max());
+        row.count(keys::VALUE_PRETRAINING, u64::from(self.phase == Phase::ValuePretraining));
+        row.count(keys::POLICY_UPDATES, counters.policy_updates);
+        row.count(keys::CRITIC_UPDATES, counters.critic_updates);
+        row.count(keys::PROMPTS, counters.prompts);
+        row.count(keys::RESPONSES, counters.responses);
+        row.count(keys::TOKENS, counters.tokens);
+        row.number(keys::LOGP_DIFF_MAX, self.logp_diff_max());
         self.sampling.write(&mut row);
         self.rollout.write(&mut row);
         self.credit.write(&mut row);
@@ -220,38 +188,70 @@ impl StepReport {
         if let Some(policy) = &self.policy {
             policy.write(&mut row);
         }
-        self.timing.write(&mut row, (self.sampling.tokens + self.sampling.prompt_tokens) as u64);
+        self.timing.write(&mut row, self.passed_tokens());
         row
     }
 
-    /// Over the recomputed responses and the first update, where the policy is still the one that sampled.
-    fn logp_diff_max(&self) -> Option<f64> {
-        let first_update = self.policy.as_ref().and_then(|policy| policy.first_log_ratio_max);
-        [self.logp_diff, first_update].into_iter().flatten().max_by(f64::total_cmp)
+    /// Prompt and response tokens.
+    fn passed_tokens(&self) -> u64 {
+        (self.sampling.tokens + self.sampling.prompt_tokens) as u64
     }
-}
 
-impl Counters {
-    /// Counts a finished step.
-    pub(crate) fn add(&mut self, report: &StepReport) {
-        self.global_step += 1;
-        self.prompts += report.sampling.prompts as u64;
-        self.responses += report.sampling.responses as u64;
-        self.tokens += report.sampling.tokens as u64;
-        self.policy_updates += report.policy.as_ref().map_or(0, |policy| policy.loss.count());
-        self.critic_updates += report.critic.as_ref().map_or(0, |critic| critic.loss.count());
-        if report.phase == Phase::ValuePretraining {
-            self.value_pretraining_steps += 1;
-            let explained = report.credit.values.as_ref().and_then(|values| values.explained.value());
-            self.value_pretraining.push(CriticQuality {
-                loss: report.critic.as_ref().and_then(|critic| critic.loss.mean()).unwrap_or(0.0),
+    /// Prompt and response tokens per second.
+    pub fn throughput(&self) -> f64 {
+        self.passed_tokens() as f64 / self.timing.total_secs()
+    }
+
+    /// Adds the step to the run's counters.
+    pub(crate) fn count(&self, counters: &mut Counters) {
+        counters.global_step += 1;
+        counters.prompts += self.sampling.prompts as u64;
+        counters.responses += self.sampling.responses as u64;
+        counters.tokens += self.sampling.tokens as u64;
+        counters.policy_updates += self.policy.as_ref().map_or(0, |policy| policy.loss.count());
+        counters.critic_updates += self.critic.as_ref().map_or(0, |critic| critic.loss.count());
+        if self.phase == Phase::ValuePretraining {
+            counters.value_pretraining_steps += 1;
+            let explained = self.credit.values.as_ref().and_then(|values| values.explained.value());
+            counters.value_pretraining.push(CriticQuality {
+                loss: self.critic.as_ref().and_then(|critic| critic.loss.mean()).unwrap_or(0.0),
                 explained_variance: explained.unwrap_or(0.0),
             });
         }
+    }
+
+    /// Largest |sampled - recomputed log-prob| over the recomputed responses and the first update, where the policy is still
+    /// the one that sampled.
+    pub fn logp_diff_max(&self) -> Option<f64> {
+        let first_update = self.policy.as_ref().and_then(|policy| policy.first_log_ratio_max);
+        [self.logp_diff, first_update].into_iter().flatten().max_by(f64::total_cmp)
     }
 }
 
 /// Sum of whole numbers, from their mean.
 fn total(numbers: &Summary) -> u64 {
     (numbers.mean().unwrap_or(0.0) * numbers.count() as f64).round() as u64
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::doctor::ErrorSight;
+
+    impl StepReport {
+        /// A step in which nothing was measured.
+        pub(crate) fn empty(phase: Phase) -> Self {
+            Self {
+                phase,
+                sampling: SamplingReport::default(),
+                rollout: RolloutReport::default(),
+                credit: CreditReport::default(),
+                sight: Sight { critic: None, errors: ErrorSight::default() },
+                critic: None,
+                policy: None,
+                logp_diff: None,
+                timing: Timing::start().stop(),
+            }
+        }
+    }
 }

@@ -8,7 +8,8 @@ use vapo_tasks::{Grade, Problem, Response, Task, parallel_map};
 use crate::{
     base::TextFiles,
     error::{Error, Result},
-    observer::{Monitor, Progress, Stage},
+    observer::{Monitor, Progress},
+    stage::Stage,
 };
 
 /// A problem as the model sees it.
@@ -136,7 +137,7 @@ pub(crate) fn grade<'p>(
         let response = Response { text: &rollout.text, tokens: Some(rollout.sample.tokens.len()) };
         task.grade(&rollout.prompt.problem, response)
     };
-    let told = |done| monitor.progress(Progress { stage: Stage::Reward, done, total, tokens: 0 });
+    let told = |done| monitor.progress(Progress { stage: Stage::Grading, done, total, tokens: 0 });
     let grades = parallel_map(total, threads.max(task.graded_at_once()), grade_one, told)?;
     Some(rollouts.into_iter().zip(grades).map(|(rollout, grade)| Graded { rollout, grade }).collect())
 }

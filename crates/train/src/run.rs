@@ -1,12 +1,12 @@
 //! A run: steps, evaluations, checkpoints and records, from the start or from a checkpoint.
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     time::Instant,
 };
 
-use serde_json::{Value, json};
 use vapo_lm::{Head, Model};
 use vapo_tasks::Task;
 
@@ -15,26 +15,22 @@ use crate::{
     batch::check_failures,
     checkpoint::{RunState, Snapshot, load_model, load_network, load_state, save_model},
     config::Config,
-    doctor::summarize,
     error::{Error, Result},
     eval::{Evaluator, run_evaluation},
     evaluation::Evaluation,
     files::{create_directory_atomically, write_atomically},
     memory::MemoryPlan,
-    metrics::Row,
+    metrics::{Row, keys},
     observer::{Event, Monitor, Observer},
     phase::Phase,
+    report::StepReport,
     resources::{Usage, available_memory},
     rundir::RunDir,
     setup::{Models, base_directory, load_task, memory_plan},
     step::train_step,
+    summary::{AccuracySummary, CriticSummary, RunSummary},
     trainer::{Counters, Trainer},
 };
-
-/// Seconds of the evaluation in a step's row, which says too that it was done.
-const EVALUATION_SECS: &str = "timing_s/testing";
-/// Seconds of the checkpoint in the row of its step.
-const CHECKPOINT_SECS: &str = "timing_s/save_checkpoint";
 
 /// A run that can be trained.
 pub struct Run {
@@ -50,7 +46,7 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// All steps are done; what `summary.json` holds.
-    Finished(Value),
+    Finished(RunSummary),
     /// The stop flag was set; the checkpoint that `resume` continues from.
     Stopped(PathBuf),
 }
@@ -152,69 +148,52 @@ impl Run {
     pub fn train(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
         let monitor = &mut Monitor::new(observer, stop);
         self.trainer.task.warnings().iter().for_each(|warning| monitor.tell(Event::Warning(warning)));
+        // The row before the first step, or that of a step which an earlier session trained and did not record.
+        let mut unrecorded = self.state.pending.take();
         loop {
-            if !self.finish_step(monitor)? {
-                break;
-            }
-            let Some(phase) = self.trainer.next_phase() else {
-                let summary = self.summary()?;
-                self.directory.write_summary(&summary)?;
-                return Ok(Outcome::Finished(summary));
+            let (mut row, report) = match (unrecorded.take(), self.trainer.next_phase()) {
+                (Some(row), _) => (row, None),
+                (None, None) => return self.finish(),
+                (None, Some(phase)) => {
+                    let Some(report) = train_step(&mut self.trainer, phase, monitor)? else {
+                        return self.stop(None, monitor);
+                    };
+                    self.save_pretrained_critic(phase)?;
+                    (self.row(&report, monitor), Some(report))
+                }
             };
-            let Some(report) = train_step(&mut self.trainer, phase, monitor)? else {
-                break;
-            };
-            let mut row = report.to_row(&self.trainer.counters);
-            for alarm in self.state.alarms.watch(&mut row) {
-                monitor.tell(Event::Warning(&alarm.message));
+            if self.evaluation_is_due(&row) && self.evaluate(&mut row, monitor)?.is_break() {
+                return self.stop(Some(row), monitor);
             }
-            self.state.pending = Some(row);
-            self.save_pretrained_critic(phase)?;
-        }
-        let path = self.save_checkpoint()?;
-        monitor.tell(Event::Saved { path: &path });
-        Ok(Outcome::Stopped(path))
-    }
-
-    /// Evaluates and saves what is due and records the row, which says how long both took; false if the run shall stop.
-    /// A step whose evaluation was stopped, or whose row was not recorded, stays pending: the resumed run finishes it.
-    fn finish_step(&mut self, monitor: &mut Monitor<'_>) -> Result<bool> {
-        let step = self.trainer.counters.global_step;
-        if let Some(mut row) = self.state.pending.take() {
-            if self.evaluation_is_due() && row.get(EVALUATION_SECS).is_none() {
-                let begun = Instant::now();
-                let Some(evaluation) = self.evaluate(monitor)? else {
-                    self.state.pending = Some(row);
-                    return Ok(false);
-                };
-                self.record_evaluation(&evaluation, step)?;
-                row.extend(evaluation.to_row());
-                row.number(EVALUATION_SECS, begun.elapsed().as_secs_f64());
-                monitor.tell(Event::Evaluated { step, evaluation: &evaluation });
-            }
-            let mut saved = None;
-            if self.checkpoint_is_due() {
-                let begun = Instant::now();
-                self.state.pending = Some(row.clone());
-                saved = Some(self.save_checkpoint()?);
-                self.state.pending = None;
-                row.number(CHECKPOINT_SECS, begun.elapsed().as_secs_f64());
-            }
+            let saved = self.checkpoint_is_due().then(|| self.timed_checkpoint(&mut row)).transpose()?;
             self.directory.append_metrics(&row)?;
-            monitor.tell(Event::Step { row: &row, total: self.planned_steps() });
-            if let Some(path) = &saved {
-                monitor.tell(Event::Saved { path });
+            let step = self.trainer.counters.global_step;
+            monitor.tell(Event::Step { step, total: self.planned_steps(), report: report.as_ref() });
+            saved.iter().for_each(|path| monitor.tell(Event::Saved { path }));
+            if monitor.stopped() {
+                return self.stop(None, monitor);
             }
         }
-        Ok(!monitor.stopped())
     }
 
-    fn evaluation_is_due(&self) -> bool {
+    /// The row of a step, with its alarms.
+    fn row(&mut self, report: &StepReport, monitor: &mut Monitor<'_>) -> Row {
+        let counters = &self.trainer.counters;
+        let mut row = report.to_row(counters);
+        for alarm in self.state.alarms.watch(counters.global_step, report, &mut row) {
+            monitor.tell(Event::Warning(&alarm.message));
+        }
+        row
+    }
+
+    /// Whether the step whose row this is needs an evaluation that it has not had.
+    fn evaluation_is_due(&self, row: &Row) -> bool {
         let (steps, every) = (self.trainer.policy_steps(), self.trainer.config.eval.every);
         let first = self.trainer.counters.global_step == 0;
         let last = self.trainer.next_phase().is_none();
         // Value pretraining leaves the policy as it was measured at the start.
-        first || (steps > 0 && (last || (every > 0 && steps.is_multiple_of(every))))
+        let due = first || (steps > 0 && (last || (every > 0 && steps.is_multiple_of(every))));
+        due && row.get(keys::TIMING_EVALUATION).is_none()
     }
 
     fn checkpoint_is_due(&self) -> bool {
@@ -223,8 +202,9 @@ impl Run {
         last || (step > 0 && every > 0 && step.is_multiple_of(every))
     }
 
-    fn evaluate(&mut self, monitor: &mut Monitor<'_>) -> Result<Option<Evaluation>> {
-        let trainer = &mut self.trainer;
+    /// Evaluates the policy and writes the result into the row; breaks if the run was stopped before the end.
+    fn evaluate(&mut self, row: &mut Row, monitor: &mut Monitor<'_>) -> Result<ControlFlow<()>> {
+        let (begun, step, trainer) = (Instant::now(), self.trainer.counters.global_step, &mut self.trainer);
         let evaluator = Evaluator {
             engine: &mut trainer.engine,
             policy: &trainer.policy.model,
@@ -232,7 +212,14 @@ impl Run {
             task: trainer.task.as_ref(),
             config: &trainer.config,
         };
-        run_evaluation(evaluator, monitor)
+        let Some(evaluation) = run_evaluation(evaluator, monitor)? else {
+            return Ok(ControlFlow::Break(()));
+        };
+        self.record_evaluation(&evaluation, step)?;
+        row.extend(evaluation.to_row());
+        row.number(keys::TIMING_EVALUATION, begun.elapsed().as_secs_f64());
+        monitor.tell(Event::Evaluated { step, evaluation: &evaluation });
+        Ok(ControlFlow::Continue(()))
     }
 
     fn record_evaluation(&mut self, evaluation: &Evaluation, step: u64) -> Result<()> {
@@ -254,20 +241,30 @@ impl Run {
         pretraining + self.trainer.config.run.steps
     }
 
-    /// Saves the state after the last finished step, unless that is done already.
-    fn save_checkpoint(&mut self) -> Result<PathBuf> {
+    /// Saves a checkpoint that holds the row of its step, and writes into the row how long that took.
+    fn timed_checkpoint(&mut self, row: &mut Row) -> Result<PathBuf> {
+        let begun = Instant::now();
+        let path = self.save_checkpoint(Some(row.clone()))?;
+        row.number(keys::TIMING_CHECKPOINT, begun.elapsed().as_secs_f64());
+        Ok(path)
+    }
+
+    /// Saves the state after the last finished step, unless that is done already; `unrecorded` is the step's row, if it is
+    /// not in `metrics.jsonl`.
+    fn save_checkpoint(&self, unrecorded: Option<Row>) -> Result<PathBuf> {
         let trainer = &self.trainer;
         let path = self.directory.checkpoint_path(trainer.counters.global_step);
         if path.exists() {
             return Ok(path);
         }
-        let usage = Usage::now();
+        let (wall_secs, usage) = self.used();
         let state = RunState {
             counters: trainer.counters.clone(),
             policy_optimizer_steps: trainer.policy.optimizer.steps,
             critic_optimizer_steps: trainer.critic.as_ref().map_or(0, |critic| critic.optimizer.steps),
-            wall_secs: self.state.wall_secs + self.begun.elapsed().as_secs_f64(),
-            cpu_secs: self.state.cpu_secs + usage.cpu_secs - self.usage_before.cpu_secs,
+            pending: unrecorded,
+            wall_secs,
+            cpu_secs: usage.cpu_secs,
             ..self.state.clone()
         };
         let snapshot = Snapshot {
@@ -280,6 +277,13 @@ impl Run {
         snapshot.save(&path)?;
         self.directory.remove_old_checkpoints(trainer.config.checkpoint.keep)?;
         Ok(path)
+    }
+
+    /// Seconds and processor seconds of all sessions, and the memory of this one.
+    fn used(&self) -> (f64, Usage) {
+        let now = Usage::now();
+        let cpu_secs = self.state.cpu_secs + now.cpu_secs - self.usage_before.cpu_secs;
+        (self.state.wall_secs + self.begun.elapsed().as_secs_f64(), Usage { cpu_secs, ..now })
     }
 
     /// Keeps the critic for other runs once value pretraining is over.
@@ -296,25 +300,37 @@ impl Run {
         })
     }
 
-    fn summary(&self) -> Result<Value> {
-        let (counters, usage) = (&self.trainer.counters, Usage::now());
-        Ok(json!({
-            "eval": {
-                "before": self.state.accuracy_before,
-                "after": self.state.accuracy_last,
-                "problems": self.state.eval_problems,
-                "samples_per_problem": self.trainer.config.eval.samples,
+    /// Ends a run whose steps are all done.
+    fn finish(&self) -> Result<Outcome> {
+        let (counters, config, (wall_secs, usage)) = (&self.trainer.counters, &self.trainer.config, self.used());
+        let critic = if config.has_critic() { CriticSummary::of(&self.directory.metrics()?)? } else { None };
+        let summary = RunSummary {
+            eval: AccuracySummary {
+                before: self.state.accuracy_before,
+                after: self.state.accuracy_last,
+                problems: self.state.eval_problems,
+                samples_per_problem: config.eval.samples,
             },
-            "steps": counters.global_step,
-            "updates": counters.policy_updates + counters.critic_updates,
-            "tokens": counters.tokens,
-            "wall_secs": self.state.wall_secs + self.begun.elapsed().as_secs_f64(),
-            "cpu_secs": self.state.cpu_secs + usage.cpu_secs - self.usage_before.cpu_secs,
-            "peak_rss_mb": usage.peak_rss_mb,
-            "seed": self.trainer.config.run.seed,
-            "critic": summarize(&self.directory.metrics()?),
-            "alarms": self.state.alarms.raised,
-        }))
+            steps: counters.global_step,
+            updates: counters.policy_updates + counters.critic_updates,
+            tokens: counters.tokens,
+            wall_secs,
+            cpu_secs: usage.cpu_secs,
+            peak_rss_mb: usage.peak_rss_mb,
+            seed: config.run.seed,
+            critic,
+            alarms: self.state.alarms.raised.clone(),
+        };
+        self.directory.write_summary(&summary)?;
+        Ok(Outcome::Finished(summary))
+    }
+
+    /// Ends a session with a checkpoint; `unrecorded` is the row of a step that still needs its evaluation.
+    fn stop(&mut self, unrecorded: Option<Row>, monitor: &mut Monitor<'_>) -> Result<Outcome> {
+        let path = self.save_checkpoint(unrecorded.clone())?;
+        self.state.pending = unrecorded;
+        monitor.tell(Event::Saved { path: &path });
+        Ok(Outcome::Stopped(path))
     }
 }
 

@@ -14,13 +14,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
-
 use crate::{
     config::Config,
     error::{Error, Result},
     files::write_atomically,
     metrics::Row,
+    summary::RunSummary,
 };
 
 /// The directory of one run.
@@ -97,8 +96,8 @@ impl RunDir {
     /// What `summary.json` holds; `None` if the run has not ended.
     ///
     /// # Errors
-    /// The file exists and is no JSON.
-    pub fn summary(&self) -> Result<Option<Value>> {
+    /// The file exists and does not hold a summary.
+    pub fn summary(&self) -> Result<Option<RunSummary>> {
         let path = self.path.join("summary.json");
         if !path.exists() {
             return Ok(None);
@@ -163,9 +162,10 @@ impl RunDir {
     }
 
     /// Writes `summary.json`.
-    pub(crate) fn write_summary(&self, summary: &Value) -> Result<()> {
-        let text = format!("{summary:#}\n");
-        write_atomically(&self.path.join("summary.json"), text.as_bytes())
+    pub(crate) fn write_summary(&self, summary: &RunSummary) -> Result<()> {
+        let path = self.path.join("summary.json");
+        let text = serde_json::to_string_pretty(summary).map_err(|error| Error::file(&path, error.to_string()))?;
+        write_atomically(&path, format!("{text}\n").as_bytes())
     }
 
     fn metrics_path(&self) -> PathBuf {

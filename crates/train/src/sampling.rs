@@ -7,10 +7,11 @@ use vapo_tasks::{Random, Stream};
 use crate::{
     batch::check_failures,
     error::Result,
-    metrics::{Row, share},
-    observer::{Monitor, Stage},
+    metrics::{Row, keys, share},
+    observer::Monitor,
     phase::Phase,
     rollout::{Generator, Graded, Prompt, Rollout, grade},
+    stage::Stage,
     timing::Timing,
     trainer::{Trainer, training_sampling},
 };
@@ -62,6 +63,16 @@ impl SamplingReport {
         }
     }
 
+    /// Share of right answers.
+    pub fn accuracy(&self) -> Option<f64> {
+        share(self.correct, self.responses as u64)
+    }
+
+    /// Share of prompts whose responses all have the same score.
+    pub fn unanimous_share(&self) -> Option<f64> {
+        share(self.unanimous_groups, self.prompts as u64)
+    }
+
     /// Prompts of the next round: as many as the missing groups should take by the share found so far.
     fn next_round(&self, prompts_per_step: usize) -> usize {
         let usable = (self.prompts - self.unanimous_groups).max(1);
@@ -70,12 +81,12 @@ impl SamplingReport {
     }
 
     pub(crate) fn write(&self, row: &mut Row) {
-        row.count("vapo/sampling_rounds", self.rounds as u64);
-        row.count("vapo/sampled_prompts", self.prompts as u64);
-        row.count("vapo/sampled_responses", self.responses as u64);
-        row.number("vapo/sampled_accuracy", share(self.correct, self.responses as u64));
-        row.number("vapo/unanimous_group_frac", share(self.unanimous_groups, self.prompts as u64));
-        row.count("vapo/missing_groups", self.missing_groups as u64);
+        row.count(keys::SAMPLING_ROUNDS, self.rounds as u64);
+        row.count(keys::SAMPLED_PROMPTS, self.prompts as u64);
+        row.count(keys::SAMPLED_RESPONSES, self.responses as u64);
+        row.number(keys::SAMPLED_ACCURACY, self.accuracy());
+        row.number(keys::UNANIMOUS_GROUP_FRAC, self.unanimous_share());
+        row.count(keys::MISSING_GROUPS, self.missing_groups as u64);
     }
 }
 
@@ -99,11 +110,12 @@ pub(crate) fn sample_step<'p>(
         let number = report.next_round(shape.prompts);
         let drawn = draw_prompts(trainer, report.prompts as u64, number)?;
         let prompts = round.get_or_init(|| drawn);
-        let Some(rollouts) = timing.lap("gen", || sample(trainer, prompts, shape.group_size, monitor))? else {
+        let Some(rollouts) = timing.lap(Stage::Sampling, || sample(trainer, prompts, shape.group_size, monitor))?
+        else {
             return Ok(None);
         };
         let threads = trainer.engine.threads();
-        let graded = timing.lap("reward", || grade(trainer.task.as_ref(), rollouts, threads, monitor));
+        let graded = timing.lap(Stage::Grading, || grade(trainer.task.as_ref(), rollouts, threads, monitor));
         let Some(graded) = graded.filter(|_| !monitor.stopped()) else {
             return Ok(None);
         };
@@ -163,7 +175,7 @@ fn sample<'p>(
         engine: &mut trainer.engine,
         policy: &trainer.policy.model,
         text: &trainer.text,
-        stage: Stage::Rollout,
+        stage: Stage::Sampling,
     };
     generator.sample(prompts, group_size, monitor)
 }

@@ -6,7 +6,7 @@ use vapo_algo::ValueBound;
 
 use crate::{
     batch::{Batch, RewardRules},
-    config::{AlgorithmConfig, CriticStart, LogpCheck},
+    config::{AlgorithmConfig, CriticStart},
     credit::Credit,
     doctor::Sight,
     error::Result,
@@ -17,13 +17,11 @@ use crate::{
     phase::Phase,
     report::{CreditReport, RolloutReport, StepReport},
     sampling::{PromptRounds, sample_step},
+    stage::Stage,
     timing::Timing,
     trainer::Trainer,
     update::value_bound,
 };
-
-/// Responses whose log-probs are recomputed in each step under `run.check_logps = "sample"`.
-const CHECKED_RESPONSES: usize = 8;
 
 /// Does one step; `None` if it was stopped before anything was updated. Once updates begin they are completed.
 pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Monitor<'_>) -> Result<Option<StepReport>> {
@@ -34,17 +32,17 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
     };
     let batch = Batch::new(graded, RewardRules::new(&trainer.config))?;
 
-    let logp_diff = timing.lap("check_logps", || largest_logp_difference(trainer, &batch));
+    let logp_diff = timing.lap(Stage::LogpCheck, || largest_logp_difference(trainer, &batch));
     start_critic(trainer, &batch);
-    let values = timing.lap("values", || old_values(trainer, &batch));
-    let reference_logp = timing.lap("ref", || reference_logp(trainer, &batch));
-    let credit =
-        timing.lap("adv", || Credit::assign(&batch, values, reference_logp.as_deref(), &algorithm(trainer, phase)));
+    let values = timing.lap(Stage::Values, || old_values(trainer, &batch));
+    let reference_logp = timing.lap(Stage::Reference, || reference_logp(trainer, &batch));
+    let credit = timing
+        .lap(Stage::Credit, || Credit::assign(&batch, values, reference_logp.as_deref(), &algorithm(trainer, phase)));
 
     let reads = (trainer.task.as_ref(), &trainer.text.tokenizer);
-    let sight = timing.lap("adv", || Sight::of(&batch, &credit, reads, trainer.config.reward_range()));
+    let sight = timing.lap(Stage::Credit, || Sight::of(&batch, &credit, reads, trainer.config.reward_range()));
 
-    let critic = timing.lap("update_critic", || train_critic(trainer, &batch, &credit, monitor))?;
+    let critic = timing.lap(Stage::CriticUpdates, || train_critic(trainer, &batch, &credit, monitor))?;
     let columns = StepColumns {
         old_logp: batch.old_logp(),
         sampler_logp: batch.sampler_logp(),
@@ -52,7 +50,7 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
         reference_logp: reference_logp.as_deref(),
     };
     let policy = (phase == Phase::Policy)
-        .then(|| timing.lap("update_actor", || train_policy(trainer, &batch, &columns, monitor)))
+        .then(|| timing.lap(Stage::PolicyUpdates, || train_policy(trainer, &batch, &columns, monitor)))
         .transpose()?;
 
     let report = StepReport {
@@ -66,7 +64,7 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
         logp_diff,
         timing: timing.stop(),
     };
-    trainer.counters.add(&report);
+    report.count(&mut trainer.counters);
     Ok(Some(report))
 }
 
@@ -77,17 +75,6 @@ fn algorithm(trainer: &Trainer, phase: Phase) -> AlgorithmConfig {
         algorithm.lambda_critic = Some(1.0);
     }
     algorithm
-}
-
-impl LogpCheck {
-    /// Every how many of a step's responses one is checked; none are where nothing is.
-    pub(crate) fn stride(self, responses: usize) -> Option<usize> {
-        match self {
-            Self::None => None,
-            Self::Sample => Some(responses.div_ceil(CHECKED_RESPONSES)),
-            Self::All => Some(1),
-        }
-    }
 }
 
 /// Largest |sampled - recomputed log-prob|: 0 by the engine's contract, which is why the sampled ones serve as the old ones.

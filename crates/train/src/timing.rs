@@ -2,13 +2,17 @@
 
 use std::time::Instant;
 
-use crate::{metrics::Row, resources::Usage};
+use crate::{
+    metrics::{Row, keys},
+    resources::Usage,
+    stage::Stage,
+};
 
 /// Seconds per stage.
 #[derive(Clone, Debug)]
 pub struct Timing {
     begun: Instant,
-    laps: Vec<(&'static str, f64)>,
+    laps: Vec<(Stage, f64)>,
     total_secs: f64,
     /// Processor seconds at the start; from `stop` on those of the step.
     cpu_secs: f64,
@@ -20,11 +24,11 @@ impl Timing {
     }
 
     /// Times a stage; its times add up.
-    pub(crate) fn lap<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn lap<T>(&mut self, stage: Stage, work: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let result = work();
         let secs = begun.elapsed().as_secs_f64();
-        match self.laps.iter_mut().find(|(name, _)| *name == stage) {
+        match self.laps.iter_mut().find(|(known, _)| *known == stage) {
             Some((_, sum)) => *sum += secs,
             None => self.laps.push((stage, secs)),
         }
@@ -37,15 +41,20 @@ impl Timing {
         self
     }
 
+    /// Seconds of the whole step.
+    pub fn total_secs(&self) -> f64 {
+        self.total_secs
+    }
+
     pub(crate) fn write(&self, row: &mut Row, tokens: u64) {
         for (stage, secs) in &self.laps {
-            row.number(&format!("timing_s/{stage}"), *secs);
+            stage.timing_key().into_iter().for_each(|key| row.number(key, *secs));
         }
-        row.number("timing_s/step", self.total_secs);
-        row.count("perf/total_num_tokens", tokens);
-        row.number("perf/time_per_step", self.total_secs);
-        row.number("perf/cpu_secs", self.cpu_secs);
-        row.number("perf/throughput", tokens as f64 / self.total_secs);
-        row.number("perf/cpu_memory_used_gb", Usage::now().peak_rss_mb / 1000.0);
+        row.number(keys::TIMING_STEP, self.total_secs);
+        row.count(keys::TOTAL_TOKENS, tokens);
+        row.number(keys::TIME_PER_STEP, self.total_secs);
+        row.number(keys::CPU_SECS, self.cpu_secs);
+        row.number(keys::THROUGHPUT, tokens as f64 / self.total_secs);
+        row.number(keys::MEMORY_GB, Usage::now().peak_rss_mb / 1000.0);
     }
 }

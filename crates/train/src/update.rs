@@ -11,6 +11,7 @@ use crate::{
     config::{AlgorithmConfig, BoundKind, CriticConfig},
     credit::ValueCredit,
     error::Result,
+    metrics::{Row, keys},
     network::{Network, Update},
     objective::{Objective, PolicySums, StepColumns},
 };
@@ -28,6 +29,17 @@ pub struct CriticReport {
     pub stats: ValueStats,
     /// Updates left out, here too, because their gradient was not finite.
     pub skipped: u64,
+}
+
+impl CriticReport {
+    pub(crate) fn write(&self, row: &mut Row) {
+        row.number(keys::VALUE_LOSS, self.loss.mean());
+        row.number(keys::VALUE_CLIP_FRAC, self.stats.clip_frac());
+        row.number(keys::VALUE_PREDICTION_MEAN, self.stats.values.mean());
+        row.number(keys::CRITIC_GRAD_NORM, self.grad_norm.mean());
+        row.number(keys::CRITIC_LEARNING_RATE, f64::from(self.learning_rate));
+        row.count(keys::CRITIC_SKIPPED_UPDATES, self.skipped);
+    }
 }
 
 /// What the policy's updates of a step saw.
@@ -51,6 +63,46 @@ pub struct PolicyReport {
     pub first_log_ratio_max: Option<f64>,
     /// Updates left out, here too, because their gradient was not finite.
     pub skipped: u64,
+}
+
+impl PolicyReport {
+    fn add(&mut self, sums: PolicySums, update: Update) {
+        self.learning_rate = update.learning_rate;
+        let Some(grad_norm) = update.grad_norm else {
+            self.skipped += 1;
+            return;
+        };
+        self.grad_norm.push(f64::from(grad_norm));
+        self.loss.push(sums.loss);
+        sums.positive_lm_loss.into_iter().for_each(|loss| self.positive_lm_loss.push(loss));
+        sums.kl_loss.into_iter().for_each(|loss| self.kl_loss.push(loss));
+        if self.first_log_ratio_max.is_none() {
+            self.first_log_ratio_max = sums.stats.max_abs_log_ratio();
+        }
+        self.stats.merge(&sums.stats);
+        self.entropy.merge(&sums.entropy);
+    }
+    /// Share of tokens held by either clip bound.
+    pub fn clip_share(&self) -> Option<f64> {
+        self.stats.clip_low_frac().zip(self.stats.clip_high_frac()).map(|(low, high)| low + high)
+    }
+
+    pub(crate) fn write(&self, row: &mut Row) {
+        row.number(keys::POLICY_LOSS, self.loss.mean());
+        row.number(keys::POLICY_CLIP_FRAC, self.clip_share());
+        row.number(keys::POLICY_CLIP_DUAL_FRAC, self.stats.clip_dual_frac());
+        row.number(keys::PPO_KL, self.stats.approx_kl());
+        row.number(keys::ENTROPY, self.entropy.mean());
+        row.number(keys::KL_LOSS, self.kl_loss.mean());
+        row.number(keys::POLICY_GRAD_NORM, self.grad_norm.mean());
+        row.number(keys::POLICY_LEARNING_RATE, f64::from(self.learning_rate));
+        row.count(keys::POLICY_SKIPPED_UPDATES, self.skipped);
+        row.number(keys::POSITIVE_LM_LOSS, self.positive_lm_loss.mean());
+        row.number(keys::CLIP_LOW_FRAC, self.stats.clip_low_frac());
+        row.number(keys::CLIP_HIGH_FRAC, self.stats.clip_high_frac());
+        row.number(keys::RATIO_MAX, self.stats.ratio.max());
+        row.number(keys::RATIO_MIN, self.stats.ratio.min());
+    }
 }
 
 /// How a critic's raw outputs become values, by the settings and the range of rewards.
@@ -114,23 +166,4 @@ pub(crate) fn update_policy(
     })?;
     report.add(objective.sums, update);
     Ok(update)
-}
-
-impl PolicyReport {
-    fn add(&mut self, sums: PolicySums, update: Update) {
-        self.learning_rate = update.learning_rate;
-        let Some(grad_norm) = update.grad_norm else {
-            self.skipped += 1;
-            return;
-        };
-        self.grad_norm.push(f64::from(grad_norm));
-        self.loss.push(sums.loss);
-        sums.positive_lm_loss.into_iter().for_each(|loss| self.positive_lm_loss.push(loss));
-        sums.kl_loss.into_iter().for_each(|loss| self.kl_loss.push(loss));
-        if self.first_log_ratio_max.is_none() {
-            self.first_log_ratio_max = sums.stats.max_abs_log_ratio();
-        }
-        self.stats.merge(&sums.stats);
-        self.entropy.merge(&sums.entropy);
-    }
 }

@@ -2,7 +2,7 @@
 
 use vapo_lm::{Head, Model, ModelConfig, PassSize};
 
-use crate::{config::Config, phase::Phase, shapes::Shapes};
+use crate::{config::Config, phase::Phase, shapes::Shapes, stage::Stage};
 
 /// The kinds of work, each of which runs at a speed of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,17 +19,28 @@ pub enum Work {
     Optimizer,
 }
 
-/// A stage of a step.
+/// Work of one kind in a stage of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StageWork {
-    /// What it is called.
-    pub name: &'static str,
-    /// Its kind.
+    /// The stage.
+    pub stage: Stage,
+    /// The kind of work.
     pub work: Work,
     /// Tokens that pass.
     pub tokens: f64,
     /// Floating-point operations.
     pub amount: f64,
+}
+
+impl StageWork {
+    /// The work in words.
+    pub fn name(&self) -> &'static str {
+        match self.work {
+            Work::Prefill => "reading prompts",
+            Work::Optimizer => "its AdamW",
+            Work::Decode | Work::Forward | Work::Training => self.stage.name(),
+        }
+    }
 }
 
 /// Mean lengths, in tokens, of the prompts and responses that a step is counted with.
@@ -51,29 +62,28 @@ pub fn step_work(config: &Config, shapes: &Shapes, phase: Phase, lengths: MeanLe
         let responses = (prompts * group_size).div_ceil(stride);
         let checked_prompts = responses.min(prompts) as f64;
         let checked = Batch { prompts: checked_prompts, group_size: responses as f64 / checked_prompts, lengths };
-        stages.push(forward("checking log-probs", policy, Head::Language, checked.pass(1.0)));
+        stages.push(forward(Stage::LogpCheck, policy, Head::Language, checked.pass(1.0)));
     }
     if let Some(critic) = &shapes.critic {
-        stages.push(forward("values", critic, Head::Value, batch.pass(1.0)));
+        stages.push(forward(Stage::Values, critic, Head::Value, batch.pass(1.0)));
     }
     if config.has_reference() {
-        stages.push(forward("reference", policy, Head::Language, batch.pass(1.0)));
+        stages.push(forward(Stage::Reference, policy, Head::Language, batch.pass(1.0)));
     }
     let updates = algorithm.updates_per_rollout as f64;
-    let mut train = |names: [&'static str; 2], shape: &ModelConfig, head, passes: usize| {
+    let mut train = |stage: Stage, shape: &ModelConfig, head, passes: usize| {
         let (pass, passes) = (batch.pass(updates), passes as f64);
         let weights = Model::num_params_of(shape, head) as f64;
-        let stage =
-            |name, work, tokens, amount| StageWork { name, work, tokens: passes * tokens, amount: passes * amount };
-        stages.push(stage(names[0], Work::Training, pass.tokens, shape.training_flops(head, pass)));
-        stages.push(stage(names[1], Work::Optimizer, 0.0, updates * weights));
+        let all = |work, tokens, amount| StageWork { stage, work, tokens: passes * tokens, amount: passes * amount };
+        stages.push(all(Work::Training, pass.tokens, shape.training_flops(head, pass)));
+        stages.push(all(Work::Optimizer, 0.0, updates * weights));
     };
     if let Some(critic) = &shapes.critic {
         let passes = algorithm.epochs * algorithm.critic_updates_per_policy_update;
-        train(["training the critic", "its AdamW"], critic, Head::Value, passes);
+        train(Stage::CriticUpdates, critic, Head::Value, passes);
     }
     if phase == Phase::Policy {
-        train(["training the policy", "its AdamW"], policy, Head::Language, algorithm.epochs);
+        train(Stage::PolicyUpdates, policy, Head::Language, algorithm.epochs);
     }
     stages
 }
@@ -118,17 +128,17 @@ fn generation(policy: &ModelConfig, batch: Batch) -> Vec<StageWork> {
     let read = PassSize { tokens: batch.prompts * prompt, keys: prompt / 2.0, scored: batch.prompts };
     let decoded = batch.responses() * (response - 1.0);
     let decode = PassSize { tokens: decoded, keys: prompt + response / 2.0, scored: decoded };
-    let stage = |name, work, pass: PassSize| StageWork {
-        name,
+    let sampling = |work, pass: PassSize| StageWork {
+        stage: Stage::Sampling,
         work,
         tokens: pass.tokens,
         amount: policy.forward_flops(Head::Language, pass),
     };
-    vec![stage("reading prompts", Work::Prefill, read), stage("sampling", Work::Decode, decode)]
+    vec![sampling(Work::Prefill, read), sampling(Work::Decode, decode)]
 }
 
-fn forward(name: &'static str, shape: &ModelConfig, head: Head, pass: PassSize) -> StageWork {
-    StageWork { name, work: Work::Forward, tokens: pass.tokens, amount: shape.forward_flops(head, pass) }
+fn forward(stage: Stage, shape: &ModelConfig, head: Head, pass: PassSize) -> StageWork {
+    StageWork { stage, work: Work::Forward, tokens: pass.tokens, amount: shape.forward_flops(head, pass) }
 }
 
 #[cfg(test)]
@@ -163,35 +173,35 @@ mod tests {
     #[test]
     fn tokens_by_hand() {
         let tokens =
-            |stages: &[StageWork], name| stages.iter().find(|stage| stage.name == name).map(|stage| stage.tokens);
+            |stages: &[StageWork], name| stages.iter().find(|stage| stage.name() == name).map(|stage| stage.tokens);
         let once = stages(&["algorithm.updates_per_rollout=1"]);
         assert_eq!(tokens(&once, "reading prompts"), Some(40.0));
         assert_eq!(tokens(&once, "sampling"), Some(32.0), "the first token of each comes of the prompt");
         assert_eq!(tokens(&once, "values"), Some(72.0));
-        assert_eq!(tokens(&once, "training the policy"), Some(72.0));
+        assert_eq!(tokens(&once, "policy updates"), Some(72.0));
         // In two minibatches a prompt's two responses are apart half of the time: it passes 1.5 times.
         let twice = stages(&["algorithm.updates_per_rollout=2", "algorithm.critic_updates_per_policy_update=3"]);
-        assert_eq!(tokens(&twice, "training the policy"), Some(60.0 + 32.0));
-        assert_eq!(tokens(&twice, "training the critic"), Some(3.0 * 92.0));
+        assert_eq!(tokens(&twice, "policy updates"), Some(60.0 + 32.0));
+        assert_eq!(tokens(&twice, "critic updates"), Some(3.0 * 92.0));
         let weights = Model::num_params_of(&shapes().policy, Head::Value) as f64;
         assert!(twice.iter().any(|stage| stage.work == Work::Optimizer && stage.amount == 6.0 * weights));
     }
 
     #[test]
     fn stages_follow_the_method() {
-        let names = |stages: Vec<StageWork>| stages.into_iter().map(|stage| stage.name).collect::<Vec<_>>();
+        let names = |stages: Vec<StageWork>| stages.into_iter().map(|stage| stage.name()).collect::<Vec<_>>();
         let grpo = ["algorithm.preset=grpo", "algorithm.kl_weight=0.1"];
         let mut without_critic = shapes();
         without_critic.critic = None;
         let lengths = MeanLengths { prompt: 10.0, response: 5.0 };
         assert_eq!(
             names(step_work(&config(&grpo), &without_critic, Phase::Policy, lengths)),
-            ["reading prompts", "sampling", "reference", "training the policy", "its AdamW"]
+            ["reading prompts", "sampling", "reference policy", "policy updates", "its AdamW"]
         );
         let pretraining = step_work(&config(&["run.check_logps=all"]), &shapes(), Phase::ValuePretraining, lengths);
         assert_eq!(
             names(pretraining),
-            ["reading prompts", "sampling", "checking log-probs", "values", "training the critic", "its AdamW"]
+            ["reading prompts", "sampling", "checking log-probs", "values", "critic updates", "its AdamW"]
         );
     }
 }

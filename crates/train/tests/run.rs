@@ -45,9 +45,10 @@ fn train(run: &mut Run) -> Outcome {
     run.train(&mut |_: Event<'_>| (), &AtomicBool::new(false)).unwrap()
 }
 
+/// What its `summary.json` holds.
 fn finished_run(directory: &Path, overrides: &[&str]) -> Value {
     match train(&mut Run::create(config(directory, overrides)).unwrap()) {
-        Outcome::Finished(summary) => summary,
+        Outcome::Finished(summary) => serde_json::to_value(summary).unwrap(),
         Outcome::Stopped(path) => panic!("stopped at {}", path.display()),
     }
 }
@@ -212,7 +213,7 @@ fn stopped(run: &mut Run, at: Stage, from_step: u64) -> PathBuf {
     let stop = AtomicBool::new(false);
     let mut step = 0;
     let mut observer = |event: Event<'_>| match event {
-        Event::Step { row, .. } => step = row.global_step().unwrap() + 1,
+        Event::Step { step: last, .. } => step = last + 1,
         Event::Progress(Progress { stage, .. }) if stage == at && step >= from_step => {
             stop.store(true, Ordering::Relaxed)
         }
@@ -231,8 +232,8 @@ fn a_stopped_run_leaves_a_checkpoint_and_goes_on_as_if_nothing_had_happened() {
     finished_run(&whole, &[]);
     let cases = [
         (Stage::Evaluation, 0, "step-000000"),
-        (Stage::Rollout, 3, "step-000002"),
-        (Stage::Policy, 3, "step-000003"),
+        (Stage::Sampling, 3, "step-000002"),
+        (Stage::PolicyUpdates, 3, "step-000003"),
         (Stage::Evaluation, 4, "step-000004"),
     ];
     for (stage, from_step, checkpoint) in cases {

@@ -1,6 +1,6 @@
 //! The critic doctor's part of the end of a run: what the critic saw, and what alarms were raised.
 
-use serde_json::Value;
+use vapo_train::{CriticSummary, alarm::Alarm};
 
 use crate::{
     format::{count, decimal},
@@ -10,39 +10,41 @@ use crate::{
 /// Alarms told in full; the others are in `summary.json`.
 const SHOWN_ALARMS: usize = 6;
 
-/// Prints what the summary says of the critic, if there is one.
-pub(crate) fn show_critic(screen: &Screen, summary: &Value) {
-    let critic = &summary["critic"];
-    if critic.is_null() {
-        return;
-    }
-    let number = |key: &str, digits| critic[key].as_f64().map_or("-".into(), |value| decimal(value, digits));
-    let steps = count(critic["steps"].as_u64().unwrap_or(0), "step", "steps");
+/// Prints the critic's part of the summary.
+pub(crate) fn show_critic(screen: &Screen, critic: &CriticSummary) {
+    let number = |value: Option<f64>, digits| value.map_or("-".into(), |value| decimal(value, digits));
+    let steps = count(critic.steps as u64, "step", "steps");
     screen.line(&format!("\n  {} (mean over the last {steps})", screen.bold("critic")));
     let row = |name: &str, text: String| screen.line(&format!("    {name:<20} {text}"));
-    row("explained variance", format!("{}; {}", number("explained_variance", 3), sees(critic)));
-    let deciles = critic["explained_variance_by_decile"].as_array().map_or(&[][..], Vec::as_slice);
-    let deciles: Vec<String> =
-        deciles.iter().map(|value| value.as_f64().map_or("-".into(), |value| decimal(value, 2))).collect();
-    row("by tenth of answers", deciles.join("  "));
-    let (bias, calibration) = (number("value_bias", 3), number("calibration_error", 3));
-    row("against outcomes", format!("V - R {bias}, calibration error {calibration}, loss {}", number("value_loss", 4)));
-    if critic["value_before_error"].is_number() {
-        let (before, after) = (number("value_before_error", 3), number("value_after_error", 3));
-        let correlation = number("advantage_error_correlation", 3);
+    let explained = critic.explained_variance;
+    row("explained variance", format!("{}; {}", number(explained, 3), sees(explained)));
+    row("by tenth of answers", critic.explained_variance_by_decile.map(|value| number(value, 2)).join("  "));
+    row(
+        "against outcomes",
+        format!(
+            "V - R {}, calibration error {}, loss {}",
+            number(critic.value_bias, 3),
+            number(critic.calibration_error, 3),
+            number(critic.value_loss, 4)
+        ),
+    );
+    if critic.value_before_error.is_some() {
         row(
             "at the first error",
             format!(
-                "V {before} before, {after} after; advantage {} there, correlation {correlation}",
-                number("advantage_at_error", 3)
+                "V {} before, {} after; advantage {} there, correlation {}",
+                number(critic.value_before_error, 3),
+                number(critic.value_after_error, 3),
+                number(critic.advantage_at_error, 3),
+                number(critic.advantage_error_correlation, 3)
             ),
         );
     }
 }
 
 /// The explained variance in words.
-fn sees(critic: &Value) -> &'static str {
-    match critic["explained_variance"].as_f64() {
+fn sees(explained_variance: Option<f64>) -> &'static str {
+    match explained_variance {
         None => "not defined: the outcomes did not vary",
         Some(explained) if explained < -0.05 => "worse than a constant",
         Some(explained) if explained < 0.05 => "hardly more than a constant",
@@ -51,16 +53,14 @@ fn sees(critic: &Value) -> &'static str {
     }
 }
 
-/// Prints the alarms that the summary holds.
-pub(crate) fn show_alarms(screen: &Screen, summary: &Value) {
-    let alarms = summary["alarms"].as_array().map_or(&[][..], Vec::as_slice);
+/// Prints the alarms that were raised.
+pub(crate) fn show_alarms(screen: &Screen, alarms: &[Alarm]) {
     if alarms.is_empty() {
         return;
     }
     screen.line(&format!("\n  {}", screen.bold(&count(alarms.len() as u64, "alarm", "alarms"))));
     for alarm in alarms.iter().take(SHOWN_ALARMS) {
-        let (step, message) = (alarm["step"].as_u64().unwrap_or(0), alarm["message"].as_str().unwrap_or_default());
-        screen.line(&format!("    step {step:<6} {}", screen.bad(message)));
+        screen.line(&format!("    step {:<6} {}", alarm.step, screen.bad(&alarm.message)));
     }
     if alarms.len() > SHOWN_ALARMS {
         screen.line(&screen.dim(&format!("    {} more in summary.json", alarms.len() - SHOWN_ALARMS)));
@@ -69,17 +69,14 @@ pub(crate) fn show_alarms(screen: &Screen, summary: &Value) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn the_explained_variance_is_told_in_words() {
-        let of = |explained: Value| sees(&json!({ "explained_variance": explained }));
-        assert_eq!(of(Value::Null), "not defined: the outcomes did not vary");
-        assert_eq!(of(json!(-0.2)), "worse than a constant");
-        assert_eq!(of(json!(0.0)), "hardly more than a constant");
-        assert_eq!(of(json!(0.1)), "it sees something");
-        assert_eq!(of(json!(0.4)), "it sees how answers will end");
+        assert_eq!(sees(None), "not defined: the outcomes did not vary");
+        assert_eq!(sees(Some(-0.2)), "worse than a constant");
+        assert_eq!(sees(Some(0.0)), "hardly more than a constant");
+        assert_eq!(sees(Some(0.1)), "it sees something");
+        assert_eq!(sees(Some(0.4)), "it sees how answers will end");
     }
 }

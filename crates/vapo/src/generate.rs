@@ -156,7 +156,7 @@ impl Batch {
         let total = prompts.len() * self.samples;
         let mut bar = StageBar::new(&self.screen);
         let mut progress = |tokens, done| {
-            bar.show("", Progress { stage: Stage::Rollout, done, total, tokens }, "");
+            bar.show("", Progress { stage: Stage::Sampling, done, total, tokens }, "");
             ControlFlow::Continue(())
         };
         let groups = self.engine.generate(&self.model.model, &requests, &self.sampling, self.seed, &mut progress);

@@ -190,7 +190,8 @@ fn phase_text(name: &str, times: u64, stages: &[StageWork], rates: Option<&Rates
         let [passed, operations] = if is_optimizer { [0.0; 2] } else { [stage.tokens, stage.amount] };
         (tokens, flops, secs) = (tokens + passed, flops + operations, secs + stage_secs.unwrap_or(0.0));
         let shown = |number: f64| if is_optimizer { "-".into() } else { magnitude(number) };
-        text += &format!("  {:<22} {:>10} {:>10}{}\n", stage.name, shown(passed), shown(operations), time(stage_secs));
+        text +=
+            &format!("  {:<22} {:>10} {:>10}{}\n", stage.name(), shown(passed), shown(operations), time(stage_secs));
     }
     let sum = time(rates.map(|_| secs));
     text + &format!("  {:<22} {:>10} {:>10}{sum}\n", "each time", magnitude(tokens), magnitude(flops))
@@ -198,7 +199,7 @@ fn phase_text(name: &str, times: u64, stages: &[StageWork], rates: Option<&Rates
 
 fn stage_to_json(stage: &StageWork, rates: Option<&Rates>) -> Value {
     let flops = (stage.work != Work::Optimizer).then_some(stage.amount);
-    let mut value = json!({"name": stage.name, "tokens": stage.tokens, "flops": flops});
+    let mut value = json!({"name": stage.name(), "tokens": stage.tokens, "flops": flops});
     if let Some(rates) = rates {
         value["secs"] = json!(rates.secs(stage));
         value["cpu_secs"] = json!(rates.cpu_secs(stage));

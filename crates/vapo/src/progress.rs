@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use vapo_train::{Config, Event, Observer, Row};
+use vapo_train::{Config, Event, Observer, Phase, report::StepReport};
 
 use crate::{
     format::{decimal, percent, rough_duration, short},
@@ -32,8 +32,8 @@ pub(crate) struct RunProgress {
     bar: StageBar,
     pretraining_title: String,
     training_title: String,
-    /// Whether the last printed step was one of value pretraining; none before the first.
-    pretraining: Option<bool>,
+    /// The phase of the last printed step; none before the first.
+    phase: Option<Phase>,
     /// The step at work; 0 is the evaluation before the first.
     step: u64,
     total: u64,
@@ -51,7 +51,7 @@ impl RunProgress {
             bar: StageBar::new(screen),
             pretraining_title: "value pretraining: the critic learns to read the initial policy's answers".into(),
             training_title: format!("training {networks}"),
-            pretraining: None,
+            phase: None,
             step: done.map_or(0, |done| done + 1),
             total: config.run.steps + config.value_pretraining.steps,
             accuracy: None,
@@ -59,56 +59,63 @@ impl RunProgress {
         }
     }
 
-    fn print_step(&mut self, row: &Row, total: u64) {
-        self.total = total;
+    fn print_step(&mut self, step: u64, report: Option<&StepReport>) {
         let accuracy = self.accuracy.take();
-        match row.get("training/value_pretraining") {
-            None => {
-                let accuracy = accuracy.map_or("not measured".into(), percent);
-                self.screen.line(&format!("\n  held-out accuracy before training: {}", self.screen.bold(&accuracy)));
+        match report {
+            Some(report) => {
+                self.print_title(report.phase);
+                self.screen.line(&self.cells(step, report, accuracy));
+                self.complain(report);
+                self.step_secs.push_back(report.timing.total_secs());
+                if self.step_secs.len() > FORECAST_STEPS {
+                    self.step_secs.pop_front();
+                }
             }
-            Some(flag) => {
-                self.title(flag == 1.0);
-                self.screen.line(&self.cells(row, accuracy));
-                self.complain(row);
-            }
+            None => self.print_evaluation(step, accuracy),
         }
-        if let Some(secs) = row.get("timing_s/step") {
-            self.step_secs.push_back(secs);
-            if self.step_secs.len() > FORECAST_STEPS {
-                self.step_secs.pop_front();
-            }
-        }
-        self.step = row.global_step().map_or(0, |step| step + 1);
+        self.step = step + 1;
         self.bar.spoken();
     }
 
+    /// Prints the evaluation before the first step, or one that was stopped in an earlier session.
+    fn print_evaluation(&self, step: u64, accuracy: Option<f64>) {
+        let shown = accuracy.map_or("not measured".into(), percent);
+        let when = if step == 0 { "before training".into() } else { format!("after step {step}") };
+        if step == 0 || accuracy.is_some() {
+            self.screen.line(&format!("\n  held-out accuracy {when}: {}", self.screen.bold(&shown)));
+        }
+    }
+
     /// Prints the head of the table where a phase begins.
-    fn title(&mut self, pretraining: bool) {
-        if self.pretraining.replace(pretraining) == Some(pretraining) {
+    fn print_title(&mut self, phase: Phase) {
+        if self.phase.replace(phase) == Some(phase) {
             return;
         }
         self.step_secs.clear();
-        let title = if pretraining { &self.pretraining_title } else { &self.training_title };
+        let title = match phase {
+            Phase::ValuePretraining => &self.pretraining_title,
+            Phase::Policy => &self.training_title,
+        };
         self.screen.line(&format!("\n  {}", self.screen.bold(title)));
         let names: String = COLUMNS.iter().map(|(name, width)| format!("{name:>width$}")).collect();
         self.screen.line(&self.screen.dim(&names));
     }
 
-    fn cells(&self, row: &Row, accuracy: Option<f64>) -> String {
-        let number = |key: &str, digits| row.get(key).map_or("-".into(), |value| decimal(value, digits));
-        let grad_norm = if row.get("actor/grad_norm").is_some() { "actor/grad_norm" } else { "critic/grad_norm" };
+    fn cells(&self, step: u64, report: &StepReport, accuracy: Option<f64>) -> String {
+        let number = |value: Option<f64>, digits| value.map_or("-".into(), |value| decimal(value, digits));
+        let (policy, critic) = (report.policy.as_ref(), report.critic.as_ref());
+        let policy_norm = policy.and_then(|policy| policy.grad_norm.mean());
         let cells = [
-            format!("{}/{}", row.global_step().unwrap_or(0), self.total),
-            number("critic/rewards/mean", 3),
+            format!("{step}/{}", self.total),
+            number(report.rollout.rewards.mean(), 3),
             accuracy.map_or("-".into(), percent),
-            number("response_length/mean", 1),
-            number("actor/entropy", 3),
-            number("critic/vf_explained_var", 3),
-            row.get("actor/pg_clipfrac").map_or("-".into(), |share| format!("{:.2}%", 100.0 * share)),
-            number(grad_norm, 3),
-            row.get("perf/throughput").map_or("-".into(), short),
-            number("timing_s/step", 2),
+            number(report.rollout.response_tokens.mean(), 1),
+            number(policy.and_then(|policy| policy.entropy.mean()), 3),
+            number(report.credit.values.as_ref().and_then(|values| values.explained.value()), 3),
+            policy.and_then(|policy| policy.clip_share()).map_or("-".into(), |share| format!("{:.2}%", 100.0 * share)),
+            number(policy_norm.or(critic.and_then(|critic| critic.grad_norm.mean())), 3),
+            short(report.throughput()),
+            number(Some(report.timing.total_secs()), 2),
         ];
         let padded = cells.iter().zip(COLUMNS).enumerate().map(|(index, (cell, (_, width)))| {
             let text = format!("{cell:>width$}");
@@ -118,11 +125,11 @@ impl RunProgress {
     }
 
     /// Says what should not be, right where it happened.
-    fn complain(&self, row: &Row) {
-        if let Some(share) = row.get("vapo/failed_frac").filter(|&share| share > 0.0) {
+    fn complain(&self, report: &StepReport) {
+        if let Some(share) = report.rollout.failed_share().filter(|&share| share > 0.0) {
             self.screen.warn(&format!("{} of the responses could not be graded: left out of the loss", percent(share)));
         }
-        if let Some(difference) = row.get("training/rollout_logp_diff_max").filter(|&difference| difference > 0.0) {
+        if let Some(difference) = report.logp_diff_max().filter(|&difference| difference > 0.0) {
             self.screen.warn(&format!("sampled and recomputed log-probs differ by up to {difference:.1e}, expected 0"));
         }
     }
@@ -145,7 +152,10 @@ impl Observer for RunProgress {
                 self.bar.show(&prefix, progress, &self.forecast());
             }
             Event::Evaluated { evaluation, .. } => self.accuracy = evaluation.accuracy(),
-            Event::Step { row, total } => self.print_step(row, total),
+            Event::Step { step, total, report } => {
+                self.total = total;
+                self.print_step(step, report);
+            }
             Event::Saved { path } => self.screen.line(&self.screen.dim(&format!("  saved {}", path.display()))),
             Event::Warning(text) => self.screen.warn(text),
         }

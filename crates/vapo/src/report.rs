@@ -2,11 +2,11 @@
 //!
 //! Everything is read from the run directory, so a resumed run tells of all its sessions.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use vapo_train::{Row, RunDir};
+use vapo_train::{AccuracySummary, Row, RunDir, RunSummary, Stage};
 
 use crate::{
     doctor::{show_alarms, show_critic},
@@ -28,23 +28,21 @@ const SMALL_SHARE: f64 = 0.005;
 ///
 /// # Errors
 /// A file of the run cannot be read.
-pub(crate) fn show(screen: &Screen, directory: &RunDir, summary: &Value) -> Result<()> {
-    accuracy(screen, summary);
+pub(crate) fn show(screen: &Screen, directory: &RunDir, summary: &RunSummary) -> Result<()> {
+    accuracy(screen, &summary.eval);
     let samples = samples(directory)?;
     show_samples(screen, &samples);
-    show_critic(screen, summary);
-    show_alarms(screen, summary);
+    summary.critic.iter().for_each(|critic| show_critic(screen, critic));
+    show_alarms(screen, &summary.alarms);
     where_time_went(screen, &directory.metrics()?, summary);
     next(screen, directory.path(), &samples);
     Ok(())
 }
 
-fn accuracy(screen: &Screen, summary: &Value) {
-    let eval = &summary["eval"];
-    let (before, after) = (eval["before"].as_f64(), eval["after"].as_f64());
-    let number = |key: &str| eval[key].as_u64().unwrap_or(0);
-    let problems = count(number("problems"), "problem", "problems");
-    let samples = count(number("samples_per_problem"), "sample", "samples");
+fn accuracy(screen: &Screen, eval: &AccuracySummary) {
+    let (before, after) = (eval.before, eval.after);
+    let problems = count(eval.problems as u64, "problem", "problems");
+    let samples = count(eval.samples_per_problem as u64, "sample", "samples");
     screen.line(&format!("\n  {} ({problems} x {samples})", screen.bold("held-out accuracy")));
     for (name, accuracy) in [("before", before), ("after", after)] {
         let Some(accuracy) = accuracy else {
@@ -117,52 +115,33 @@ fn shorten(text: &str) -> String {
     format!("{} [...] {}", head.iter().collect::<String>(), tail.iter().collect::<String>())
 }
 
-/// Seconds per stage over all steps; what is in no stage goes to "other".
-fn stage_secs(rows: &[Row], wall_secs: f64) -> Vec<(String, f64)> {
-    let mut stages: BTreeMap<&str, f64> = BTreeMap::new();
-    for (key, value) in rows.iter().flat_map(Row::entries) {
-        if let (Some(stage), Some(secs)) = (key.strip_prefix("timing_s/"), value.as_f64())
-            && stage != "step"
-        {
-            *stages.entry(stage).or_default() += secs;
+/// Seconds of each stage over all steps, the longest first; the rest of the time is "other".
+fn stage_secs(rows: &[Row], wall_secs: f64) -> Vec<(&'static str, f64)> {
+    let mut large: Vec<(&str, f64)> = Vec::new();
+    for (stage, key) in Stage::ALL.into_iter().filter_map(|stage| Some((stage, stage.timing_key()?))) {
+        let secs: f64 = rows.iter().filter_map(|row| row.get(key)).sum();
+        if secs > 0.0 && secs >= SMALL_SHARE * wall_secs {
+            large.push((stage.name(), secs));
         }
     }
-    let large = stages.into_iter().filter(|(_, secs)| *secs >= SMALL_SHARE * wall_secs);
-    let mut large: Vec<(String, f64)> = large.map(|(stage, secs)| (stage_name(stage).to_string(), secs)).collect();
     large.sort_by(|a, b| b.1.total_cmp(&a.1));
     let other = wall_secs - large.iter().map(|(_, secs)| secs).sum::<f64>();
     if other >= SMALL_SHARE * wall_secs {
-        large.push(("other".into(), other));
+        large.push(("other", other));
     }
     large
 }
 
-fn stage_name(key: &str) -> &str {
-    match key {
-        "gen" => "sampling",
-        "reward" => "grading",
-        "check_logps" => "check of log-probs",
-        "ref" => "reference policy",
-        "adv" => "credit",
-        "update_critic" => "critic's updates",
-        "update_actor" => "policy's updates",
-        "testing" => "evaluation",
-        "save_checkpoint" => "checkpoints",
-        other => other,
-    }
-}
-
-fn where_time_went(screen: &Screen, rows: &[Row], summary: &Value) {
-    let number = |key: &str| summary[key].as_f64().unwrap_or(0.0);
-    let wall_secs = number("wall_secs");
+fn where_time_went(screen: &Screen, rows: &[Row], summary: &RunSummary) {
+    let wall_secs = summary.wall_secs;
     screen.line(&format!(
         "\n  {}: {} ({} of CPU, {} response tokens, {} updates, {:.0} MB at peak)",
         screen.bold("time"),
         duration(wall_secs),
-        duration(number("cpu_secs")),
-        grouped(summary["tokens"].as_u64().unwrap_or(0)),
-        grouped(summary["updates"].as_u64().unwrap_or(0)),
-        number("peak_rss_mb"),
+        duration(summary.cpu_secs),
+        grouped(summary.tokens),
+        grouped(summary.updates),
+        summary.peak_rss_mb,
     ));
     for (stage, secs) in stage_secs(rows, wall_secs) {
         let share = secs / wall_secs;
@@ -200,21 +179,23 @@ fn is_plain(prompt: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use vapo_train::metrics::keys;
+
     use super::*;
 
     #[test]
     fn stages_add_up_to_the_wall_time() {
         let row = |gen_secs: f64| {
             let mut row = Row::new(1);
-            row.number("timing_s/gen", gen_secs);
-            row.number("timing_s/adv", 0.001);
-            row.number("timing_s/update_actor", 3.0);
-            row.number("timing_s/step", gen_secs + 3.001);
+            row.number(keys::TIMING_SAMPLING, gen_secs);
+            row.number(keys::TIMING_CREDIT, 0.001);
+            row.number(keys::TIMING_POLICY_UPDATES, 3.0);
+            row.number(keys::TIMING_STEP, gen_secs + 3.001);
             row
         };
         let stages = stage_secs(&[row(1.0), row(2.0)], 10.0);
-        let names: Vec<&str> = stages.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["policy's updates", "sampling", "other"]);
+        let names: Vec<&str> = stages.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["policy updates", "sampling", "other"]);
         assert_eq!(stages.iter().map(|(_, secs)| secs).sum::<f64>(), 10.0);
     }
 

@@ -426,3 +426,17 @@ choices! {
         Linear,
     }
 }
+
+/// Responses of a step whose log-probs are recomputed under [`LogpCheck::Sample`].
+const CHECKED_RESPONSES: usize = 8;
+
+impl LogpCheck {
+    /// One of how many of a step's responses is checked; `None` if none is.
+    pub(crate) fn stride(self, responses: usize) -> Option<usize> {
+        match self {
+            Self::None => None,
+            Self::Sample => Some(responses.div_ceil(CHECKED_RESPONSES)),
+            Self::All => Some(1),
+        }
+    }
+}

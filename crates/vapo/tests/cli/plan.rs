@@ -52,7 +52,7 @@ fn a_model_whose_weights_are_absent_is_planned_by_its_shape() {
     assert_eq!(phases, ["value pretraining", "training", "evaluation"]);
     // Six operations per weight and token: 8192 responses of 5000 tokens, attention besides.
     let stages = planned["phases"][1]["stages"].as_array().unwrap();
-    let training = stages.iter().find(|stage| stage["name"] == "training the policy").unwrap();
+    let training = stages.iter().find(|stage| stage["name"] == "policy updates").unwrap();
     let per_weight = training["flops"].as_f64().unwrap() / (31.2e9 * 8192.0 * 5000.0);
     assert!((6.0..8.0).contains(&per_weight), "{per_weight}");
     let text = place.vapo(&["plan", "configs/large.toml", "--no-timing"]).ok();

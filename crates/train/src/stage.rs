@@ -1,0 +1,81 @@
+//! The stages of a run, and what each is called.
+
+use crate::metrics::keys;
+
+/// A stage of a run: what the observer sees, what is timed, and what `vapo plan` and the report of a run list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading prompts and sampling responses.
+    Sampling,
+    /// Grading the responses.
+    Grading,
+    /// Recomputing log-probs of sampled responses.
+    LogpCheck,
+    /// The critic's values before the update.
+    Values,
+    /// The reference policy's log-probs.
+    Reference,
+    /// Advantages and returns, and the diagnostics of both.
+    Credit,
+    /// Updating the critic.
+    CriticUpdates,
+    /// Updating the policy.
+    PolicyUpdates,
+    /// Sampling and grading held-out problems.
+    Evaluation,
+    /// Writing a checkpoint.
+    Checkpoint,
+    /// Supervised training of a base model.
+    Pretraining,
+}
+
+impl Stage {
+    /// All stages, those of a step in their order.
+    pub const ALL: [Self; 11] = [
+        Self::Sampling,
+        Self::Grading,
+        Self::LogpCheck,
+        Self::Values,
+        Self::Reference,
+        Self::Credit,
+        Self::CriticUpdates,
+        Self::PolicyUpdates,
+        Self::Evaluation,
+        Self::Checkpoint,
+        Self::Pretraining,
+    ];
+
+    /// The stage in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sampling => "sampling",
+            Self::Grading => "grading",
+            Self::LogpCheck => "checking log-probs",
+            Self::Values => "values",
+            Self::Reference => "reference policy",
+            Self::Credit => "credit",
+            Self::CriticUpdates => "critic updates",
+            Self::PolicyUpdates => "policy updates",
+            Self::Evaluation => "evaluation",
+            Self::Checkpoint => "checkpoint",
+            Self::Pretraining => "pretraining",
+        }
+    }
+
+    /// The metric that holds the stage's seconds; none for pretraining, which no step has.
+    pub fn timing_key(self) -> Option<&'static str> {
+        match self {
+            Self::Sampling => Some(keys::TIMING_SAMPLING),
+            Self::Grading => Some(keys::TIMING_GRADING),
+            Self::LogpCheck => Some(keys::TIMING_LOGP_CHECK),
+            Self::Values => Some(keys::TIMING_VALUES),
+            Self::Reference => Some(keys::TIMING_REFERENCE),
+            Self::Credit => Some(keys::TIMING_CREDIT),
+            Self::CriticUpdates => Some(keys::TIMING_CRITIC_UPDATES),
+            Self::PolicyUpdates => Some(keys::TIMING_POLICY_UPDATES),
+            Self::Evaluation => Some(keys::TIMING_EVALUATION),
+            Self::Checkpoint => Some(keys::TIMING_CHECKPOINT),
+            Self::Pretraining => None,
+        }
+    }
+}
