@@ -1,16 +1,16 @@
 //! Advantages without a critic, from the rewards of the responses to one prompt.
 //!
 //! Each function maps the rewards of one group `[G]` to one advantage per response `[G]`, which every
-//! token of the response shares. A group of one holds nothing to compare with: its advantage is 0.
+//! token of the response shares. A group of one has no baseline: its advantage is 0.
 
 use crate::stats::Summary;
 
-/// What is added to a group's deviation before dividing by it, so that a group of equal rewards gives 0.
+/// Added to a group's standard deviation before dividing by it, so that a group of equal rewards gives 0.
 const STD_EPSILON: f64 = 1e-6;
 
 /// Standardizes within the group (GRPO, DeepSeekMath): `A_i = (r_i - mean(r)) / (std(r) + 1e-6)`.
 ///
-/// The deviation is the sample's (divisor G - 1), as in the public trainers.
+/// This is the sample standard deviation (divisor G - 1), as in the public trainers.
 ///
 /// ```
 /// use vapo_algo::group_standardized;
@@ -23,7 +23,7 @@ pub fn group_standardized(rewards: &[f32]) -> Vec<f32> {
     centered(rewards, &group).map(|difference| (difference * scale) as f32).collect()
 }
 
-/// Subtracts the group's mean and leaves the scale alone (Dr. GRPO): `A_i = r_i - mean(r)`.
+/// Subtracts the group's mean without rescaling (Dr. GRPO): `A_i = r_i - mean(r)`.
 pub fn group_centered(rewards: &[f32]) -> Vec<f32> {
     let group = Summary::of(rewards);
     centered(rewards, &group).map(|difference| difference as f32).collect()

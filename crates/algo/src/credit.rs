@@ -30,7 +30,7 @@ impl Reward<'_> {
 /// ```
 ///
 /// V after the last token is 0: a response that ended by its length limit is treated as finished, as
-/// VAPO's and DAPO's punishment of overlong answers implies. With gamma = lambda = 1 and a terminal
+/// the penalty for overlong answers in VAPO and DAPO implies. With gamma = lambda = 1 and a terminal
 /// reward R, `A_t = R - V(s_t)`.
 ///
 /// `values` `[T]`, result `[T]`.
@@ -55,7 +55,7 @@ pub fn gae(reward: Reward, values: &[f32], gamma: f64, lambda: f64) -> Vec<f32> 
 /// critic's lambda plus V (VAPO section 4.1).
 ///
 /// With gamma = lambda = 1 this is the Monte-Carlo return: exactly R at every token of a response with
-/// terminal reward R, whatever the critic believes.
+/// terminal reward R, whatever the critic predicts.
 ///
 /// `values` `[T]`, result `[T]`.
 ///
@@ -67,8 +67,8 @@ pub fn value_targets(reward: Reward, values: &[f32], gamma: f64, lambda: f64) ->
 
 /// `G_t = r_t + gamma ((1 - lambda) V(s_{t+1}) + lambda G_{t+1})`, which is `A_t + V(s_t)`.
 ///
-/// This form of the recursion does not add and subtract values at lambda = 1, so the Monte-Carlo
-/// return is exact; f64, because lambda near 1 over 20,000 tokens adds up f32 errors.
+/// In this form the recursion does not add and subtract values at lambda = 1, so the Monte-Carlo
+/// return is exact. It uses f64, because with lambda near 1, f32 errors add up over 20,000 tokens.
 fn lambda_returns(reward: Reward, values: &[f32], gamma: f64, lambda: f64) -> Vec<f64> {
     let num_tokens = values.len();
     if let Reward::PerToken(rewards) = reward {

@@ -1,6 +1,6 @@
-//! Policy losses whose importance weight is a constant to the gradient: `l_t = -c(r_t) A_t logp_t`.
+//! Policy losses that treat the importance weight as a constant in the gradient: `l_t = -c(r_t) A_t logp_t`.
 //!
-//! Unlike the clipped surrogate they bound *how much* a token counts, not whether it may move on.
+//! Unlike the clipped surrogate they bound *how much* a token counts, not whether it may move further.
 
 use crate::{
     importance::{Ratio, RatioRange},
@@ -8,10 +8,10 @@ use crate::{
 };
 
 /// Computes the loss of CISPO (MiniMax-M1): `l_t = -sg(clip(r_t, 1 - low, 1 + high)) A_t logp_t`, where sg
-/// stops the gradient; no token ever loses it.
+/// stops the gradient; every token keeps its gradient.
 ///
 /// The paper bounds the weight only from above (`low` infinite); verl clamps both sides; ScaleRL uses
-/// `high` 5. Counts of clipped tokens tell whose weight was bounded, whatever the advantage's sign.
+/// `high` 5. The counts of clipped tokens are those whose weight was bounded, regardless of the advantage's sign.
 ///
 /// `logp` `[N]`.
 ///
@@ -25,8 +25,8 @@ pub fn cispo_loss(logp: &[f32], batch: PolicyBatch, range: RatioRange) -> Policy
 /// Computes the loss of direct importance sampling (SAO section 3.1): `l_t = -w_t A_t logp_t` with
 /// `w_t = sg(r_t)` if `1 - low < r_t < 1 + high`, else 0.
 ///
-/// `batch.old_logp` are the log-probs recorded while sampling; no other old policy takes part. SAO:
-/// low 0.3, high 5 (mathematics), 0.8 and 3 (code). Tokens outside have no loss, counted by side.
+/// `batch.old_logp` are the log-probs recorded while sampling; no other old policy is used. SAO:
+/// low 0.3, high 5 (mathematics), 0.8 and 3 (code). Tokens outside the range have no loss and are counted by side.
 ///
 /// `logp` `[N]`.
 ///

@@ -1,4 +1,4 @@
-//! Group sequence policy optimisation: one ratio per response.
+//! Group sequence policy optimization: one ratio per response.
 
 use crate::{
     importance::{Ratio, RatioRange},
@@ -6,7 +6,7 @@ use crate::{
     stats::PolicyStats,
 };
 
-/// Computes the clipped loss of the length-normalised sequence ratio (GSPO):
+/// Computes the clipped loss of the length-normalized sequence ratio (GSPO):
 ///
 /// ```text
 /// s   = (pi(y) / pi_old(y))^(1/|y|) = exp(mean_t (logp_t - old_logp_t))
@@ -14,8 +14,8 @@ use crate::{
 /// ```
 ///
 /// All tokens of a response share s, so `dL/dlogp_t = -s/|y| sum_u w_u A_u` over its unclipped tokens u:
-/// the gradient spreads evenly. Published range: 3e-4 and 4e-4. Statistics count each token with the
-/// ratio of its response.
+/// the gradient is spread evenly. Published range: 3e-4 and 4e-4. In the statistics, each token counts with
+/// the ratio of its response.
 ///
 /// `logp` `[N]`, `lengths` `[R]` response tokens, in order.
 ///
@@ -38,7 +38,7 @@ pub fn gspo_loss(logp: &[f32], batch: PolicyBatch, lengths: &[usize], range: Rat
     result
 }
 
-/// Adds one response's loss and statistics; returns the loss's derivative by `mean_log_ratio`.
+/// Adds one response's loss and statistics; returns the loss's derivative with respect to `mean_log_ratio`.
 fn sequence_loss(mean_log_ratio: f64, response: PolicyBatch, range: RatioRange, result: &mut PolicyLoss) -> f64 {
     let ratio = Ratio::from_log(mean_log_ratio);
     let mut total_slope = 0.0;

@@ -27,7 +27,7 @@ pub(crate) struct Ratio {
     pub(crate) log: f64,
     /// The ratio.
     pub(crate) value: f64,
-    /// Its derivative by the unclamped logarithm: itself, or 0 where the clamp holds it.
+    /// Its derivative with respect to the unclamped logarithm: the ratio itself, or 0 where it is clamped.
     pub(crate) slope: f64,
 }
 
@@ -44,10 +44,10 @@ impl Ratio {
     }
 }
 
-/// Corrects for samples that another policy or engine drew (truncated importance sampling):
+/// Corrects for samples drawn by another policy or engine (truncated importance sampling):
 /// `min(pi_old / pi_sampler, cap)` per token; published caps are 2 and 10.
 ///
-/// Multiply the weights of the policy loss by the result; it is a constant to the gradient.
+/// Multiply the weights of the policy loss by the result; it is a constant in the gradient.
 ///
 /// `old_logp`, `sampler_logp` `[N]`, result `[N]`.
 ///

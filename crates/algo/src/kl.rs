@@ -1,4 +1,4 @@
-//! Distance to a reference policy, estimated from the sampled tokens alone.
+//! Divergence from a reference policy, estimated from the sampled tokens only.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use crate::{ParseNameError, terms::TokenLoss};
 /// Estimators of KL(policy || reference) from one token, with `d = logp - ref_logp` (Schulman's k1 to k3).
 ///
 /// As a loss (gradient through `logp`) their expected gradients differ on the policy's own samples:
-/// k1's is 0, k2's is that of the KL divergence, k3's (GRPO) is that of the reversed divergence. k1 belongs in
+/// k1's is 0, k2's is that of the KL divergence, k3's (GRPO) is that of the reverse divergence. k1 belongs in
 /// the reward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KlEstimator {
@@ -15,7 +15,7 @@ pub enum KlEstimator {
     K1,
     /// `k2`: `d^2 / 2`; biased, never negative.
     K2,
-    /// `k3`: `exp(-d) - 1 + d`; unbiased, never negative. Constant below d = -20, where it is astronomic.
+    /// `k3`: `exp(-d) - 1 + d`; unbiased, never negative. Constant below d = -20, where it is astronomical.
     K3,
 }
 
@@ -35,7 +35,7 @@ impl KlEstimator {
         }
     }
 
-    /// Its derivative by `logp`: `1`, `d`, `1 - exp(-d)`, or 0 where k3 is constant.
+    /// Its derivative with respect to `logp`: `1`, `d`, `1 - exp(-d)`, or 0 where k3 is constant.
     pub fn derivative(self, logp: f32, ref_logp: f32) -> f64 {
         let difference = f64::from(logp) - f64::from(ref_logp);
         match self {

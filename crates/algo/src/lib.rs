@@ -1,28 +1,28 @@
-//! The mathematics of policy optimisation for language models: credit, losses with their own
+//! The mathematics of policy optimization for language models: credit, losses with their own
 //! gradients, statistics. Pure functions over slices; no tensors, no model, no state.
 //!
 //! # Tour, in the order of a training step
 //!
-//! 1. [`shaping`]: what is added to a verifier's reward (soft overlong punishment, KL per token).
-//! 2. [`credit`]: rewards and values of one response to advantages and value targets: [`gae`],
+//! 1. [`shaping`]: terms added to a verifier's reward (soft overlong penalty, KL per token).
+//! 2. [`credit`]: from the rewards and values of one response to advantages and value targets: [`gae`],
 //!    [`value_targets`], [`length_adaptive_lambda`]. [`baseline`]: the critic-free alternative, from
 //!    the rewards of a group. [`normalize`]: scaling advantages over the batch.
 //! 3. [`reduction`]: how token losses become one number. A [`Reduction`] gives every token a weight
 //!    from the counts of the *whole optimizer step*.
-//! 4. [`policy`], [`gspo`], [`detached`]: policy losses. [`terms`], [`kl`]: what may be added to them.
+//! 4. [`policy`], [`gspo`], [`detached`]: policy losses. [`terms`], [`kl`]: optional terms of them.
 //!    [`value`]: the critic's loss and bounded values. [`importance`]: ratios of probabilities.
-//! 5. [`stats`]: sums that can be merged over micro-batches and workers. [`sight`]: what a critic sees.
+//! 5. [`stats`]: sums that can be merged over micro-batches and workers. [`sight`]: diagnostics of the critic.
 //!
 //! # Weights: one convention for every loss
 //!
 //! Every loss is `sum_t w_t l_t` with weights that do not depend on micro-batches. So the sum over any
 //! split of an optimizer step into micro-batches is the loss of the step, and the gradients add up to
-//! its gradient. A token of weight 0 is excluded: it has no loss, no gradient and no part in statistics.
+//! its gradient. A token of weight 0 is excluded from the loss, the gradient and the statistics.
 //!
-//! Each loss returns its derivative by the network's output per token (`dlogp`, `dvalue`, `dentropy`).
+//! Each loss returns its derivative with respect to the network's output per token (`dlogp`, `dvalue`, `dentropy`).
 //! By the chain rule that is all a model needs: `grad L = sum_t dL/dlogp_t * grad logp_t`.
 //!
-//! # Legend
+//! # Notation
 //!
 //! | letter | meaning |
 //! |---|---|
@@ -30,12 +30,12 @@
 //! | G | responses per prompt (the group) |
 //! | R | responses, R = P*G |
 //! | T | tokens of one response, its end token included |
-//! | N | response tokens of a batch or micro-batch, responses one after the other |
+//! | N | response tokens of a batch or micro-batch, concatenated |
 //!
 //! Response tokens are the sampled actions. `values[t]` is V(s_t), the state *before* action t.
-//! Log-probabilities are natural, of the temperature-scaled distribution. Slices hold `f32`; settings,
-//! sums and the arithmetic between are `f64`. Functions panic when slices that belong together differ
-//! in length, and for no other reason.
+//! Log-probabilities are natural logarithms under the temperature-scaled distribution. Slices hold `f32`;
+//! settings, sums and intermediate arithmetic are `f64`. Functions panic only if corresponding slices differ
+//! in length.
 //!
 //! # The methods in these terms
 //!
@@ -47,7 +47,7 @@
 //! | VAPO | `gae` with [`length_adaptive_lambda`], `value_targets` with 1 | the same, plus 0.1 [`positive_lm_loss`] |
 //! | BPCO | as VAPO with alpha 0.4, [`ValueBound::Atan`] | the same with [`Clip::ProbabilityShift`] |
 //! | SAO | as VAPO with alpha 1.5 | [`dis_loss`] |
-//! | GRPO | [`group_standardized`] | `clipped_policy_loss`, plus [`kl_loss`] by [`KlEstimator::K3`] |
+//! | GRPO | [`group_standardized`] | `clipped_policy_loss`, plus [`kl_loss`] with [`KlEstimator::K3`] |
 //! | DAPO | `group_standardized`, [`soft_overlong_penalty`] in the reward | `clipped_policy_loss` |
 //! | Dr. GRPO | [`group_centered`] | the same |
 //! | RLOO | [`leave_one_out`], KL in the reward | the same with an infinite [`RatioRange`] |

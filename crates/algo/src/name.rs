@@ -1,8 +1,8 @@
-//! Names of choices, as they stand in configuration files.
+//! Names of choices, as written in configuration files.
 
 use std::fmt;
 
-/// A name that stands for none of the choices.
+/// A name that matches none of the choices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseNameError {
     what: &'static str,

@@ -4,27 +4,27 @@ use std::{fmt, iter::repeat_n, str::FromStr};
 
 use crate::{ParseNameError, stats::Summary};
 
-/// How the advantages of a batch are scaled before the policy update. Value targets are formed before.
+/// How the advantages of a batch are scaled before the policy update. Value targets are not affected.
 ///
 /// Named `none`, `whiten`, `std` in configurations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Normalization {
-    /// Leaves them as they are (the VAPO paper mentions no normalisation; BPCO advises against it).
+    /// No scaling (the VAPO paper mentions no normalization; BPCO advises against it).
     #[default]
     None,
     /// `(A - mean(A)) / sqrt(var(A) + 1e-8)`: subtracting the mean changes signs relative to the critic.
     Whiten,
-    /// `A / sqrt(var(A) + 1e-8)`: the scale of whitening without its change of signs.
+    /// `A / sqrt(var(A) + 1e-8)`: the scale of whitening, but signs are kept.
     Std,
 }
 
-/// What keeps a batch of equal advantages from dividing by 0.
+/// Prevents a division by 0 in a batch of equal advantages.
 const VARIANCE_EPSILON: f64 = 1e-8;
 
 impl Normalization {
     /// Scales `advantages` `[N]` in place by the mean and sample variance over all tokens of included
-    /// responses. `lengths` `[R]` are the tokens of each response, `included` `[R]` tells which count;
-    /// advantages of the others become 0. The batch must be whole: statistics of a micro-batch would
+    /// responses. `lengths` `[R]` are the tokens of each response, `included` `[R]` says which count;
+    /// advantages of the others become 0. The batch must be complete: statistics of a micro-batch would
     /// make the gradient depend on the split. Equal advantages have no deviation and are not divided.
     ///
     /// For one advantage per response instead of one per token, pass lengths of 1.
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tiny_deviation_is_not_blown_up() {
+    fn a_tiny_deviation_does_not_inflate_the_advantages() {
         // 1e-4 / sqrt(2e-8 + 1e-8)
         let mut advantages = [1e-4, -1e-4];
         Normalization::Std.apply(&mut advantages, &[1, 1], &[true, true]);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn names_round_trip_and_unknown_ones_are_told_the_choices() {
+    fn names_round_trip_and_the_error_for_an_unknown_name_lists_the_choices() {
         for choice in [Normalization::None, Normalization::Whiten, Normalization::Std] {
             assert_eq!(choice.to_string().parse(), Ok(choice));
         }

@@ -1,4 +1,4 @@
-//! The clipped policy loss of PPO, VAPO, GRPO and DAPO, and the data every policy loss takes.
+//! The clipped policy loss of PPO, VAPO, GRPO and DAPO, and the input of every policy loss.
 
 use std::ops::Range;
 
@@ -8,20 +8,20 @@ use crate::{
     terms::TokenLoss,
 };
 
-/// What is known of sampled tokens before the update; each slice `[N]`.
+/// Per-token data from before the update; each slice `[N]`.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyBatch<'a> {
-    /// Log-probs under the policy the ratio is taken against.
+    /// Log-probs under the policy in the denominator of the ratio.
     pub old_logp: &'a [f32],
     /// Advantages.
     pub advantages: &'a [f32],
     /// Weights of the optimizer step ([`Reduction::token_weights`](crate::Reduction::token_weights)),
-    /// perhaps times [`truncated_importance_weights`](crate::truncated_importance_weights).
+    /// optionally times [`truncated_importance_weights`](crate::truncated_importance_weights).
     pub weights: &'a [f32],
 }
 
 impl<'a> PolicyBatch<'a> {
-    /// The part that a micro-batch holds.
+    /// The part belonging to a micro-batch.
     ///
     /// # Panics
     /// If the range is not within the batch.
@@ -45,9 +45,9 @@ impl<'a> PolicyBatch<'a> {
 pub struct PolicyLoss {
     /// `sum_t w_t l_t` over the tokens given.
     pub loss: f64,
-    /// Its derivative by each token's log-prob, `[N]`.
+    /// Its derivative with respect to each token's log-prob, `[N]`.
     pub dlogp: Vec<f32>,
-    /// What it saw.
+    /// Its statistics.
     pub stats: PolicyStats,
 }
 
@@ -56,7 +56,7 @@ impl PolicyLoss {
     /// term with mu = 0.1 (VAPO eq. 10).
     ///
     /// # Panics
-    /// If the losses are of different numbers of tokens.
+    /// If the losses have different numbers of tokens.
     pub fn add(&mut self, coefficient: f64, term: &TokenLoss) {
         assert_eq!(term.dlogp.len(), self.dlogp.len(), "losses of the same tokens");
         self.loss += coefficient * term.loss;
@@ -96,7 +96,7 @@ impl Clip {
 ///
 /// The gradient stops where the advantage would push the ratio further out: at the upper bound for
 /// A > 0, at the lower for A < 0. `dual_clip` c > 1 also bounds the loss of bad tokens that became
-/// likely, `l_t <= -c A_t` for A < 0 (verl's default is 3, DAPO's script has 10, VAPO mentions none).
+/// likely, `l_t <= -c A_t` for A < 0 (verl's default is 3, DAPO's script uses 10, VAPO mentions none).
 ///
 /// `logp` `[N]`.
 ///
@@ -121,7 +121,7 @@ pub fn clipped_policy_loss(logp: &[f32], batch: PolicyBatch, clip: Clip, dual_cl
     })
 }
 
-/// A token's unweighted loss and its derivative by the log-ratio; counts what is clipped.
+/// A token's unweighted loss and its derivative with respect to the log-ratio; counts clipped tokens.
 pub(crate) fn clipped_token(
     ratio: Ratio,
     advantage: f64,
@@ -144,7 +144,7 @@ pub(crate) fn clipped_token(
     (-ratio.value * advantage, -ratio.slope * advantage)
 }
 
-/// Sums weighted token losses; `token` gives the loss of token t and its derivative by `logp[t]`.
+/// Sums weighted token losses; `token` returns the loss of token t and its derivative with respect to `logp[t]`.
 pub(crate) fn token_losses(
     logp: &[f32],
     batch: PolicyBatch,

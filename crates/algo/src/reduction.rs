@@ -1,7 +1,7 @@
-//! How the losses of tokens become the loss of an optimizer step.
+//! How token losses are combined into the loss of an optimizer step.
 //!
-//! The choice decides how long and short answers share the gradient; the denominators are counts of the
-//! *whole* optimizer step, never of a micro-batch, a worker or an accumulation window.
+//! The choice determines how much long and short answers contribute to the gradient. The denominators are counts
+//! over the *whole* optimizer step, never over a micro-batch, a worker or an accumulation window.
 
 use std::{fmt, str::FromStr};
 
@@ -10,7 +10,7 @@ use crate::ParseNameError;
 /// How token losses are averaged. Names are verl's `loss_agg_mode`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reduction {
-    /// `token-mean`: every token of the step counts the same (VAPO eq. 6-7, DAPO): `1/sum_i |o_i|`.
+    /// `token-mean`: every token of the step has the same weight (VAPO eq. 6-7, DAPO): `1/sum_i |o_i|`.
     TokenMean,
     /// `seq-mean-token-mean`: mean over each response, then over responses (PPO, GRPO): `1/(R |o_i|)`.
     SequenceMeanTokenMean,
@@ -18,12 +18,12 @@ pub enum Reduction {
     SequenceMeanTokenSum,
     /// `seq-mean-token-sum-norm:BUDGET`: the same divided by a constant (Dr. GRPO): `1/(R budget)`.
     SequenceMeanTokenSumNorm {
-        /// Tokens by which every response's sum is divided; at least 1.
+        /// Number of tokens by which every response's sum is divided; at least 1.
         budget: usize,
     },
 }
 
-/// What the optimizer step holds over all its micro-batches and workers, excluded responses left out.
+/// Counts for the optimizer step over all its micro-batches and workers, without excluded responses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepCounts {
     /// Response tokens.
@@ -33,7 +33,7 @@ pub struct StepCounts {
 }
 
 impl StepCounts {
-    /// Counts the included ones of responses with these numbers of tokens.
+    /// Counts the included responses, given the number of tokens in each response.
     ///
     /// # Panics
     /// If the slices differ in length.
@@ -48,7 +48,7 @@ impl StepCounts {
 }
 
 impl Reduction {
-    /// Weight of each token of an included response of `response_tokens` tokens; 0 when nothing counts.
+    /// Weight of each token of an included response of `response_tokens` tokens; 0 if no tokens count.
     pub fn token_weight(self, step: StepCounts, response_tokens: usize) -> f32 {
         let denominator = match self {
             Reduction::TokenMean => step.tokens as f64,

@@ -1,8 +1,8 @@
-//! What is added to a verifier's reward before credit is assigned.
+//! Terms added to a verifier's reward before credit is assigned.
 
 use crate::kl::KlEstimator;
 
-/// Punishes answers that come close to the length limit (DAPO's soft overlong punishment):
+/// Penalizes answers close to or beyond the length limit (DAPO's soft overlong penalty):
 ///
 /// ```text
 /// 0                             if l <= max - cache
@@ -11,7 +11,7 @@ use crate::kl::KlEstimator;
 /// ```
 ///
 /// The result is added to the reward. DAPO: `max_tokens` 20,480, `cache_tokens` 4,096. With a cache of
-/// 0 the punishment is a step at `max_tokens`.
+/// 0 the penalty is a step at `max_tokens`.
 ///
 /// ```
 /// use vapo_algo::soft_overlong_penalty;
@@ -32,9 +32,9 @@ pub fn soft_overlong_penalty(response_tokens: usize, max_tokens: usize, cache_to
 /// Spreads a terminal reward over tokens and subtracts a KL penalty from each:
 /// `r_t = -beta k(logp_t, ref_logp_t) + [t = T-1] R`.
 ///
-/// KL in the reward is what RLOO and REINFORCE++ use (k1, the plain log-ratio); `logp` are the sampling
-/// policy's. Feed the result to [`gae`](crate::gae) as [`Reward::PerToken`](crate::Reward::PerToken);
-/// its sum is the reward of the answer as one action.
+/// RLOO and REINFORCE++ use KL in the reward (k1, the plain log-ratio); `logp` are the sampling
+/// policy's. Pass the result to [`gae`](crate::gae) as [`Reward::PerToken`](crate::Reward::PerToken);
+/// its sum is the reward of the whole answer treated as one action.
 ///
 /// `logp`, `ref_logp` `[T]`, result `[T]`.
 ///

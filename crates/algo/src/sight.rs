@@ -1,15 +1,15 @@
-//! What a critic sees: calibration of its values, and whether credit falls where an answer goes wrong.
+//! Diagnostics of the critic: calibration of its values, and whether credit is assigned where an answer goes wrong.
 
 use crate::stats::Summary;
 
 /// Bins of a [`Calibration`].
 const BINS: usize = 10;
 
-/// Values against the returns that followed them, in ten bins of equal width.
+/// Compares values with the returns that followed them, in ten bins of equal width.
 ///
-/// A critic is calibrated if the mean return where it says v is v. The error is the mean distance of the two over bins,
-/// weighted by their tokens (expected calibration error): 0 for a constant critic that says the mean return, which explains
-/// nothing, so read it beside the explained variance.
+/// A critic is calibrated if the mean return of states with predicted value v is v. The error is the mean absolute difference
+/// of the two over bins, weighted by tokens (expected calibration error). It is 0 for a constant critic that always predicts the
+/// mean return and explains nothing, so read it together with the explained variance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration {
     least: f64,
@@ -18,7 +18,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Bins between the least and the greatest reward; values beyond them count in the outer ones.
+    /// Bins between the least and the greatest reward; values outside that range count in the outer bins.
     pub fn new([least, greatest]: [f64; 2]) -> Calibration {
         Calibration { least, greatest, bins: Default::default() }
     }
@@ -26,13 +26,13 @@ impl Calibration {
     /// Adds the value of one state and the return that followed it.
     pub fn push(&mut self, value: f32, monte_carlo_return: f32) {
         let place = (f64::from(value) - self.least) / (self.greatest - self.least);
-        // Out of range and NaN end in the outer bins.
+        // Values out of range and NaN go to the outer bins.
         let bin = ((place * BINS as f64) as usize).min(BINS - 1);
         self.bins[bin].0.push(f64::from(value));
         self.bins[bin].1.push(f64::from(monte_carlo_return));
     }
 
-    /// Mean distance between value and return over bins, by their tokens; `None` without any.
+    /// Mean absolute difference between value and return over bins, weighted by tokens; `None` if there are none.
     pub fn error(&self) -> Option<f64> {
         let distances = self
             .bins
@@ -43,7 +43,7 @@ impl Calibration {
     }
 }
 
-/// Pearson's correlation of two streams of numbers.
+/// The Pearson correlation of two streams of numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Correlation {
     count: f64,

@@ -1,9 +1,9 @@
-//! Statistics that add up: a summary of each micro-batch or worker, merged, is that of the whole.
+//! Statistics that can be merged: the merged summaries of micro-batches or workers equal the summary of the whole.
 
 /// Count, mean, spread and extremes of a stream of numbers.
 ///
 /// Mean and squared deviations are updated in place (Welford; merged by Chan et al.), which keeps the
-/// variance of large numbers that differ little, and makes that of equal numbers exactly 0.
+/// variance accurate for large numbers that differ little, and exactly 0 for equal numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
     count: u64,
@@ -51,7 +51,7 @@ impl Summary {
         self.max = self.max.max(other.max);
     }
 
-    /// How many numbers there were.
+    /// Number of values.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -84,10 +84,10 @@ impl Summary {
 
 /// How much of the variation of returns the critic explains: `EV = 1 - Var(R - V) / Var(R)`.
 ///
-/// 1 is perfect, 0 is what any constant reaches, below 0 is worse than a constant. With Monte-Carlo
-/// returns the ceiling is `Var(E[R|s]) / Var(R)`, less than 1. Feed it Monte-Carlo returns
+/// 1 is perfect, 0 is the best that a constant reaches, below 0 is worse than a constant. With Monte-Carlo
+/// returns the ceiling is `Var(E[R|s]) / Var(R)`, less than 1. Use Monte-Carlo returns
 /// ([`value_targets`](crate::value_targets) with lambda 1): a bootstrapped target contains the critic's
-/// own opinion and looks too good.
+/// own prediction and makes the result look too good.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ExplainedVariance {
     returns: Summary,
@@ -115,13 +115,13 @@ impl ExplainedVariance {
         self.errors.push(target - f64::from(value));
     }
 
-    /// Adds everything another accumulator has seen.
+    /// Adds all data of another accumulator.
     pub fn merge(&mut self, other: &ExplainedVariance) {
         self.returns.merge(&other.returns);
         self.errors.merge(&other.errors);
     }
 
-    /// The explained variance; `None` when the returns do not vary, as when all answers are right.
+    /// The explained variance; `None` if the returns do not vary, for example if all answers are right.
     pub fn value(&self) -> Option<f64> {
         let variance = self.returns.variance().filter(|&variance| variance > 0.0)?;
         Some(1.0 - self.errors.variance()? / variance)
@@ -133,18 +133,18 @@ impl ExplainedVariance {
     }
 }
 
-/// What a policy loss saw, over tokens of non-zero weight.
+/// Statistics of a policy loss, over tokens of non-zero weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PolicyStats {
-    /// The ratio the loss used, new over old: of the token, or of its sequence in GSPO.
+    /// The ratio used in the loss, new over old: of the token, or of its sequence in GSPO.
     pub ratio: Summary,
     /// Its logarithm, clamped to +-20.
     pub log_ratio: Summary,
-    /// Tokens held at the lower clip bound.
+    /// Tokens clipped at the lower bound.
     pub clipped_low: u64,
-    /// Tokens held at the upper clip bound.
+    /// Tokens clipped at the upper bound.
     pub clipped_high: u64,
-    /// Tokens held by the dual clip.
+    /// Tokens clipped by the dual clip.
     pub clipped_dual: u64,
 }
 
@@ -158,17 +158,17 @@ impl PolicyStats {
         self.clipped_dual += other.clipped_dual;
     }
 
-    /// Share of tokens held at the lower bound, if there are tokens.
+    /// Share of tokens clipped at the lower bound, if there are tokens.
     pub fn clip_low_frac(&self) -> Option<f64> {
         self.frac(self.clipped_low)
     }
 
-    /// Share of tokens held at the upper bound, if there are tokens.
+    /// Share of tokens clipped at the upper bound, if there are tokens.
     pub fn clip_high_frac(&self) -> Option<f64> {
         self.frac(self.clipped_high)
     }
 
-    /// Share of tokens held by the dual clip, if there are tokens.
+    /// Share of tokens clipped by the dual clip, if there are tokens.
     pub fn clip_dual_frac(&self) -> Option<f64> {
         self.frac(self.clipped_dual)
     }
@@ -178,7 +178,7 @@ impl PolicyStats {
         Some(self.log_ratio.max()?.max(-self.log_ratio.min()?))
     }
 
-    /// Estimates KL(old || new) on the old policy's samples by `-log r` (k1; verl's `ppo_kl`).
+    /// Estimates KL(old || new) from the old policy's samples by `-log r` (k1; verl's `ppo_kl`).
     pub fn approx_kl(&self) -> Option<f64> {
         self.log_ratio.mean().map(|mean| -mean)
     }
@@ -193,14 +193,14 @@ impl PolicyStats {
     }
 }
 
-/// What a value loss saw, over tokens of non-zero weight.
+/// Statistics of a value loss, over tokens of non-zero weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ValueStats {
     /// The critic's values.
     pub values: Summary,
     /// Unclipped squared errors `(V - target)^2`.
     pub squared_error: Summary,
-    /// Tokens whose gradient the clip removed.
+    /// Tokens whose gradient was removed by the clip.
     pub clipped: u64,
 }
 
@@ -212,7 +212,7 @@ impl ValueStats {
         self.clipped += other.clipped;
     }
 
-    /// Share of tokens whose gradient the clip removed, if there are tokens.
+    /// Share of tokens whose gradient was removed by the clip, if there are tokens.
     pub fn clip_frac(&self) -> Option<f64> {
         (self.values.count() > 0).then(|| self.clipped as f64 / self.values.count() as f64)
     }
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn explained_variance_comes_from_global_sums() {
-        // Each half has returns that agree, so each half alone is undefined.
+        // The returns of each half are equal, so the result of each half alone is undefined.
         let mut merged = ExplainedVariance::of(&[0.75, 0.5], &[1.0, 1.0]);
         merged.merge(&ExplainedVariance::of(&[0.25, 0.5], &[0.0, 0.0]));
         let whole = ExplainedVariance::of(&[0.75, 0.5, 0.25, 0.5], &[1.0, 1.0, 0.0, 0.0]);

@@ -5,14 +5,14 @@
 pub struct TokenLoss {
     /// `sum_t w_t l_t` over the tokens given.
     pub loss: f64,
-    /// Its derivative by each token's log-prob, `[N]`.
+    /// Its derivative with respect to each token's log-prob, `[N]`.
     pub dlogp: Vec<f32>,
     /// Tokens of non-zero weight.
     pub tokens: u64,
 }
 
 impl TokenLoss {
-    /// Sums weighted token losses; `token` gives the loss of token t and its derivative by `logp[t]`.
+    /// Sums weighted token losses; `token` returns the loss of token t and its derivative with respect to `logp[t]`.
     pub(crate) fn sum(logp: &[f32], weights: &[f32], token: impl Fn(usize) -> (f64, f64)) -> TokenLoss {
         assert_eq!(weights.len(), logp.len(), "one weight per token");
         let mut result = TokenLoss { loss: 0.0, dlogp: vec![0.0; logp.len()], tokens: 0 };
@@ -36,9 +36,9 @@ impl TokenLoss {
 ///
 /// `weights` are [`Reduction::TokenMean`](crate::Reduction::TokenMean) over the correct answers of the whole
 /// optimizer step; "correct" is the verifier's verdict, not a shaped reward. At ratio 1 the term with
-/// coefficient mu equals adding mu/p to the advantage of every positive token, p being their share; a
-/// denominator of all tokens, or of a micro-batch's positives, would be another algorithm. Without
-/// correct answers loss and gradient are 0.
+/// coefficient mu is equivalent to adding mu/p to the advantage of every positive token, where p is their share; a
+/// denominator of all tokens, or of a micro-batch's positives, would be a different algorithm. Without
+/// correct answers, loss and gradient are 0.
 ///
 /// `logp`, `weights` `[N]`.
 ///
@@ -53,12 +53,12 @@ pub fn positive_lm_loss(logp: &[f32], weights: &[f32]) -> TokenLoss {
 pub struct EntropyBonus {
     /// `-coefficient sum_t w_t H_t`.
     pub loss: f64,
-    /// Its derivative by each token's entropy, `[N]`.
+    /// Its derivative with respect to each token's entropy, `[N]`.
     pub dentropy: Vec<f32>,
 }
 
-/// Rewards entropy: `L = -coefficient sum_t w_t H_t`, H_t (nats) being that of the distribution token t
-/// was drawn from.
+/// Rewards entropy: `L = -coefficient sum_t w_t H_t`, where H_t (nats) is the entropy of the distribution
+/// that token t was drawn from.
 ///
 /// `entropy`, `weights` `[N]`.
 ///

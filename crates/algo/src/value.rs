@@ -1,22 +1,22 @@
-//! The critic's loss, and critics whose values cannot leave the range of rewards.
+//! The critic's loss, and bounds that keep values within the range of rewards.
 
 use std::{f64::consts::PI, ops::Range};
 
 use crate::stats::ValueStats;
 
-/// What is known of states before the critic's update; each slice `[N]`.
+/// Per-state data from before the critic's update; each slice `[N]`.
 #[derive(Clone, Copy, Debug)]
 pub struct ValueBatch<'a> {
     /// Targets, from [`value_targets`](crate::value_targets).
     pub targets: &'a [f32],
-    /// The critic's values when the targets were made.
+    /// The critic's values at the time the targets were computed.
     pub old_values: &'a [f32],
     /// Weights of the optimizer step, from [`Reduction::token_weights`](crate::Reduction::token_weights).
     pub weights: &'a [f32],
 }
 
 impl<'a> ValueBatch<'a> {
-    /// The part that a micro-batch holds.
+    /// The part belonging to a micro-batch.
     ///
     /// # Panics
     /// If the range is not within the batch.
@@ -34,20 +34,20 @@ impl<'a> ValueBatch<'a> {
 pub struct ValueLoss {
     /// `sum_t w_t l_t` over the tokens given.
     pub loss: f64,
-    /// Its derivative by each value, `[N]`.
+    /// Its derivative with respect to each value, `[N]`.
     pub dvalue: Vec<f32>,
-    /// What it saw.
+    /// Its statistics.
     pub stats: ValueStats,
 }
 
-/// Computes half the squared error, optionally of the worse of the value and the value held within
-/// `clip` of the old one:
+/// Computes half the squared error; with `clip`, that of the value or of the value clipped to within `clip` of
+/// the old one, whichever is larger:
 ///
 /// ```text
 /// l_t = 1/2 max((V - G)^2, (clip(V, V_old - clip, V_old + clip) - G)^2),    G the target
 /// ```
 ///
-/// The paper does not state its value loss; PPO implementations clip at 0.2 or 0.5, or not.
+/// The paper does not state its value loss; PPO implementations clip at 0.2 or 0.5, or not at all.
 ///
 /// `values` `[N]`.
 ///
@@ -84,7 +84,7 @@ pub fn value_loss(values: &[f32], batch: ValueBatch, clip: Option<f64>) -> Value
     result
 }
 
-/// How the critic's raw output z becomes a value. `lo` and `hi` are the least and greatest return.
+/// How the critic's raw output z is mapped to a value. `lo` and `hi` are the least and greatest return.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum ValueBound {
     /// `V = z`.
@@ -97,7 +97,7 @@ pub enum ValueBound {
         /// Greatest value.
         hi: f64,
     },
-    /// `V = lo + (hi - lo) (1/2 + atan(z)/pi)` (BPCO): its gradient fades as 1/z^2, not exponentially.
+    /// `V = lo + (hi - lo) (1/2 + atan(z)/pi)` (BPCO): its gradient falls as 1/z^2, not exponentially.
     Atan {
         /// Least value.
         lo: f64,
@@ -122,7 +122,7 @@ impl ValueBound {
         }
     }
 
-    /// The raw output with this value, which is held a hundredth of the range away from a bound.
+    /// The raw output that maps to this value, after moving the value at least a hundredth of the range away from the bounds.
     ///
     /// ```
     /// use vapo_algo::ValueBound;
@@ -142,7 +142,7 @@ impl ValueBound {
         }
     }
 
-    /// dV/dz, by which the derivative of a loss by the value is multiplied to give that by the raw output.
+    /// dV/dz, the factor that turns a derivative with respect to the value into one with respect to the raw output.
     pub fn derivative(self, raw: f32) -> f32 {
         let raw = f64::from(raw);
         match self {

@@ -1,4 +1,4 @@
-//! Credit against published tables, hand-worked numbers and the definition as a double sum.
+//! Credit compared with published tables, hand-worked numbers and the definition as a double sum.
 
 use vapo_algo::{Reward, gae, length_adaptive_lambda, value_targets};
 
@@ -28,7 +28,7 @@ fn gae_by_definition(rewards: &[f32], values: &[f32], gamma: f64, lambda: f64) -
 
 /// The table of rlax's `multistep_test.py`, `TruncatedGeneralizedAdvantageEstimationTest` (Apache-2.0).
 /// Its first row bootstraps from V = -1 at discount 0.99, which here is part of the last reward; its
-/// second row ends an episode after four steps and holds a step of another one.
+/// second row ends an episode after four steps and contains one step of another episode.
 #[test]
 fn gae_matches_the_published_table_of_rlax() {
     let table: [(f64, [f32; 5], [f32; 4]); 3] = [

@@ -1,4 +1,4 @@
-//! Every gradient against central differences of its loss, on both sides of every boundary.
+//! Every gradient compared with central differences of its loss, on both sides of every boundary.
 
 use vapo_algo::*;
 
@@ -21,7 +21,7 @@ fn assert_gradient(point: &[f32], gradient: &[f32], loss: impl Fn(&[f32]) -> f64
     }
 }
 
-/// Every combination of these ratios and advantages; ratios stand on both sides of 1 - 0.2, 1, 1 + 0.28
+/// Every combination of these ratios and advantages; ratios lie on both sides of 1 - 0.2, 1, 1 + 0.28
 /// and 3, and beyond the clamp of the log-ratio.
 struct Grid {
     logp: Vec<f32>,
@@ -91,7 +91,7 @@ fn gspo_gradient() {
     }
 }
 
-/// The importance weight is a constant: only the log-prob it multiplies moves.
+/// The importance weight is a constant: only the log-prob that it multiplies varies.
 #[test]
 fn detached_losses_gradient() {
     let grid = grid();

@@ -1,5 +1,5 @@
-//! What must not change: the gradient under any split into micro-batches and any order of responses; and
-//! what must never appear: NaN.
+//! Invariance of the gradient under any split into micro-batches and any order of responses, and absence
+//! of NaN.
 
 use vapo_algo::*;
 
@@ -26,7 +26,7 @@ struct Step {
 }
 
 impl Step {
-    /// The same responses in the order given; a token's numbers depend on its response and place alone.
+    /// The same responses in the given order; a token's numbers depend only on its response and position.
     fn in_order(order: &[usize], reduction: Reduction) -> Step {
         let lengths: Vec<usize> = order.iter().map(|&response| LENGTHS[response]).collect();
         let included: Vec<bool> = order.iter().map(|&response| INCLUDED[response]).collect();
@@ -99,10 +99,10 @@ fn micro_batches_do_not_change_loss_gradient_or_statistics() {
     for reduction in REDUCTIONS {
         let step = Step::in_order(&[0, 1, 2, 3, 4, 5], reduction);
         let whole = step.gradients(6);
-        assert!(whole.0.iter().all(|&loss| loss != 0.0), "every term is at work: {:?}", whole.0);
+        assert!(whole.0.iter().all(|&loss| loss != 0.0), "every term contributes: {:?}", whole.0);
         let (policy, value) = (whole.2, whole.3);
         for clipped in [policy.clipped_low, policy.clipped_high, policy.clipped_dual, value.clipped] {
-            assert!(clipped > 0, "every clip is at work: {policy:?} {value:?}");
+            assert!(clipped > 0, "every clip is active: {policy:?} {value:?}");
         }
         for responses in 1..6 {
             let split = step.gradients(responses);
@@ -199,8 +199,8 @@ fn value_bounds_reach_their_ends_and_their_middle() {
 
 #[test]
 fn value_loss_of_hand_worked_numbers() {
-    // Old value 0, clip 0.2. Value 0.5, target 0: held at 0.2, the worse error is 0.5 itself.
-    // Value 0.5, target 1: held at 0.2, worse error -0.8, no gradient. Value 0.1, target 1: inside, -0.9.
+    // Old value 0, clip 0.2. Value 0.5, target 0: clipped to 0.2, the larger error is 0.5 itself.
+    // Value 0.5, target 1: clipped to 0.2, larger error -0.8, no gradient. Value 0.1, target 1: inside, -0.9.
     let batch = ValueBatch { targets: &[0.0, 1.0, 1.0], old_values: &[0.0; 3], weights: &[1.0; 3] };
     let found = value_loss(&[0.5, 0.5, 0.1], batch, Some(0.2));
     assert!((found.loss - 0.5 * (0.25 + 0.64 + 0.81)).abs() < 1e-7, "{}", found.loss);

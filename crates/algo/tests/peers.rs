@@ -1,5 +1,5 @@
-//! Advantages, losses and gradients against verl's and TRL's own functions on the same arrays: numbers that
-//! `tools/fixtures/losses.py` had them compute in f64. Where a definition differs, the test says how and compares what agrees.
+//! Advantages, losses and gradients compared with verl's and TRL's own functions on the same arrays, as computed in f64 by
+//! `tools/fixtures/losses.py`. Where a definition differs, the test says how and compares what agrees.
 
 use serde_json::Value;
 use vapo_algo::*;
@@ -77,7 +77,7 @@ fn range(low: f64, high: f64) -> RatioRange {
     RatioRange { low, high }
 }
 
-/// verl whitens every GAE advantage; its returns are formed before.
+/// verl whitens every GAE advantage, after computing the returns.
 #[test]
 fn gae_is_verls() {
     let fixture = Fixture::load();
@@ -126,7 +126,7 @@ fn critic_free_advantages_are_verls() {
     assert_all_close(&advantages, &of("reinforce"), "REINFORCE++");
 }
 
-/// verl always has a dual clip; 1e9 stands for none.
+/// verl always has a dual clip; 1e9 means none.
 #[test]
 fn policy_losses_are_verls() {
     let fixture = Fixture::load();
@@ -143,8 +143,8 @@ fn policy_losses_are_verls() {
             "vanilla" => clipped_policy_loss(&logp, batch, Clip::Ratio(range), dual),
             "gspo" => gspo_loss(&logp, batch, &lengths, range),
             "cispo" => cispo_loss(&logp, batch, range),
-            // verl weighs log-probs by the ratio where the probability moved little enough; the loss here is the clipped
-            // surrogate. Their gradients are the same.
+            // verl weights log-probs by the ratio where the probability moved little enough; the loss here is the clipped
+            // surrogate. The gradients are the same.
             "dppo_tv" => {
                 let found = clipped_policy_loss(&logp, batch, Clip::ProbabilityShift(range.high), None);
                 assert_all_close(&found.dlogp, &floats(&case["gradient"]), "gradient of dppo_tv");
@@ -157,7 +157,7 @@ fn policy_losses_are_verls() {
     }
 }
 
-/// verl's GSPO reports the divergence of tokens, here it is that of responses; its CISPO counts the lower bound too.
+/// verl's GSPO reports the divergence per token, ours per response; its CISPO counts the lower bound too.
 fn assert_stats(name: &str, stats: &PolicyStats, metrics: &Value) {
     let close = |found: Option<f64>, key: &str| {
         let expected = number(metrics, key);
@@ -171,7 +171,7 @@ fn assert_stats(name: &str, stats: &PolicyStats, metrics: &Value) {
     }
 }
 
-/// Importance weights for samples from elsewhere multiply token losses, so they multiply weights.
+/// Importance weights for samples from another policy multiply token losses, so they multiply weights.
 #[test]
 fn weights_of_samples_from_elsewhere_act_as_verls() {
     let fixture = Fixture::load();
@@ -209,7 +209,7 @@ fn policy_losses_are_trls() {
     }
 }
 
-/// verl holds k3 to 10 at most; no token here is that far.
+/// verl limits k3 to 10; no token here reaches that.
 #[test]
 fn divergences_and_the_value_loss_are_verls() {
     let fixture = Fixture::load();

@@ -1,4 +1,4 @@
-//! Policy losses against numbers worked by hand, region by region.
+//! Policy losses compared with hand-worked numbers, region by region.
 
 use vapo_algo::*;
 
@@ -24,10 +24,10 @@ fn assert_close(found: f64, expected: f64) {
 fn clipped_loss_in_each_region() {
     // ratio, advantage, loss, gradient, tokens clipped (low, high)
     let table = [
-        (1.5, 2.0, -2.56, 0.0, (0, 1)), // good token far enough: held at 1.28
+        (1.5, 2.0, -2.56, 0.0, (0, 1)), // good token far enough: clipped at 1.28
         (1.2, 2.0, -2.4, -2.4, (0, 0)),
         (0.5, 2.0, -1.0, -1.0, (0, 0)), // good token that fell: full gradient
-        (0.5, -2.0, 1.6, 0.0, (1, 0)),  // bad token far enough: held at 0.8
+        (0.5, -2.0, 1.6, 0.0, (1, 0)),  // bad token far enough: clipped at 0.8
         (0.9, -2.0, 1.8, 1.8, (0, 0)),
         (1.5, -2.0, 3.0, 3.0, (0, 0)), // bad token that rose: full gradient
         (1.5, 0.0, 0.0, 0.0, (0, 0)),
@@ -78,7 +78,7 @@ fn probability_shift_lets_rare_tokens_move_further() {
 
 #[test]
 fn gspo_spreads_the_gradient_of_the_geometric_mean_ratio() {
-    // Two responses with s = sqrt(1.5 * 0.6) = 0.948683 and s = 2, the second held at 1.28.
+    // Two responses with s = sqrt(1.5 * 0.6) = 0.948683 and s = 2, the second clipped at 1.28.
     let old_logp = [-1.0, -2.0, -0.5];
     let logp = [-1.0 + ln(1.5), -2.0 + ln(0.6), -0.5 + ln(2.0)];
     let batch = PolicyBatch { old_logp: &old_logp, advantages: &[1.0, 1.0, 3.0], weights: &[0.25, 0.25, 0.5] };

@@ -1,10 +1,10 @@
-//! A mutation fuzzer for the math verifier: answers from a corpus, cut, joined and bent by a seeded generator.
+//! A mutation fuzzer for the math verifier: answers from a corpus are cut, joined and mutated by a seeded generator.
 //!
 //! `cargo run --release -p vapo-tasks --example fuzz -- [--minutes 60] [--seed 1] [--corpus DIR] [--findings DIR]`
 //!
-//! Each pair of texts must get its verdict without a panic, twice the same, within the time bound; a text that reads as
-//! an answer must equal itself; and a comparison must not depend on the order. What breaks a rule is written to the
-//! findings folder, one file per text; move it to the corpus, where a test replays it.
+//! Each pair of texts must get the same verdict twice, without a panic and within the time limit; a text that reads as
+//! an answer must equal itself; and a comparison must not depend on the order. Texts that break a rule are written to the
+//! findings folder, one file each; move them to the corpus, where a test replays them.
 
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use vapo_tasks::{Random, Stream};
 
 /// No verdict may take longer.
 const TIME_BOUND: Duration = Duration::from_millis(10);
-/// A slow verdict is timed this often: the machine may have been busy.
+/// A slow verdict is timed this many times, because the machine may have been busy.
 const RETRIES: usize = 30;
 
 const RULES: [Rule; 6] = [Rule::Auto, Rule::Boxed, Rule::AnswerLine, Rule::Dapo, Rule::Hashes, Rule::LastExpression];
 
-/// Pieces that mean something to the parser.
+/// Fragments with a meaning for the parser.
 const PIECES: &[&str] = &[
     "0",
     "1",
@@ -152,7 +152,7 @@ fn main() {
     while Instant::now() < deadline {
         let mut random = Random::keyed(options.seed, Stream::TestCase, &[tried]);
         let left = mutated(&corpus, &mut random);
-        // Half of the pairs are near each other, so that comparisons go deep.
+        // Half of the pairs are similar, so that comparisons go deep.
         let right = if random.below(2) == 0 { bent(&left, &mut random) } else { mutated(&corpus, &mut random) };
         tried += 1;
         match check(&left, &right) {
@@ -176,7 +176,7 @@ fn main() {
     }
 }
 
-/// Tries all rules on a pair; the slowest verdict's time, or the rule that was broken.
+/// Tries all rules on a pair; returns the slowest verdict's time, or the rule that was broken.
 fn check(left: &str, right: &str) -> Result<Duration, String> {
     let verdict = timed(|| math::compare(left, right))?;
     let (equality, mut slowest) = verdict;
@@ -199,15 +199,15 @@ fn check(left: &str, right: &str) -> Result<Duration, String> {
     Ok(slowest)
 }
 
-/// Whether a text is one answer alone, without anything that announces it. Of others the order may matter: an answer may
-/// repeat the items of a list that the reference answer does not repeat.
+/// Whether a text is a single bare answer without an announcement. For other texts the order may matter: an answer may
+/// repeat items of a list that the reference answer does not repeat.
 fn bare(text: &str) -> bool {
     let separators = [",", ";", "&", "\\\\", "and", "or", "quad", "\n", "pm", "mp"];
     !separators.iter().any(|separator| text.contains(separator))
         && math::extract(text, Rule::Auto).is_some_and(|answer| answer == text)
 }
 
-/// Runs once, or until one run keeps the bound: a busy machine is no finding.
+/// Runs once, or until one run is within the limit: a busy machine is not a finding.
 fn timed<T: Send>(run: impl Fn() -> T + std::panic::RefUnwindSafe) -> Result<(T, Duration), String> {
     let mut fastest = Duration::MAX;
     for _ in 0..RETRIES {
@@ -221,7 +221,7 @@ fn timed<T: Send>(run: impl Fn() -> T + std::panic::RefUnwindSafe) -> Result<(T,
     Err(format!("a verdict takes {fastest:?}"))
 }
 
-/// A text made of one or two of the corpus, bent a few times.
+/// A text made from one or two texts of the corpus, mutated a few times.
 fn mutated(corpus: &[String], random: &mut Random) -> String {
     let mut text = corpus[random.below(corpus.len() as u64) as usize].clone();
     if random.below(3) == 0 {
@@ -233,7 +233,7 @@ fn mutated(corpus: &[String], random: &mut Random) -> String {
     text
 }
 
-/// A text after one edit: a piece put in, a stretch cut out, doubled or moved, or a character replaced.
+/// A text after one edit: a fragment inserted; a span deleted, duplicated or moved; or a character replaced.
 fn bent(text: &str, random: &mut Random) -> String {
     let at = boundary(text, random);
     let other = boundary(text, random);
@@ -259,7 +259,7 @@ fn boundary(text: &str, random: &mut Random) -> usize {
     at
 }
 
-/// The lines of all files of a folder, and pieces to begin with.
+/// The lines of all files in a folder, and initial fragments.
 fn read_corpus(folder: &Path) -> Vec<String> {
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder).map_or(vec![], |entries| entries.flatten().map(|entry| entry.path()).collect());

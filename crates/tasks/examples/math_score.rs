@@ -1,7 +1,7 @@
-//! Scores a file with the math verifier and says how fast: `cargo run --release -p vapo-tasks --example math_score -- FILE`.
+//! Grades a file with the math verifier and reports the speed: `cargo run --release -p vapo-tasks --example math_score -- FILE`.
 //!
-//! Each row is a JSON object with `gold` and `pred` or `response`. Prints one verdict a row (`1`, `0`, or `m` for an
-//! answer that cannot be read), then the rows per second of the best of five passes to the error output.
+//! Each row is a JSON object with `gold` and `pred` or `response`. Prints one verdict per row (`1`, `0`, or `m` for an
+//! unreadable answer), then, to stderr, the rows per second of the best of five passes.
 
 use std::time::{Duration, Instant};
 

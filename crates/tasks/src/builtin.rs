@@ -1,5 +1,5 @@
-//! Tasks that come with the program: problems made from their number, small enough for a model that is made in a
-//! minute, and with answers whose steps can be checked one by one.
+//! Tasks that come with the program: problems generated from their index, easy enough for a model that is trained in a
+//! minute, with answers whose steps can be checked one by one.
 
 mod chain;
 mod recall;
@@ -16,14 +16,14 @@ pub use walk::Walk;
 use crate::random::{Random, Stream, stable_hash};
 use crate::{Error, Grade, Problem, Response, Task};
 
-/// The held-out problems do not change with the seed, so that runs can be compared.
+/// Fixed, so that held-out problems do not change with the seed and runs can be compared.
 const HELD_OUT_SEED: u64 = 0;
-/// One problem in this many belongs to the held-out side.
+/// One problem in this many is held out.
 const HELD_OUT_SHARE: u64 = 10;
-/// Draws per wanted held-out problem before the world counts as too small; repetitions make more than one necessary.
+/// Draws per requested held-out problem before the world counts as too small; duplicates make more than one necessary.
 const MAX_DRAWS: usize = 20;
 
-/// Number of test problems, unless more are asked for.
+/// Default number of test problems.
 pub const TEST_PROBLEMS: usize = 512;
 
 /// A world of problems; its fields are its settings.
@@ -31,7 +31,7 @@ pub const TEST_PROBLEMS: usize = 512;
 pub enum World {
     /// Evaluate an expression step by step.
     Chain(Chain),
-    /// Apply functions known by heart.
+    /// Apply memorized functions.
     Recall(Recall),
     /// Reach a number by moves.
     Walk(Walk),
@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    /// The world's tokenizer as the text of a Hugging Face `tokenizer.json`: a token per character, [`BOS`] and [`EOS`].
+    /// The world's tokenizer, as the text of a Hugging Face `tokenizer.json`: a token per character, [`BOS`] and [`EOS`].
     pub fn tokenizer_json(&self) -> String {
         tokenizer::json(match self {
             World::Chain(_) => chain::ALPHABET,
@@ -72,7 +72,7 @@ impl World {
         })
     }
 
-    /// The `tokenizer_config.json` that transformers wants beside it.
+    /// The `tokenizer_config.json` that transformers needs in addition.
     pub fn tokenizer_config_json(&self) -> String {
         tokenizer::config_json()
     }
@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// A random problem of one side of the split. The side is decided by the prompt's text alone.
+    /// A random problem from one side of the split, which depends only on the prompt's text.
     fn draw_from(&self, held_out: bool, index: u64, random: &mut Random) -> Problem {
         loop {
             let (prompt, answer) = self.draw(random);
@@ -106,12 +106,12 @@ impl World {
     }
 }
 
-/// Whether a problem is kept for evaluation, whatever the seed and the settings.
+/// Whether a problem is held out for evaluation, regardless of seed and settings.
 fn is_held_out(prompt: &str) -> bool {
     stable_hash(prompt).is_multiple_of(HELD_OUT_SHARE)
 }
 
-/// A training problem with a solution as the demonstrator writes it, errors included.
+/// A training problem with the demonstrator's solution, errors included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Demonstration {
     /// The problem, never a held-out one.
@@ -120,7 +120,7 @@ pub struct Demonstration {
     pub response: String,
 }
 
-/// Where a response first leaves the right way.
+/// Where a response first goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongStep {
     /// The step, from 0.
@@ -129,7 +129,7 @@ pub struct WrongStep {
     pub offset: usize,
 }
 
-/// A built-in world as a task: endless training problems, and held-out ones that can never be among them.
+/// A built-in world as a task: endless training problems, and held-out problems that are never among them.
 #[derive(Clone, Debug)]
 pub struct BuiltinTask {
     world: World,
@@ -138,8 +138,8 @@ pub struct BuiltinTask {
 }
 
 impl BuiltinTask {
-    /// Makes the task. Its held-out problems, all distinct, form one fixed sequence per world; `held_out` says which of
-    /// them are evaluated on, so that disjoint ranges give disjoint sets.
+    /// Makes the task. Its held-out problems, all distinct, form one fixed sequence per world; `held_out` is the range of
+    /// those used for evaluation, so that disjoint ranges give disjoint sets.
     ///
     /// # Errors
     /// [`Error::Setting`] for a setting out of range or a world with fewer held-out problems.
@@ -170,7 +170,7 @@ impl BuiltinTask {
         &self.world
     }
 
-    /// The demonstrations `start..start + count` for pretraining; a function of the task's seed and these numbers.
+    /// The demonstrations `start..start + count` for pretraining; they depend only on the task's seed and these indices.
     pub fn demonstrations(&self, start: u64, count: usize) -> Vec<Demonstration> {
         let make = |index| {
             let mut random = Random::keyed(self.seed, Stream::Demonstration, &[index]);
@@ -180,13 +180,13 @@ impl BuiltinTask {
                 World::Recall(recall) => recall.demonstrate(&problem.prompt, &mut random),
                 World::Walk(walk) => walk.demonstrate(&problem.prompt, &mut random),
             };
-            // Every prompt that a world draws is one that it reads.
+            // A world can parse every prompt that it draws.
             Demonstration { problem, response: response.unwrap_or_default() }
         };
         (start..).take(count).map(make).collect()
     }
 
-    /// A right solution; none if the problem is not one of this world.
+    /// A right solution; `None` if the problem does not belong to this world.
     pub fn solution(&self, problem: &Problem) -> Option<String> {
         match &self.world {
             World::Chain(chain) => chain.solution(&problem.prompt),
@@ -195,8 +195,8 @@ impl BuiltinTask {
         }
     }
 
-    /// The first step of a response that is wrong and was not taken back; none if every step is right, or if the
-    /// problem is not one of this world.
+    /// The first step of a response that is wrong and was not taken back; `None` if every step is right, or if the
+    /// problem does not belong to this world.
     pub fn first_wrong_step(&self, problem: &Problem, response: &str) -> Option<WrongStep> {
         match &self.world {
             World::Chain(chain) => chain.first_wrong_step(&problem.prompt, response),

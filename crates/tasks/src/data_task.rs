@@ -7,12 +7,12 @@ use crate::{
     dataset::{Asked, asked},
 };
 
-/// A training set and its share.
+/// A training set and its weight.
 #[derive(Clone, Debug)]
 pub struct TrainSet {
     /// The problems.
     pub set: Dataset,
-    /// Prompts are drawn from the sets in proportion to this; none for all sets: every problem is as likely as any other.
+    /// Prompts are drawn from the sets in proportion to this; if no set has one, every problem is equally likely.
     pub weight: Option<f64>,
 }
 
@@ -29,12 +29,12 @@ pub struct DataTask {
 }
 
 impl DataTask {
-    /// Puts a task together. Training problems whose prompt is also kept for evaluation are left out
-    /// ([`DataTask::leaked`] counts them), and so are those that an earlier training set holds.
+    /// Builds a task. Training problems whose prompt is also held out for evaluation are left out
+    /// ([`DataTask::leaked`] counts them), and so are those contained in an earlier training set.
     ///
     /// # Errors
-    /// [`Error::Setting`] for weights that some sets have and others lack, or if no training problems are left in a
-    /// set, [`Error::Term`] if a verifier does not work.
+    /// [`Error::Setting`] if only some of the sets have a weight, or if no training problems are left in a
+    /// set; [`Error::Term`] if a verifier does not work.
     pub fn new(train: Vec<TrainSet>, held_out: Vec<Dataset>, reward: Reward, seed: u64) -> Result<DataTask, Error> {
         let mut sets: Vec<String> = train.iter().map(|part| describe("training", &part.set)).collect();
         sets.extend(held_out.iter().map(|set| describe("held-out", set)));
@@ -49,7 +49,7 @@ impl DataTask {
             let Left { left, held_out, repeated } = leave_out(set.problems, &kept, &mut seen);
             if left.is_empty() {
                 return Err(Error::Setting {
-                    setting: "the number of training problems that are not left out",
+                    setting: "the number of training problems after filtering",
                     expected: "at least 1".to_owned(),
                     found: format!("0 of {read} in {name}"),
                 });
@@ -59,7 +59,7 @@ impl DataTask {
                 warnings.push(format!("{held_out} of {read} training problems of {name} are left out: {why}"));
             }
             if repeated > 0 {
-                let why = "an earlier set has them";
+                let why = "an earlier set contains them";
                 warnings.push(format!("{repeated} of {read} training problems of {name} are left out: {why}"));
             }
             leaked += held_out;
@@ -78,7 +78,7 @@ impl DataTask {
         &self.train
     }
 
-    /// Training problems left out because they are kept for evaluation.
+    /// Training problems left out because they are held out for evaluation.
     pub fn leaked(&self) -> usize {
         self.leaked
     }
@@ -119,7 +119,7 @@ impl Task for DataTask {
     }
 }
 
-/// A user's problems that are evaluated and never trained on.
+/// A user's problems used only for evaluation, never for training.
 #[derive(Clone, Debug)]
 pub struct HeldOutTask {
     name: String,
@@ -130,7 +130,7 @@ pub struct HeldOutTask {
 }
 
 impl HeldOutTask {
-    /// Takes data sets.
+    /// Combines data sets.
     ///
     /// # Errors
     /// [`Error::Term`] if a verifier does not work.
@@ -198,7 +198,7 @@ struct Left {
     repeated: usize,
 }
 
-/// Leaves out what is `kept` for evaluation and what was `seen` before.
+/// Leaves out problems that are `kept` for evaluation or were `seen` before.
 fn leave_out(problems: Vec<Problem>, kept: &BTreeSet<Asked>, seen: &mut BTreeSet<Asked>) -> Left {
     let mut found = Left { left: Vec::with_capacity(problems.len()), held_out: 0, repeated: 0 };
     for problem in problems {
@@ -221,7 +221,7 @@ fn order(seed: u64, lengths: &[usize], weights: &[Option<f64>]) -> Result<Mixtur
         return Ok(Mixture::of_one(Sampler::new(seed, lengths.iter().sum())));
     }
     let wrong = |expected: &str| Error::Setting {
-        setting: "the weights of the training sets",
+        setting: "the list of training set weights",
         expected: expected.to_owned(),
         found: weights
             .iter()
@@ -230,7 +230,7 @@ fn order(seed: u64, lengths: &[usize], weights: &[Option<f64>]) -> Result<Mixtur
             .join(", "),
     };
     if given.len() < weights.len() {
-        return Err(wrong("one for each set, or none at all"));
+        return Err(wrong("one weight for each set, or none at all"));
     }
     Mixture::new(seed, lengths, &given).ok_or_else(|| wrong("positive numbers, none below a thousandth of their sum"))
 }
@@ -274,7 +274,7 @@ mod tests {
         let error = self::task(set(&["a"]), Some(set(&["a"])), 1).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the number of training problems that are not left out is 0 of 1 in set, expected at least 1"
+            "the number of training problems after filtering is 0 of 1 in set, expected at least 1"
         );
     }
 
@@ -288,7 +288,7 @@ mod tests {
             task.warnings(),
             [
                 "3 of 5 rows of set are left out: they repeat an earlier prompt, \
-                 2 of them with another answer (the first one counts)",
+                 2 of them with a different answer (the first one counts)",
                 "3 of 9 rows of set are left out: they repeat an earlier prompt"
             ]
         );
@@ -309,11 +309,11 @@ mod tests {
         let part = |names: &[&str], weight| TrainSet { set: set(names), weight };
         let mixed = |parts| DataTask::new(parts, vec![set(&["x"]), set(&["y"])], exact(), 5);
         let task = mixed(vec![part(&["a", "b"], Some(1.0)), part(&["b", "c", "d"], Some(3.0))]).unwrap();
-        assert_eq!(task.warnings(), ["1 of 3 training problems of set are left out: an earlier set has them"]);
+        assert_eq!(task.warnings(), ["1 of 3 training problems of set are left out: an earlier set contains them"]);
         let drawn = task.train_problems(0, 4000);
         let count = |names: &[&str]| drawn.iter().filter(|problem| names.contains(&problem.prompt.as_str())).count();
         assert_eq!((count(&["a", "b"]), count(&["c", "d"])), (1000, 3000));
-        assert_eq!((count(&["a"]), count(&["c"])), (500, 1500), "each set is gone through epoch by epoch");
+        assert_eq!((count(&["a"]), count(&["c"])), (500, 1500), "each set goes through its own epochs");
         assert_eq!(task.train_problems(1234, 777), drawn[1234..1234 + 777]);
         assert_eq!(task.held_out().iter().map(|problem| problem.index).collect::<Vec<_>>(), [0, 1]);
 
@@ -322,7 +322,7 @@ mod tests {
         };
         assert_eq!(
             message([Some(1.0), None]),
-            "the weights of the training sets is 1, none, expected one for each set, or none at all"
+            "the list of training set weights is 1, none, expected one weight for each set, or none at all"
         );
         assert!(message([Some(1.0), Some(-1.0)]).contains("is 1, -1, expected positive numbers"));
         assert!(message([Some(1.0), Some(1e-9)]).contains("none below a thousandth"));

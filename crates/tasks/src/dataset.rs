@@ -21,7 +21,7 @@ use columns::Columns;
 
 /// First bytes of a Parquet file.
 const PARQUET_MAGIC: &[u8] = b"PAR1";
-/// Bytes by which a text's format is told.
+/// Number of bytes used to recognize a text's format.
 const HEAD: usize = 1 << 20;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -30,11 +30,11 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub struct DataOptions {
     /// The text around each problem.
     pub template: PromptTemplate,
-    /// Read this many distinct problems at most.
+    /// Read at most this many distinct problems.
     pub limit: Option<usize>,
-    /// The column of the problem; none: the first that is there of `prompt`, `problem` and `question`.
+    /// The column of the problem; `None`: the first that exists of `prompt`, `problem` and `question`.
     pub prompt_key: Option<String>,
-    /// The column of the answer, dots lead into nested ones; none: the first that is there of `reward_model.ground_truth`,
+    /// The column of the answer, with dots for nested columns; `None`: the first that exists of `reward_model.ground_truth`,
     /// `answer`, `ground_truth`, `final_answer` and `solution`.
     pub answer_key: Option<String>,
 }
@@ -44,31 +44,31 @@ pub struct DataOptions {
 pub struct Dataset {
     /// The file.
     pub name: String,
-    /// The problems; `index` is the place in this list.
+    /// The problems; `index` is the position in this list.
     pub problems: Vec<Problem>,
-    /// Rows read, blank lines aside.
+    /// Rows read, not counting blank lines.
     pub rows: usize,
-    /// Rows left out because an earlier one has the same prompt.
+    /// Rows left out because an earlier row has the same prompt.
     pub duplicates: usize,
-    /// Those of the duplicates whose answer differs from the one that was kept.
+    /// Duplicates whose answer differs from the one that was kept.
     pub conflicting_duplicates: usize,
     /// Problems left out by [`Dataset::retain`].
     pub too_long: usize,
-    /// What the file looks like, by its first row, e.g. ``Parquet, verl schema: `prompt` (messages), `reward_model.ground_truth` ``.
+    /// The file's layout, according to its first row, e.g. ``Parquet, verl schema: `prompt` (messages), `reward_model.ground_truth` ``.
     pub layout: String,
 }
 
-/// A row on its way to a problem.
+/// A row that is being converted to a problem.
 struct Row {
     fields: Map<String, Value>,
-    /// The row as it was written, where it was JSON.
+    /// The row as written in the file, if it was JSON.
     text: Option<String>,
 }
 
-/// Takes a row with its number, from 1, and says whether to go on.
+/// Takes a row with its number, from 1, and says whether to continue.
 type Each<'a> = dyn FnMut(usize, Row) -> Result<ControlFlow<()>, Error> + 'a;
 
-/// How a file is written.
+/// A file's format.
 #[derive(Clone, Copy, PartialEq)]
 enum Format {
     Parquet,
@@ -87,15 +87,15 @@ impl Format {
 }
 
 impl Dataset {
-    /// Reads a Parquet, JSON or JSONL file; which of them it is, its first bytes tell, and for an object its extension.
+    /// Reads a Parquet, JSON or JSONL file. The format is recognized by the first bytes and, for an object, the extension.
     ///
-    /// Columns: see [`DataOptions`]. The problem is a text or a list of messages whose last one is the user's. Of an answer (a
-    /// text or number) the part behind the last `####` counts where there is one (GSM8K; its thousands separators are
-    /// dropped), of a `solution` its last box. `data_source` is optional, by default the file's name without its extension.
+    /// Columns: see [`DataOptions`]. The problem is a text or a list of messages of which the last is the user's. If an answer (a
+    /// text or number) contains `####`, the part after the last one counts (GSM8K; its thousands separators are dropped); in
+    /// a `solution`, its last box. `data_source` is optional; by default it is the file's name without extension.
     /// Other columns go to [`Problem::extra`].
     ///
     /// # Errors
-    /// An unreadable file, a row that is wrong or whose answer `reward` cannot use (with its number), or no problems.
+    /// An unreadable file, an invalid row or a row whose answer `reward` cannot use (with its number), or no problems.
     pub fn load(path: &Path, options: &DataOptions, reward: &Reward) -> Result<Dataset, Error> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let shared: Arc<Path> = Arc::from(path);
@@ -118,10 +118,10 @@ impl Dataset {
         }
     }
 
-    /// Leaves out the problems that are `too_long` and counts them.
+    /// Leaves out problems for which `too_long` returns true and counts them.
     ///
     /// # Errors
-    /// The first that `too_long` gives.
+    /// The first error that `too_long` returns.
     pub fn retain<E>(&mut self, mut too_long: impl FnMut(&Problem) -> Result<bool, E>) -> Result<(), E> {
         let mut kept = Vec::with_capacity(self.problems.len());
         for mut problem in std::mem::take(&mut self.problems) {
@@ -136,14 +136,14 @@ impl Dataset {
         Ok(())
     }
 
-    /// What was left out and why, in sentences.
+    /// Sentences that say what was left out and why.
     pub(crate) fn left_out(&self) -> Vec<String> {
         let Dataset { name, rows, duplicates, conflicting_duplicates: conflicting, too_long, .. } = self;
         let mut sentences = Vec::new();
         if *duplicates > 0 {
             let conflict = match conflicting {
                 0 => String::new(),
-                _ => format!(", {conflicting} of them with another answer (the first one counts)"),
+                _ => format!(", {conflicting} of them with a different answer (the first one counts)"),
             };
             let repeat = "they repeat an earlier prompt";
             sentences.push(format!("{duplicates} of {rows} rows of {name} are left out: {repeat}{conflict}"));
@@ -156,7 +156,7 @@ impl Dataset {
         sentences
     }
 
-    /// Appends a problem unless its prompt is already there.
+    /// Appends a problem unless its prompt exists already.
     fn add(&mut self, mut problem: Problem, kept: &mut BTreeMap<Asked, usize>) {
         if let Some(&first) = kept.get(&asked(&problem)) {
             self.duplicates += 1;
@@ -169,7 +169,7 @@ impl Dataset {
     }
 }
 
-/// What the model is asked; problems that agree in it are the same.
+/// The question to the model; problems with the same question are duplicates.
 pub(crate) type Asked = (String, Option<Vec<Message>>);
 
 pub(crate) fn asked(problem: &Problem) -> Asked {
@@ -198,8 +198,8 @@ fn read_rows(path: &Path, each: &mut Each<'_>) -> Result<Format, Error> {
     Ok(format)
 }
 
-/// Whether a text is one JSON document or has one on each line: an array is a document, and an object is one
-/// in a file named `.json` unless its first line is complete and others follow.
+/// Whether a text is one JSON document or has one on each line: an array is one document, and so is an object
+/// in a file named `.json`, unless its first line is complete and others follow.
 fn text_format(path: &Path, reader: &mut BufReader<File>) -> std::io::Result<Format> {
     let head = reader.fill_buf()?;
     let text = head.trim_ascii_start();

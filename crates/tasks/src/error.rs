@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a user's data or settings.
+//! Errors in a user's data or settings.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ pub enum Error {
     Read {
         /// The data file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A row of the data file is wrong.
@@ -23,7 +23,7 @@ pub enum Error {
         /// What is wrong with it.
         source: RowError,
     },
-    /// The data file as a whole cannot be read as what it seems to be.
+    /// The data file cannot be parsed in the format that it seems to have.
     #[error("{}: {problem}", path.display())]
     Content {
         /// The data file.
@@ -39,8 +39,8 @@ pub enum Error {
         /// Rows that are not blank.
         rows: usize,
     },
-    /// The prompt template has no place for the problem.
-    #[error("the prompt template {template:?} has no `{{problem}}`, the place where the problem's text goes")]
+    /// The prompt template has no placeholder for the problem.
+    #[error("the prompt template {template:?} has no `{{problem}}`, the placeholder for the problem's text")]
     Template {
         /// The template as given.
         template: String,
@@ -68,7 +68,7 @@ pub enum Error {
     UnknownTask {
         /// The name given.
         name: String,
-        /// The names there are.
+        /// The existing names.
         known: String,
     },
 }
@@ -96,13 +96,13 @@ pub enum RowError {
         /// The kind of value found.
         found: &'static str,
     },
-    /// The row is longer than any row of text.
+    /// The row is longer than any plausible row of text.
     #[error("longer than {limit} bytes")]
     TooLong {
-        /// The longest row that is read.
+        /// The longest row accepted.
         limit: u64,
     },
-    /// A conversation is not one that can be answered.
+    /// A conversation cannot be answered.
     #[error("field `{field}`: {problem}")]
     Messages {
         /// The field's name.
@@ -110,20 +110,20 @@ pub enum RowError {
         /// What was expected and found.
         problem: String,
     },
-    /// None of a field's names is there.
+    /// None of the accepted fields exists.
     #[error("expected a field {expected}, found {found}")]
     MissingField {
-        /// The names that would do.
+        /// The accepted names.
         expected: String,
-        /// The names in the row.
+        /// The names found in the row.
         found: String,
     },
-    /// A field holds another kind of value.
+    /// A field holds the wrong kind of value.
     #[error("field `{field}` is {found}, expected {expected}")]
     WrongType {
         /// The field's name.
         field: String,
-        /// The kinds of value that would do.
+        /// The accepted kinds of value.
         expected: &'static str,
         /// The kind of value found.
         found: &'static str,
@@ -134,7 +134,7 @@ pub enum RowError {
         /// The field's name.
         field: String,
     },
-    /// The verifier could never find a response right.
+    /// The verifier could never mark a response as right.
     #[error("field `{field}` is {answer:?}, {reason}")]
     UnusableAnswer {
         /// The field's name.

@@ -1,4 +1,4 @@
-//! What is graded and what comes of it.
+//! Responses to grade, and the resulting verdicts and grades.
 
 use std::sync::Arc;
 
@@ -7,33 +7,33 @@ use std::sync::Arc;
 pub struct Response<'a> {
     /// Its text, without special tokens.
     pub text: &'a str,
-    /// Its tokens, the end token included; none where nobody counted them.
+    /// Number of tokens including the end token; `None` if unknown.
     pub tokens: Option<usize>,
 }
 
 impl<'a> From<&'a str> for Response<'a> {
-    /// A text whose tokens nobody counted.
+    /// A text with an unknown number of tokens.
     fn from(text: &'a str) -> Response<'a> {
         Response { text, tokens: None }
     }
 }
 
-/// What a verifier says about one response.
+/// A verifier's verdict on one response.
 ///
 /// A reward is never silently zero: a response without a readable answer and a verifier that could not decide are
-/// told apart from a wrong answer.
+/// distinguished from a wrong answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// The answer was read and compared.
     Graded {
-        /// The score; 1 or 0 for the verifiers that answer with one bit.
+        /// The score; 1 or 0 for verifiers with a binary verdict.
         score: f32,
-        /// Whether the answer is right. The positive-example loss selects by this and not by the score, which may be shaped.
+        /// Whether the answer is right. The positive-example loss uses this and not the score, which may be shaped.
         correct: bool,
     },
-    /// The response holds no answer that could be read; it counts as wrong.
+    /// The response contains no readable answer; it counts as wrong.
     Malformed {
-        /// The score, 0 unless the task says otherwise.
+        /// The score, 0 unless the task specifies another.
         score: f32,
         /// What is missing.
         reason: String,
@@ -46,7 +46,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// A verdict of one bit: score 1 if right, 0 if wrong.
+    /// A binary verdict: score 1 if right, 0 if wrong.
     pub fn graded(correct: bool) -> Verdict {
         let score = if correct { 1.0 } else { 0.0 };
         Verdict::Graded { score, correct }
@@ -62,7 +62,7 @@ impl Verdict {
         Verdict::Failed { reason: reason.into() }
     }
 
-    /// The score; none if the verifier failed.
+    /// The score; `None` if the verifier failed.
     pub fn score(&self) -> Option<f32> {
         match self {
             Verdict::Graded { score, .. } | Verdict::Malformed { score, .. } => Some(*score),
@@ -75,7 +75,7 @@ impl Verdict {
         matches!(self, Verdict::Graded { correct: true, .. })
     }
 
-    /// `right`, `wrong`, `malformed` or `failed`, as records have it.
+    /// `right`, `wrong`, `malformed` or `failed`, as in the records.
     pub fn name(&self) -> &'static str {
         match self {
             Verdict::Graded { correct: true, .. } => "right",
@@ -94,25 +94,25 @@ impl Verdict {
     }
 }
 
-/// Everything that is said about one response.
+/// The complete result of grading one response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grade {
-    /// Whether the answer is right, and its score: the verdict of the term that decides. Failed if any term failed.
+    /// Whether the answer is right, and its score: the verdict of the deciding term. Failed if any term failed.
     pub verdict: Verdict,
-    /// The answer that was read, in a form in which equal answers are equal texts, for majority votes.
+    /// The extracted answer for majority votes, in a canonical form: equal answers have equal texts.
     pub answer: Option<String>,
-    /// What the verifier says besides; of an answer that could not be read or compared the reason.
+    /// The verifier's comment, or the reason why an answer could not be read or compared.
     pub remark: Option<String>,
     /// Weight of the deciding term's reward.
     pub weight: f32,
-    /// The weighted scores of the other terms, added to the reward as they are.
+    /// The sum of the weighted scores of the other terms, added to the reward.
     pub shaping: f32,
-    /// The score of each term by its name, where there are several; a failed term has none.
+    /// The score of each term by name, if there are several; a failed term has none.
     pub scores: Vec<(Arc<str>, Option<f32>)>,
 }
 
 impl From<Verdict> for Grade {
-    /// A verdict that is everything there is.
+    /// A grade with only a verdict.
     fn from(verdict: Verdict) -> Grade {
         let remark = verdict.reason().map(str::to_owned);
         Grade { verdict, answer: None, remark, weight: 1.0, shaping: 0.0, scores: Vec::new() }
@@ -120,13 +120,13 @@ impl From<Verdict> for Grade {
 }
 
 impl Grade {
-    /// Names the answer that was read.
+    /// Sets the extracted answer.
     pub fn with_answer(self, answer: Option<String>) -> Grade {
         Grade { answer, ..self }
     }
 
-    /// The reward, where a score of 0 earns `wrong` and one of 1 earns `right`:
-    /// `weight * (wrong + score * (right - wrong)) + shaping`; none if a term failed.
+    /// The reward, with `wrong` for a score of 0 and `right` for a score of 1:
+    /// `weight * (wrong + score * (right - wrong)) + shaping`; `None` if a term failed.
     pub fn reward(&self, right: f64, wrong: f64) -> Option<f32> {
         let score = f64::from(self.verdict.score()?);
         Some((f64::from(self.weight) * (wrong + score * (right - wrong)) + f64::from(self.shaping)) as f32)

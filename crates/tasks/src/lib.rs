@@ -1,13 +1,13 @@
 //! Problems in, verdicts out: data sets, built-in worlds and verifiers. Strings only, no tensors.
 //!
-//! A [`Task`] hands out training problems in a seeded order, keeps others for evaluation, and grades responses:
+//! A [`Task`] provides training problems in a seeded order, holds out others for evaluation, and grades responses:
 //!
 //! - [`DataTask`]: a user's problems ([`Dataset`]) with a [`Reward`];
-//! - [`BuiltinTask`]: problems that are made from their number, with demonstrations to pretrain a small model on,
-//!   a tokenizer, and the place where a response went wrong.
+//! - [`BuiltinTask`]: problems generated from their index, with demonstrations to pretrain a small model on,
+//!   a tokenizer, and the position where a response went wrong.
 //!
-//! Everything random depends on (seed, purpose, number) alone ([`Random`]), so any problem, step or epoch can be
-//! made again without making those before it.
+//! Everything random depends only on (seed, purpose, index) ([`Random`]), so any problem, step or epoch can be
+//! generated without those before it.
 
 pub mod builtin;
 mod data_task;

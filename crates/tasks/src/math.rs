@@ -1,7 +1,7 @@
-//! Mathematical answers: found in a response, read as LaTeX or plain text, compared by what they mean.
+//! Mathematical answers: found in a response, parsed as LaTeX or plain text, compared by meaning.
 //!
 //! Everything is bounded by construction (length of the answer, depth, number of terms, size of integers), so every
-//! pair of texts gets its verdict in microseconds, without clocks or signals, and always the same one.
+//! pair of texts gets its verdict in microseconds, without clocks or signals, and the verdict is always the same.
 //! `docs/verifiers.md` lists what counts as equal.
 
 mod answers;
@@ -29,12 +29,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Verdict;
 
-/// Where in a response the final answer stands.
+/// Where to find the final answer in a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// The last that there is of `\boxed{..}`, `#### ..` and an announcement (`Answer: ..`, `the answer is ..`); without
-    /// any of them the whole response if it reads as an answer, or its last expression or number.
+    /// Whichever comes last of `\boxed{..}`, `#### ..` and an announcement (`Answer: ..`, `the answer is ..`); without
+    /// any of them, the whole response if it reads as an answer, otherwise its last expression or number.
     #[default]
     Auto,
     /// The content of the last `\boxed{..}` or `\fbox{..}` with balanced braces.
@@ -49,25 +49,25 @@ pub enum Rule {
     LastExpression,
 }
 
-/// How an answer compares with the reference answer.
+/// The result of comparing an answer with the reference answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Equality {
     /// They mean the same.
     Equal,
-    /// They do not, or nothing shows that they do.
+    /// They do not, or it cannot be shown that they do.
     Different,
-    /// The answer holds nothing that could be read.
+    /// The answer contains nothing readable.
     Unreadable,
 }
 
 /// Finds the final answer of a response, in time and memory linear in the response's length.
 ///
-/// Only the last 256 KiB of a response are looked at, and its last 8 KiB for an answer that nothing announces.
+/// Only the last 256 KiB of a response are searched, and only the last 8 KiB for an answer without a box or announcement.
 pub fn extract(response: &str, rule: Rule) -> Option<String> {
     extract::extract(response, rule)
 }
 
-/// Compares an answer with the reference answer; both are answers alone or texts that hold one ([`Rule::Auto`]).
+/// Compares an answer with the reference answer; each is a bare answer or a text that contains one ([`Rule::Auto`]).
 pub fn compare(gold: &str, answer: &str) -> Equality {
     if gold.trim() == answer.trim() && !gold.trim().is_empty() {
         return Equality::Equal;
@@ -77,17 +77,17 @@ pub fn compare(gold: &str, answer: &str) -> Equality {
         None => Equality::Unreadable,
         Some(found) => match answers::compare(&gold, &found) {
             Equality::Equal => Equality::Equal,
-            // A short text may be the answer itself, words and all.
+            // A short text may be the answer itself, including its words.
             _ if found != answer && answer.len() <= MAX_WHOLE => answers::compare(&gold, answer),
             verdict => verdict,
         },
     }
 }
 
-/// Longer texts are not taken for answers in words.
+/// Longer texts are not treated as answers in words.
 const MAX_WHOLE: usize = 100;
 
-/// The answer that a reference states: the text itself, or the answer in a solution.
+/// The answer given in a reference: the text itself, or the answer in a solution.
 fn reference(gold: &str) -> Cow<'_, str> {
     match extract::marked(gold) {
         Some(answer) => Cow::Owned(answer),
@@ -103,7 +103,7 @@ pub fn equal(gold: &str, answer: &str) -> bool {
     compare(gold, answer) == Equality::Equal
 }
 
-/// Grades a response: [`Verdict::Malformed`] if it holds no answer that can be read, else one bit.
+/// Grades a response: [`Verdict::Malformed`] if it contains no readable answer, otherwise right or wrong.
 pub fn grade(rule: Rule, gold: &str, response: &str) -> Verdict {
     let Some(answer) = extract(response, rule) else {
         return Verdict::malformed("no answer");
@@ -111,14 +111,14 @@ pub fn grade(rule: Rule, gold: &str, response: &str) -> Verdict {
     match answers::compare(&reference(gold), &answer) {
         Equality::Equal => Verdict::graded(true),
         Equality::Different => Verdict::graded(false),
-        Equality::Unreadable => Verdict::malformed("an answer that cannot be read"),
+        Equality::Unreadable => Verdict::malformed("unreadable answer"),
     }
 }
 
-/// Checks that a reference answer is one that a response could match.
+/// Checks that a response could match a reference answer.
 ///
 /// # Errors
-/// What the verifier needs, as a clause to follow the answer.
+/// What was expected, as a clause that follows the answer.
 pub fn check_gold(gold: &str) -> Result<(), String> {
     if answers::is_readable(&reference(gold)) { Ok(()) } else { Err("expected a number, formula or text".to_owned()) }
 }

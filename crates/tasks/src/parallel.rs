@@ -9,9 +9,9 @@ use std::{
     thread,
 };
 
-/// Does `work` for each of `0..count` on `threads` threads and returns the results in order, whichever thread was
-/// first. `progress` hears on the calling thread how many are done; if it breaks, no more are begun, those under way
-/// are waited for, and there is no result.
+/// Does `work` for each of `0..count` on `threads` threads and returns the results in order. `progress` is called on
+/// the calling thread with the number done so far; if it breaks, no more are started, those in progress are waited
+/// for, and there is no result.
 pub fn parallel_map<T: Send>(
     count: usize,
     threads: usize,

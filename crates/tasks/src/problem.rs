@@ -1,4 +1,4 @@
-//! What a task hands out.
+//! Problems, and the tasks that provide them.
 
 use crate::{Grade, Response};
 
@@ -11,22 +11,22 @@ use serde::{Deserialize, Serialize};
 pub struct Problem {
     /// The problem's number within its set (a built-in world: within its stream).
     pub index: u64,
-    /// The problem, put into the prompt template: the text that the model continues, or the user's last message.
+    /// The problem in the prompt template: the text for the model to continue, or the user's last message.
     pub prompt: String,
-    /// Where the data holds a conversation: the messages before the user's last one, which is [`Problem::prompt`].
+    /// If the data holds a conversation, the messages before the user's last one, which is [`Problem::prompt`].
     pub context: Option<Vec<Message>>,
     /// The reference answer.
     pub answer: String,
     /// Where the problem comes from; metrics are grouped by it.
     pub data_source: String,
-    /// The further fields of the data file's row, carried along untouched.
+    /// The other fields of the data file's row, unchanged.
     pub extra: serde_json::Map<String, serde_json::Value>,
-    /// The row that it was read from.
+    /// The row it was read from.
     pub origin: Option<Origin>,
 }
 
 impl Problem {
-    /// What to call it in messages: file and row, or its number.
+    /// Its name in messages: file and row, or its index.
     pub fn place(&self) -> String {
         match &self.origin {
             Some(origin) => origin.to_string(),
@@ -38,7 +38,7 @@ impl Problem {
 /// A message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Message {
-    /// Who speaks: `system`, `user`, `assistant`.
+    /// The author: `system`, `user` or `assistant`.
     pub role: String,
     /// The text.
     pub content: String,
@@ -49,7 +49,7 @@ pub struct Message {
 pub struct Origin {
     /// The file.
     pub path: Arc<Path>,
-    /// The row's number, from 1 (JSONL: the line's).
+    /// The row's number, from 1 (for JSONL, the line number).
     pub row: usize,
 }
 
@@ -59,7 +59,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Where training problems come from and who grades the responses.
+/// Provides training problems and grades responses.
 pub trait Task: Send + Sync {
     /// The task's name, for records and messages.
     fn name(&self) -> &str;
@@ -69,34 +69,34 @@ pub trait Task: Send + Sync {
     /// prompts it has drawn.
     fn train_problems(&self, start: u64, count: usize) -> Vec<Problem>;
 
-    /// All training problems where they are a list, so that each can be checked before a run; empty if they are generated.
+    /// All training problems if they are a list, so that each can be checked before a run; empty if they are generated.
     fn listed_train_problems(&self) -> &[Problem] {
         &[]
     }
 
-    /// The problems kept for evaluation, none of which is ever a training problem; the same for every seed.
+    /// The problems held out for evaluation, none of which is ever a training problem; the same for every seed.
     fn held_out(&self) -> &[Problem];
 
     /// Grades a response to one of this task's problems. Never waits without a deadline.
     fn grade(&self, problem: &Problem, response: Response<'_>) -> Grade;
 
-    /// Where a response first goes wrong, in bytes of its text; none if it does not, or if the task cannot tell.
+    /// Where a response first goes wrong, as a byte offset in its text; `None` if it does not, or if the task does not know.
     fn first_wrong_offset(&self, problem: &Problem, response: &str) -> Option<usize> {
         let _ = (problem, response);
         None
     }
 
-    /// How many responses to grade at once where grading means waiting for another program; 0: one per thread.
+    /// How many responses to grade at once if grading means waiting for another program; 0: one per thread.
     fn graded_at_once(&self) -> usize {
         0
     }
 
-    /// What was read: a line for each data file.
+    /// A line about each data file that was read.
     fn sets(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// What was left out of the user's problems and why; a run goes on without it.
+    /// Which of the user's problems were left out and why; a run continues without them.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! Random numbers that depend on a key and on nothing else.
+//! Random numbers that depend only on a key.
 
 /// The stride of SplitMix64: 2^64 divided by the golden ratio, made odd.
 const GOLDEN_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -41,7 +41,7 @@ pub enum Stream {
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 ///
 /// [`Random::keyed`] starts an independent stream for every (seed, stream, index), so that the n-th problem or
-/// permutation can be made without making those before it.
+/// permutation can be generated without those before it.
 #[derive(Clone, Debug)]
 pub struct Random {
     state: u64,
@@ -53,8 +53,8 @@ impl Random {
         Random { state: seed }
     }
 
-    /// Starts the stream of a key: `stream` says what the numbers are for, `index` which of those (always the same number of
-    /// words for a stream).
+    /// Starts the stream of a key: `stream` is the purpose of the numbers, `index` selects one of its streams (always with the
+    /// same number of words for a purpose).
     pub fn keyed(seed: u64, stream: Stream, index: &[u64]) -> Random {
         let mut state = mix(seed.wrapping_add(GOLDEN_GAMMA));
         for word in std::iter::once(stream as u64).chain(index.iter().copied()) {
@@ -89,7 +89,7 @@ impl Random {
         (self.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// Is true with this probability.
+    /// Returns true with this probability.
     pub fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
@@ -110,7 +110,7 @@ impl Random {
     }
 }
 
-/// Hashes a text to 64 well-mixed bits (FNV-1a, then the finaliser of SplitMix64); never changes between versions.
+/// Hashes a text to 64 well-mixed bits (FNV-1a, then the finalizer of SplitMix64); never changes between versions.
 pub(crate) fn stable_hash(text: &str) -> u64 {
     mix(text
         .bytes()

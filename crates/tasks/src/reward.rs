@@ -1,4 +1,4 @@
-//! The reward of a response: one verifier that decides what is right, and others that add to it.
+//! The reward of a response: one verifier decides whether it is right, and others add to the reward.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Grade, Problem, Response, Verdict, Verifier, verifier::Grader};
 
-/// A verifier as a term of the reward. In a config: its name, or a table of `kind`, the verifier's settings and these.
+/// A verifier as a term of the reward. In a config: its name, or a table of `kind`, the verifier's settings and the fields below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RewardTerm {
-    /// Name of its column in the records; the verifier's own where there is none.
+    /// Name of its column in the records; by default, the verifier's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What its score is multiplied by.
+    /// Factor of its score.
     #[serde(default = "one")]
     pub weight: f64,
     /// The data sources whose problems it grades; empty: all.
@@ -44,7 +44,7 @@ impl RewardTerm {
     }
 }
 
-/// The lowest and the highest reward that terms can give, by the rewards of a right and a wrong answer ([`Grade::reward`]).
+/// The lowest and the highest reward that terms can give, from the rewards of a right and a wrong answer ([`Grade::reward`]).
 pub fn reward_range(terms: &[RewardTerm], right: f64, wrong: f64) -> [f64; 2] {
     let deciding = terms.iter().position(|term| term.sources.is_empty()).map_or(terms, |first| &terms[..=first]);
     let decided = deciding
@@ -57,17 +57,17 @@ pub fn reward_range(terms: &[RewardTerm], right: f64, wrong: f64) -> [f64; 2] {
     added.fold([low, high], |[low, high], [a, b]| [low + a.min(b).min(0.0), high + a.max(b).max(0.0)])
 }
 
-/// Checks terms that are to make up one reward.
+/// Checks the terms of a reward.
 ///
 /// # Errors
-/// [`Error::Term`] for the first term with wrong settings, with a name that another has, or that cannot decide and has to.
+/// [`Error::Term`] for the first term that has invalid settings, has another term's name, or must decide and cannot.
 pub fn check_terms(terms: &[RewardTerm]) -> Result<(), Error> {
     let wrong =
         |term: &RewardTerm, message: &str| Error::Term { term: term.name().to_owned(), message: message.into() };
     for (index, term) in terms.iter().enumerate() {
         term.verifier.validate().map_err(|error| wrong(term, &error.to_string()))?;
         if terms[..index].iter().any(|other| other.name() == term.name()) {
-            return Err(wrong(term, "its name is that of another verifier, expected a `name` of its own"));
+            return Err(wrong(term, "another verifier has the same name, expected a different `name`"));
         }
         if !term.weight.is_finite() {
             return Err(wrong(term, &format!("weight is {}, expected a number", term.weight)));
@@ -86,7 +86,7 @@ pub fn check_terms(terms: &[RewardTerm]) -> Result<(), Error> {
     }
 }
 
-/// The terms of a reward, set up.
+/// The initialized terms of a reward.
 #[derive(Clone, Debug)]
 pub struct Reward {
     terms: Arc<[Term]>,
@@ -100,8 +100,8 @@ struct Term {
 }
 
 impl Reward {
-    /// Sets the verifiers up. Of the terms that apply to a problem the first decides whether an answer is right; the
-    /// others' weighted scores are added to its reward.
+    /// Initializes the verifiers. Of the terms that apply to a problem, the first decides whether an answer is right; the
+    /// weighted scores of the others are added to its reward.
     ///
     /// # Errors
     /// As for [`check_terms`].
@@ -122,7 +122,7 @@ impl Reward {
     /// Checks that a response could earn the reward of a right answer.
     ///
     /// # Errors
-    /// What is needed, as a clause to follow the answer.
+    /// What was expected, as a clause that follows the answer.
     pub fn check_answer(&self, source: &str, answer: &str) -> Result<(), String> {
         match self.terms_of(source).next() {
             Some(deciding) if deciding.settings.verifier.decides() => deciding.grader.check_answer(answer),
@@ -164,11 +164,11 @@ impl Reward {
         grade
     }
 
-    /// Has every verifier that is another program grade the reference answer of one of these problems, so that a
-    /// program that is missing or broken is found before a run starts.
+    /// Lets every verifier that runs another program grade the reference answer of one of these problems, so that a
+    /// missing or broken program is detected before a run starts.
     ///
     /// # Errors
-    /// [`Error::Term`] with the reason for which a verifier failed.
+    /// [`Error::Term`] with the reason why a verifier failed.
     pub fn probe<'a>(&self, problems: impl Iterator<Item = &'a Problem> + Clone) -> Result<(), Error> {
         for term in self.terms.iter().filter(|term| term.grader.is_external()) {
             let mut own = problems.clone().filter(|problem| term.settings.applies_to(&problem.data_source));
@@ -182,7 +182,7 @@ impl Reward {
         Ok(())
     }
 
-    /// How many responses to grade at once where another program does the work; 0: one per thread.
+    /// How many responses to grade at once if another program does the work; 0: one per thread.
     pub fn graded_at_once(&self) -> usize {
         self.terms.iter().map(|term| term.grader.at_once()).max().unwrap_or(0)
     }
@@ -235,7 +235,7 @@ mod tests {
         );
         // 2 * right + 1 * 0 - 0.5 * 0.5
         assert_eq!((sum.reward(1.0, -1.0), sum.shaping), (Some(1.75), -0.25));
-        // Another source: the text decides, wrong earns -1, and the length takes its half.
+        // Another source: the text decides, a wrong answer earns -1, and the length term subtracts a half.
         let text = grade("words", "so 7", 10);
         assert!(!text.verdict.is_correct() && text.scores.len() == 2);
         assert_eq!(text.reward(1.0, -1.0), Some(-1.5));
@@ -245,7 +245,7 @@ mod tests {
     fn a_failed_term_fails_the_whole_and_is_named() {
         let reward = Reward::new(&terms()).unwrap();
         let grade = reward.grade(&problem("sums", "7"), Response::from("7"));
-        assert_eq!(grade.verdict, Verdict::failed("length: the length of the response in tokens is not known"));
+        assert_eq!(grade.verdict, Verdict::failed("length: the number of tokens in the response is unknown"));
         assert_eq!(grade.reward(1.0, 0.0), None);
         assert_eq!(grade.scores[0], ("numeric".into(), Some(1.0)));
         let only = Reward::new(&[term(r#"{"kind": "numeric", "sources": ["sums"]}"#)]).unwrap();
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_range_holds_every_reward() {
-        // Decided: 2 * (-1..1) or 1 * (-1..1); added: the text's 0..1 and -0.5..0.
+        // Deciding term: 2 * (-1..1) or 1 * (-1..1); added: 0..1 for the text and -0.5..0.
         assert_eq!(reward_range(&terms(), 1.0, -1.0), [-2.5, 3.0]);
         assert_eq!(reward_range(&terms()[1..2], 1.0, 0.0), [0.0, 1.0]);
     }
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(message(&[]), "the number of verifiers is 0, expected at least 1");
         assert_eq!(
             message(&[r#"{"kind": "exact"}"#, r#"{"kind": "exact", "marker": "A:"}"#]),
-            "verifier `exact`: its name is that of another verifier, expected a `name` of its own"
+            "verifier `exact`: another verifier has the same name, expected a different `name`"
         );
         assert_eq!(
             message(&[r#"{"kind": "length", "buffer": 1}"#]),

@@ -1,11 +1,11 @@
-//! The order in which a data set is gone through.
+//! The order in which problems are drawn from data sets.
 
 use crate::{Random, Stream};
 
 /// An endless seeded order over the rows `0..len`: one permutation after another.
 ///
-/// Every row comes once per epoch, also where a step's prompts do not divide the set: a step may end one epoch and
-/// begin the next.
+/// Every row is drawn once per epoch, even if a step's prompts do not divide the set evenly: a step may end one epoch
+/// and begin the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sampler {
     seed: u64,
@@ -22,7 +22,7 @@ impl Sampler {
         Sampler { seed, len }
     }
 
-    /// The rows at positions `start..start + count` of the order; a function of the seed and the positions alone.
+    /// The rows at positions `start..start + count` of the order; depends only on the seed and the positions.
     pub fn rows(&self, start: u64, count: usize) -> Vec<usize> {
         let len = self.len as u64;
         let mut rows = Vec::with_capacity(count);
@@ -45,11 +45,11 @@ impl Sampler {
     }
 }
 
-/// Positions in which each set of a mixture has its exact share.
+/// Number of positions in which each set of a mixture has its exact share.
 const BLOCK: usize = 1000;
 
 /// An endless order over several sets: each block of 1000 positions holds them in proportion to their weights, shuffled, and
-/// each set is gone through epoch by epoch. Rows are numbered through all sets, one after the other.
+/// each set goes through its own epochs. Rows are numbered consecutively across all sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mixture {
     seed: u64,
@@ -61,17 +61,17 @@ struct Part {
     order: Sampler,
     /// The number of its first row.
     first: usize,
-    /// Its positions in each block.
+    /// The number of its positions in each block.
     quota: usize,
 }
 
 impl Mixture {
-    /// A single set, whose order is its own.
+    /// A single set, in its own order.
     pub fn of_one(order: Sampler) -> Mixture {
         Mixture { seed: order.seed, parts: vec![Part { order, first: 0, quota: BLOCK }] }
     }
 
-    /// Sets of `lengths` rows, drawn from in proportion to `weights`; none if a weight is not positive or less than a
+    /// Sets of `lengths` rows, drawn in proportion to `weights`; `None` if a weight is not positive or is less than a
     /// thousandth of their sum.
     ///
     /// # Panics
@@ -96,7 +96,7 @@ impl Mixture {
         Some(Mixture { seed, parts: parts.collect() })
     }
 
-    /// The rows at positions `start..start + count` of the order; a function of the seed and the positions alone.
+    /// The rows at positions `start..start + count` of the order; depends only on the seed and the positions.
     pub fn rows(&self, start: u64, count: usize) -> Vec<usize> {
         if let [only] = &self.parts[..] {
             return only.order.rows(start, count);
@@ -115,7 +115,7 @@ impl Mixture {
         wanted.iter().filter_map(|&set| Some(self.parts[set].first + rows[set].next()?)).collect()
     }
 
-    /// Which set each position of a block draws from.
+    /// The set that each position of a block draws from.
     fn block(&self, number: u64) -> Vec<usize> {
         let quotas = self.parts.iter().enumerate();
         let mut sets: Vec<usize> = quotas.flat_map(|(set, part)| std::iter::repeat_n(set, part.quota)).collect();

@@ -1,10 +1,10 @@
-//! The text around a problem.
+//! The prompt template.
 
 use crate::Error;
 
 const PLACEHOLDER: &str = "{problem}";
 
-/// A prompt template: a text with the placeholder `{problem}`, once or more. All other braces stand for themselves.
+/// A prompt template: a text with the placeholder `{problem}`, once or more. All other braces are literal.
 ///
 /// ```
 /// let template = vapo_tasks::PromptTemplate::new("Q: {problem}\nPut it into \\boxed{}.\nA:")?;
@@ -17,7 +17,7 @@ pub struct PromptTemplate {
 }
 
 impl PromptTemplate {
-    /// Takes a template.
+    /// Checks a template.
     ///
     /// # Errors
     /// [`Error::Template`] if it has no `{problem}`.
@@ -29,14 +29,14 @@ impl PromptTemplate {
         Ok(PromptTemplate { template })
     }
 
-    /// Puts a problem's text in place of each placeholder; placeholders within the problem stay as they are.
+    /// Replaces each placeholder with a problem's text; placeholders within the problem are not replaced.
     pub fn render(&self, problem: &str) -> String {
         self.template.replace(PLACEHOLDER, problem)
     }
 }
 
 impl Default for PromptTemplate {
-    /// The problem alone.
+    /// Only the problem.
     fn default() -> PromptTemplate {
         PromptTemplate { template: PLACEHOLDER.to_owned() }
     }
@@ -57,7 +57,7 @@ mod tests {
     fn a_template_needs_the_placeholder() {
         assert_eq!(
             PromptTemplate::new("Q: {question}\nA:").unwrap_err().to_string(),
-            "the prompt template \"Q: {question}\\nA:\" has no `{problem}`, the place where the problem's text goes"
+            "the prompt template \"Q: {question}\\nA:\" has no `{problem}`, the placeholder for the problem's text"
         );
     }
 }

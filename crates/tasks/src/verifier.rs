@@ -19,83 +19,83 @@ pub use worker::kill_workers;
 
 use crate::{Error, Problem, Response, Verdict, math::Rule};
 
-/// A verifier with its settings, as a config names it.
+/// A verifier with its settings, as named in a config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Verifier {
     /// The response's answer means the same as the reference answer ([`crate::math`]).
     Math {
-        /// Where the answer stands.
+        /// Where to look for the answer.
         #[serde(default)]
         rule: Rule,
     },
-    /// The response's answer is the reference answer, character for character, white space around both aside.
+    /// The response's answer equals the reference answer character by character, ignoring surrounding white space.
     Exact {
         /// The answer is what follows the last occurrence of this text (e.g. `A:`); without a marker, the whole response.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         marker: Option<String>,
     },
-    /// The response's number equals the reference answer's, compared as fractions of whole numbers of any size.
+    /// The response's number equals the reference answer's, compared as fractions of integers of any size.
     Numeric {
-        /// The number is the first behind the last occurrence of this text (e.g. `####`); without a marker, the response's last.
+        /// The answer is the first number after the last occurrence of this text (e.g. `####`); without a marker, the response's last number.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         marker: Option<String>,
         /// The largest absolute difference that counts as equal, e.g. 0.01.
         #[serde(default)]
         tolerance: f64,
     },
-    /// What a regular expression captures equals the reference answer, white space around both aside.
+    /// The text captured by a regular expression equals the reference answer, ignoring surrounding white space.
     Regex {
-        /// The expression with one capture group; its last match in the response counts. Matching takes linear time.
+        /// The expression, with one capture group; its last match in the response counts. Matching takes linear time.
         pattern: String,
     },
     /// The response consists of these elements, `<think>...</think><answer>...</answer>`, each once, in this order,
-    /// with nothing but white space around them.
+    /// with only white space outside them.
     Format {
         /// The names of the tags.
         #[serde(default = "format::default_tags")]
         tags: Vec<String>,
-        /// Whether the prompt ends with the first opening tag, so that responses begin inside it.
+        /// Whether the prompt ends with the first opening tag, so that responses start inside it.
         #[serde(default)]
         opened: bool,
     },
-    /// DAPO's soft overlong punishment (arXiv 2503.14476, eq. 13): 0 up to `max_tokens - buffer` tokens, from there a
-    /// line down to -1 at `max_tokens`. Only adds to what another verifier decides.
+    /// DAPO's soft overlong penalty (arXiv 2503.14476, eq. 13): 0 up to `max_tokens - buffer` tokens, then falling
+    /// linearly to -1 at `max_tokens`. It only adds to the reward; another verifier must decide.
     Length {
-        /// Tokens of the longest response; training fills in `rollout.max_new_tokens`.
+        /// Length of the longest response in tokens; by default, `rollout.max_new_tokens`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_tokens: Option<usize>,
-        /// Tokens before `max_tokens` in which the punishment grows.
+        /// Number of tokens before `max_tokens` over which the penalty grows.
         buffer: usize,
     },
     /// A program that reads a JSON object per line and answers each with one (`docs/verifiers.md`).
     Command {
         /// Program and arguments.
         command: Vec<String>,
-        /// Processes at once; 0: one per core.
+        /// Number of processes; 0: one per core.
         #[serde(default)]
         workers: usize,
-        /// Seconds that a reply may take; then the process is killed and the verdict has failed.
+        /// Seconds allowed for a reply; after that, the process is killed and the verdict is "failed".
         #[serde(default = "ten_seconds")]
         timeout: f64,
-        /// Seconds that the first reply of a process may take longer, for its start.
+        /// Additional seconds allowed for the first reply of a process, for its startup.
         #[serde(default = "a_minute")]
         startup: f64,
         /// The lowest and the highest score.
         #[serde(default = "from_0_to_1")]
         range: [f64; 2],
     },
-    /// A server that is sent the same object by POST and answers with the same one.
+    /// A server that receives the same request object by POST and sends the same reply.
     Http {
-        /// Where it is, `http://host:port/path`.
+        /// Its address, `http://host:port/path`.
         url: String,
-        /// Requests at once.
+        /// Number of concurrent requests.
         #[serde(default = "eight")]
         parallel: usize,
-        /// Seconds for one response, repetitions included.
+        /// Seconds allowed for one response, retries included.
         #[serde(default = "ten_seconds")]
         timeout: f64,
-        /// Repetitions after a connection that failed, status 429 or 5xx, after 0.1, 0.2, 0.4.. seconds.
+        /// Retries after a failed connection or status 429 or 5xx, with waits of 0.1, 0.2, 0.4.. seconds.
         #[serde(default = "three")]
         retries: usize,
         /// The lowest and the highest score.
@@ -124,12 +124,12 @@ fn eight() -> usize {
     8
 }
 
-/// What a verifier reads in a response.
+/// A verifier's reading of a response.
 pub(crate) struct Reading {
     pub(crate) verdict: Verdict,
-    /// In a form in which equal answers are equal texts.
+    /// The answer in canonical form: equal answers have equal texts.
     pub(crate) answer: Option<String>,
-    /// What the verifier says besides.
+    /// The verifier's comment.
     pub(crate) remark: Option<String>,
 }
 
@@ -139,9 +139,9 @@ impl From<Verdict> for Reading {
     }
 }
 
-/// A verifier that has been set up and can grade.
+/// An initialized verifier.
 pub(crate) trait Grader: Send + Sync + std::fmt::Debug {
-    /// Checks that a response could match a reference answer; else what is needed, as a clause to follow the answer.
+    /// Checks that a response could match a reference answer. The error says what was expected, as a clause that follows the answer.
     fn check_answer(&self, _answer: &str) -> Result<(), String> {
         Ok(())
     }
@@ -149,12 +149,12 @@ pub(crate) trait Grader: Send + Sync + std::fmt::Debug {
     /// Grades a response.
     fn grade(&self, problem: &Problem, response: Response<'_>) -> Reading;
 
-    /// How many responses to grade at once, if another program does the work.
+    /// How many responses to grade at once if another program does the work.
     fn at_once(&self) -> usize {
         0
     }
 
-    /// Whether another program decides, which may be missing or broken.
+    /// Whether the verifier depends on another program, which may be missing or broken.
     fn is_external(&self) -> bool {
         false
     }
@@ -178,7 +178,7 @@ impl Verifier {
     /// The names of all verifiers.
     pub const KINDS: [&str; 8] = ["math", "exact", "numeric", "regex", "format", "length", "command", "http"];
 
-    /// Whether the verdict says that an answer is right; else the verifier only adds to the reward.
+    /// Whether the verdict decides that an answer is right; otherwise the verifier only adds to the reward.
     pub fn decides(&self) -> bool {
         !matches!(self, Verifier::Length { .. })
     }
@@ -212,7 +212,7 @@ impl Verifier {
             },
             Verifier::Command { command, workers, timeout, startup, range } => {
                 if command.first().is_none_or(String::is_empty) {
-                    let expected = "a list of the program and its arguments".to_owned();
+                    let expected = "a list with the program and its arguments".to_owned();
                     return Err(Error::Setting { setting: "command", expected, found: format!("{command:?}") });
                 }
                 protocol::check_at_once("workers", *workers, 0)?;
@@ -229,7 +229,7 @@ impl Verifier {
         }
     }
 
-    /// Sets the verifier up.
+    /// Initializes the verifier.
     ///
     /// # Errors
     /// [`Error::Setting`] for a setting that is out of range.
@@ -246,7 +246,7 @@ impl Verifier {
             Verifier::Length { max_tokens, buffer } => {
                 let max_tokens = max_tokens.ok_or_else(|| Error::Setting {
                     setting: "max_tokens",
-                    expected: "the tokens of the longest response".to_owned(),
+                    expected: "the length of the longest response in tokens".to_owned(),
                     found: "not given".to_owned(),
                 })?;
                 Box::new(length::Overlong::new(max_tokens, *buffer)?)

@@ -1,4 +1,4 @@
-//! Data files as people have them, and files that are damaged or mean harm.
+//! Ordinary data files, and damaged or malicious ones.
 
 use std::path::{Path, PathBuf};
 
@@ -109,7 +109,7 @@ fn conversations() {
         ("[]", "holds no messages"),
         (r#"[{"role": "assistant", "content": "a"}]"#, "the last message is from `assistant`, expected `user`"),
         (r#"[{"role": "user", "content": " "}]"#, "the user's message is empty"),
-        (r#"[{"content": "a"}]"#, "message 1 has no `role` that is a string"),
+        (r#"[{"content": "a"}]"#, "message 1 has no string `role`"),
         (r#"[{"role": "user", "content": 7}]"#, "the `content` of message 1 is a number, expected a string"),
         (r#"[{"role": "user", "content": [{"image": "x"}]}]"#, "message 1 holds something other than text"),
     ] {
@@ -155,7 +155,7 @@ fn errors_of_documents_name_the_place() {
     assert_eq!(load("x.json", format!("[{row}, oops").as_bytes(), &limited).unwrap().problems.len(), 1);
 }
 
-/// Every way of reading a damaged file: an error or problems, never a panic.
+/// Reading a damaged file gives an error or problems, never a panic.
 fn survive(name: &str, bytes: &[u8]) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
@@ -189,7 +189,7 @@ fn damaged_parquet_is_an_error() {
 #[test]
 fn a_page_that_claims_too_much_is_refused_unread() {
     let whole = std::fs::read(fixture("numbers.parquet")).unwrap();
-    // The first page begins behind the magic: type, then the zigzag of its size. Two more bytes make that size 2^30.
+    // The first page follows the magic bytes: type, then the zigzag of its size. Two more bytes make that size 2^30.
     assert_eq!(&whole[4..7], [0x15, 4, 0x15], "a dictionary page");
     let mut claims = whole.clone();
     let size_ends = 7 + claims[7..].iter().position(|byte| *byte < 128).unwrap();
@@ -216,12 +216,12 @@ fn damaged_json_is_an_error() {
     }
 }
 
-/// Whole data sets, where they are at hand.
+/// Whole data sets, if they are available.
 #[test]
 fn public_files_are_read_whole() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     if !folder.is_dir() {
-        eprintln!("skipped: {} is not there", folder.display());
+        eprintln!("skipped: {} does not exist", folder.display());
         return;
     }
     for (name, problems, layout) in [

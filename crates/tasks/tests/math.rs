@@ -1,4 +1,4 @@
-//! The math verifier against our own table of cases, the kept corpus, and the shared data where it is there.
+//! The math verifier against our own table of cases, the stored corpus, and shared data if available.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ fn table_of_cases() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for line in table.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-        // An answer may hold a bar itself, so the outer fields are cut off from both ends.
+        // An answer may itself contain a bar, so the outer fields are split off from both ends.
         let (_, rest) = line.split_once(" | ").unwrap();
         let (rest, verdict) = rest.rsplit_once("| ").unwrap();
         let (gold, answer) = halves(rest);
@@ -36,7 +36,7 @@ fn table_of_cases() {
     assert!(wrong.is_empty(), "{} of {count} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Cuts `gold | answer` at the bar that stands between spaces and leaves both sides with paired bars.
+/// Splits `gold | answer` at the bar between spaces that leaves both sides with paired bars.
 fn halves(text: &str) -> (&str, &str) {
     let paired = |side: &str| side.matches('|').count().is_multiple_of(2) || side.contains("<|");
     let cuts = text.match_indices(" | ").map(|(at, _)| (&text[..at], text[at + 3..].trim()));
@@ -92,11 +92,11 @@ fn corpus_gets_the_same_verdicts_again() {
     }
 }
 
-/// Rows of a shared file, or none with a message where it is absent.
+/// Rows of a shared file; `None`, with a message, if it does not exist.
 fn shared(name: &str) -> Option<Vec<serde_json::Value>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
     let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: {} is not there", path.display());
+        eprintln!("skipped: {} does not exist", path.display());
         return None;
     };
     Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
@@ -131,7 +131,7 @@ fn real_replies_are_graded_as_people_graded_them() {
     assert!(agree * 1000 >= rows.len() * 995, "{agree} of {}", rows.len());
 }
 
-/// Cases of other test suites whose expected verdict is not what the answers mean; `docs/verifiers.md` gives the reasons.
+/// Cases from other test suites whose expected verdict contradicts the meaning of the answers; `docs/verifiers.md` gives the reasons.
 const DISPUTED: [u64; 9] = [32, 254, 264, 278, 320, 366, 382, 404, 418];
 
 #[test]

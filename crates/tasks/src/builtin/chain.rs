@@ -1,19 +1,19 @@
-//! Evaluate an expression from left to right modulo 10, one labelled operation after the other.
+//! Evaluate an expression from left to right modulo 10, one labeled operation after the other.
 //!
 //! ```text
 //! prompt    7a+5b*3c+8:
 //! response  7a+5=2b*3=5?2b*3=6c+8=4
 //! ```
 //!
-//! The form suits a small model that reads characters. A step is `value label operator operand = result`, so what a
-//! result depends on stands right before it, and the result is the next step's value. The label says which operation
+//! The format suits a small character-level model. A step is `value label operator operand = result`, so everything that a
+//! result depends on comes right before it, and the result is the next step's value. The label says which operation
 //! of the prompt comes next: operator, operand and next label are found by looking at what follows that label in the
-//! prompt, without counting. `?` takes the result before it back; the value is written again and the step is redone.
-//! The demonstrator does so only if asked: a network of 0.1 M parameters learns the steps from 1.5 M tokens, but after
+//! prompt, without counting. `?` takes back the result before it; the value is written again and the step is redone.
+//! By default the demonstrator never does so: a network of 0.1 M parameters learns the steps from 1.5 M tokens, but after
 //! 2.3 M tokens it still writes `?` as often after right results as after wrong ones.
 //!
 //! Operands of `*` have an inverse modulo 10 (3, 7, 9) and `+` always does, so a wrong step is never undone by a
-//! right one: at the first wrong result that is kept, the answer is lost (a second error may restore it by luck).
+//! right one: after the first wrong result that is kept, the answer is wrong (unless a second error happens to cancel it).
 
 use serde::{Deserialize, Serialize};
 
@@ -25,27 +25,27 @@ pub(super) const ALPHABET: &str = "0123456789+*=?:abcdefghijklmnopqrstuvwxyz";
 
 /// One label per operation.
 const MAX_OPERATIONS: usize = 26;
-/// How often the demonstrator writes one step at most.
+/// Maximum number of times the demonstrator writes one step.
 const MAX_ATTEMPTS: usize = 4;
-/// Characters of a step from label to result.
+/// Number of characters of a step, from label to result.
 const STEP_CHARS: usize = 5;
 
 /// The world's settings: the size of the problems, and how the demonstrator errs.
 ///
 /// The demonstrator writes every step of the solution. Each result is right with a probability that depends on the
-/// operator; errors are carried forward. It takes a result back more often if it is wrong.
+/// operator; errors are carried forward. It takes back a wrong result more often than a right one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chain {
-    /// The fewest operations of a problem; the number is uniform up to `max_operations`.
+    /// The minimum number of operations in a problem; the number is uniform up to `max_operations`.
     pub min_operations: usize,
-    /// The most operations of a problem, 26 at most.
+    /// The maximum number of operations in a problem, at most 26.
     pub max_operations: usize,
     /// Probability that a sum is right; otherwise it is a random wrong digit.
     pub sum_right: f64,
     /// Probability that a product is right.
     pub product_right: f64,
-    /// Probability that a product is taken for a sum (`4*3=7`); what is left is a random wrong digit.
+    /// Probability that a product is mistaken for a sum (`4*3=7`); otherwise it is a random wrong digit.
     pub product_as_sum: f64,
     /// Probability that a wrong result is taken back.
     pub doubt_wrong: f64,
@@ -96,7 +96,7 @@ impl Operation {
         format!("{}{operator}{}", char::from(b'a' + index as u8), self.operand)
     }
 
-    /// A step from label to result, as it should be.
+    /// The right step, from label to result.
     fn right_step(self, index: usize, value: u8) -> String {
         format!("{}={}", self.text(index), self.apply(value))
     }
@@ -113,7 +113,7 @@ impl Expression {
         format!("{}{}:", self.start, texts.collect::<String>())
     }
 
-    /// Reads a prompt; none unless it is exactly as [`Expression::prompt`] writes it.
+    /// Parses a prompt; `None` unless it is exactly as [`Expression::prompt`] writes it.
     fn parse(prompt: &str) -> Option<Expression> {
         let (&start, rest) = prompt.as_bytes().strip_suffix(b":")?.split_first()?;
         let parse_operation = |chunk: &[u8]| {
@@ -224,7 +224,7 @@ impl Chain {
         }
     }
 
-    /// Grades the final answer alone: the digit behind the last `=`, which must end the response.
+    /// Grades only the final answer: the digit after the last `=`, which must end the response.
     pub(super) fn grade(&self, answer: &str, response: &str) -> Verdict {
         match response.rsplit_once('=') {
             Some((_, last)) if last.len() == 1 && digit(last.as_bytes()[0]).is_some() => {
@@ -241,7 +241,7 @@ impl Chain {
         let mut at = 0;
         for (step, operation) in expression.operations.iter().enumerate() {
             let wrong = |offset| Some(WrongStep { step, offset });
-            // Before the first step and after each `?` stands the value; later steps begin with the last one's result.
+            // The value is written before the first step and after each `?`; other steps begin with the previous result.
             let mut value_is_due = step == 0;
             loop {
                 if value_is_due {
@@ -334,7 +334,7 @@ mod tests {
             let hits = (0..20_000).filter(|_| chain().attempt(operation, 4, &mut random) == result);
             hits.count() as f64 / 20_000.0
         };
-        // 4*3=12; taken for a sum 7. Standard errors are below 0.0036.
+        // 4*3=12; mistaken for a sum, 7. Standard errors are below 0.0036.
         assert!((count(product, 2) - 0.5).abs() < 0.015);
         assert!((count(product, 7) - (0.4 + 0.1 / 9.0)).abs() < 0.015);
         assert!((count(product, 5) - 0.1 / 9.0).abs() < 0.005);

@@ -1,20 +1,20 @@
-//! Apply functions that have to be known by heart, judge each result, and take back at most one.
+//! Apply memorized functions, judge each result, and take back at most one.
 //!
 //! ```text
 //! prompt    tahj5:
 //! response  t9!5.t4.a1.h9.j0.
 //! ```
 //!
-//! A letter names a function from digit to digit; the prompt lists functions and ends with the digit they start from.
-//! A step is the function's letter and its result, then the model's judgement of it: `.` keeps it, `!` takes it back,
-//! which writes the value before it again (`5.`) and repeats the step. A response is right if every result that it
-//! keeps is, and no more results are taken back than allowed.
+//! A letter names a function from digit to digit; the prompt lists functions and ends with the starting digit.
+//! A step is the function's letter and its result, then the model's judgment of it: `.` keeps the result; `!` takes it
+//! back, after which the previous value is written again (`5.`) and the step is repeated. A response is right if every
+//! result that it keeps is right and no more results are taken back than allowed.
 //!
-//! The functions are fixed random tables, so there is nothing to calculate: a base model remembers each of the 260 facts
-//! with a probability of its own and else believes a certain wrong one, as the demonstrator does, but judges well what it
-//! wrote. That is what makes the task good for comparing methods: there are many things to learn and each answer tries
-//! few of them, a lost answer shows where it was lost, and a model of this size can see it, since the demonstrations
-//! taught it to predict the judgement.
+//! The functions are fixed random tables, so there is nothing to compute. Like the demonstrator, a base model remembers
+//! each of the 260 facts with an individual probability, otherwise believes one particular wrong value, and judges well
+//! what it wrote. This makes the task suitable for comparing methods: there is much to learn, of which each answer tries
+//! little; a wrong answer shows where it went wrong; and a model of this size can see where, because the demonstrations
+//! taught it to predict the judgment.
 
 use std::sync::LazyLock;
 
@@ -29,28 +29,28 @@ pub(super) const ALPHABET: &str = "0123456789.!:abcdefghijklmnopqrstuvwxyz";
 const FUNCTIONS: usize = 26;
 const KEPT: char = '.';
 const TAKEN_BACK: char = '!';
-/// Characters of a step: letter, result, judgement.
+/// Number of characters of a step: letter, result, judgment.
 const STEP_CHARS: usize = 3;
-/// Characters between a step that is taken back and its repetition: the value, [`KEPT`].
+/// Number of characters between a step that is taken back and its repetition: the value and [`KEPT`].
 const VALUE_CHARS: usize = 2;
-/// How often the demonstrator writes one step at most.
+/// Maximum number of times the demonstrator writes one step.
 const MAX_ATTEMPTS: usize = 4;
-/// The tables do not change with any seed: they are the world.
+/// Fixed, so that the tables do not change with the run's seed.
 const TABLES_SEED: u64 = 0x7AB1E;
 
-/// The world's settings: the size of the problems, what is forgiven, and how the demonstrator errs.
+/// The world's settings: the size of the problems, the tolerance, and how the demonstrator errs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recall {
-    /// The fewest functions of a problem; the number is uniform up to `max_functions`.
+    /// The minimum number of functions in a problem; the number is uniform up to `max_functions`.
     pub min_functions: usize,
-    /// The most functions of a problem, 26 at most: each is used once.
+    /// The maximum number of functions in a problem, at most 26, because each is used once.
     pub max_functions: usize,
-    /// The most results that a right response takes back.
+    /// The maximum number of results that a right response takes back.
     pub max_taken_back: usize,
-    /// Lowest and highest probability that a fact is remembered right; each fact has its own, uniform between them.
+    /// Lowest and highest probability that a fact is remembered correctly; each fact's probability is uniform between them.
     pub remembered: [f64; 2],
-    /// Probability that a result is judged as it deserves.
+    /// Probability that a result is judged correctly.
     pub honest: f64,
 }
 
@@ -64,9 +64,9 @@ impl Default for Recall {
 #[derive(Clone, Copy, Debug)]
 struct Fact {
     right: u8,
-    /// The wrong value that the demonstrator believes in where it does not remember the right one.
+    /// The wrong value that the demonstrator writes if it does not remember the right one.
     believed: u8,
-    /// Where the probability to remember it lies between the lowest and the highest, in `[0, 1)`.
+    /// Position of the probability of remembering it between the lowest and the highest, in `[0, 1)`.
     familiarity: f64,
 }
 
@@ -89,7 +89,7 @@ fn letter(function: usize) -> char {
     char::from(b'a' + function as u8)
 }
 
-/// Functions to be applied one after the other.
+/// Functions to apply one after the other.
 struct Composition {
     functions: Vec<usize>,
     start: u8,
@@ -100,7 +100,7 @@ impl Composition {
         format!("{}{}:", self.functions.iter().map(|&function| letter(function)).collect::<String>(), self.start)
     }
 
-    /// Reads a prompt; none unless it is one that [`Composition::prompt`] writes.
+    /// Parses a prompt; `None` unless it is exactly as [`Composition::prompt`] writes it.
     fn parse(prompt: &str) -> Option<Composition> {
         let (&start, letters) = prompt.as_bytes().strip_suffix(b":")?.split_last()?;
         let function = |byte: &u8| byte.is_ascii_lowercase().then(|| usize::from(byte - b'a'));
@@ -173,10 +173,10 @@ impl Recall {
         Some(text)
     }
 
-    /// Grades the whole response: every result kept is right, and not too many are taken back.
+    /// Grades the whole response: every result kept must be right, and not too many may be taken back.
     pub(super) fn grade(&self, prompt: &str, response: &str) -> Verdict {
         let Some(composition) = Composition::parse(prompt) else {
-            return Verdict::failed(format!("{prompt:?} is no problem of `{NAME}`"));
+            return Verdict::failed(format!("{prompt:?} is not a problem of `{NAME}`"));
         };
         match response.ends_with(KEPT) {
             true => Verdict::graded(self.first_error(&composition, response.as_bytes()).is_none()),
@@ -227,7 +227,7 @@ fn common_prefix(text: &[u8], expected: &str) -> usize {
 mod tests {
     use super::*;
 
-    /// A prompt of two functions with its right values.
+    /// A prompt with two functions, and its right values.
     fn example() -> (String, u8, u8) {
         let middle = fact(1, 7).right;
         ("ba7:".to_owned(), middle, fact(0, middle).right)

@@ -108,7 +108,7 @@ fn without_a_wrong_step_the_answer_is_right_and_with_one_it_is_nearly_always_los
                 }
             }
         }
-        // A later error can undo the first with probability about 1/9.
+        // A later error can cancel the first with probability about 1/9.
         assert!(lucky * 8 < wrong_steps, "{}: {lucky} of {wrong_steps}", task.name());
     }
 }

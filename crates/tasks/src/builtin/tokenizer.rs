@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-/// The token before every prompt, number 0.
+/// The token before every prompt, with id 0.
 pub const BOS: &str = "<bos>";
-/// The token that ends every response, number 1.
+/// The token that ends every response, with id 1.
 pub const EOS: &str = "<eos>";
 
 /// Writes `tokenizer.json`: [`BOS`], [`EOS`], then the alphabet's characters in order. A character outside the

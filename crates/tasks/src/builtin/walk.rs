@@ -1,4 +1,4 @@
-//! Reach a number modulo 97 by moves, wandering allowed.
+//! Reach a number modulo 97 by moves; detours are allowed.
 //!
 //! ```text
 //! prompt    23>45:
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A move is its operator and the number it leads to: `+` adds 1, `*` doubles, `-` subtracts 3, all modulo 97. The
-//! response is right if every move is, and the last one leads to the target. Detours are allowed up to a number of
-//! moves, so answers vary in length and most mistakes can be made good.
+//! response is right if every move is right and the last one leads to the target. Detours are allowed up to a maximum
+//! number of moves, so answers vary in length and most mistakes can be corrected.
 
 use std::collections::VecDeque;
 
@@ -27,11 +27,11 @@ const MOVE_CHARS: usize = 3;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Walk {
-    /// The most moves of a right response.
+    /// The maximum number of moves in a right response.
     pub max_moves: usize,
-    /// Probability that the demonstrator chooses a move that brings the target nearer; otherwise it is any move.
+    /// Probability that the demonstrator chooses a move towards the target; otherwise it is a random move.
     pub aimed: f64,
-    /// Probability that the demonstrator's move leads where it should; otherwise to any number, from which it goes on.
+    /// Probability that the demonstrator's move leads where it should; otherwise it leads to a random number and continues from there.
     pub move_right: f64,
 }
 
@@ -56,7 +56,7 @@ fn parse(prompt: &str) -> Option<(usize, usize)> {
     Some((state(start.as_bytes())?, state(target.as_bytes())?))
 }
 
-/// A number of two digits.
+/// A two-digit number.
 fn state(text: &[u8]) -> Option<usize> {
     match *text {
         [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => {
@@ -68,7 +68,7 @@ fn state(text: &[u8]) -> Option<usize> {
 
 /// The number of moves from each state to the target.
 fn distances(target: usize) -> [usize; MODULUS] {
-    // Every state is reached, by `+` alone.
+    // Every state can be reached, by `+` alone.
     let mut distances = [usize::MAX; MODULUS];
     distances[target] = 0;
     let mut queue = VecDeque::from([target]);
@@ -84,7 +84,7 @@ fn distances(target: usize) -> [usize; MODULUS] {
     distances
 }
 
-/// The first move that brings the target nearer. `from` is not the target.
+/// The first move that leads closer to the target. `from` is not the target.
 fn aim(from: usize, distances: &[usize; MODULUS]) -> u8 {
     let nearer = |operator: &u8| distances[apply(*operator, from)] < distances[from];
     MOVES.into_iter().find(nearer).unwrap_or(b'+')
@@ -123,7 +123,7 @@ impl Walk {
         Some(text)
     }
 
-    /// A walk of the demonstrator, which ends at the target or with the last move allowed.
+    /// The demonstrator's walk, which ends at the target or with the last allowed move.
     pub(super) fn demonstrate(&self, prompt: &str, random: &mut Random) -> Option<String> {
         let (mut at, target) = parse(prompt)?;
         let distances = distances(target);
@@ -145,10 +145,10 @@ impl Walk {
         Some(text)
     }
 
-    /// Grades a walk: every move right, the last one to the target, not too many.
+    /// Grades a walk: every move must be right, the last one must lead to the target, and there must not be too many.
     pub(super) fn grade(&self, prompt: &str, response: &str) -> Verdict {
         let Some((start, target)) = parse(prompt) else {
-            return Verdict::failed(format!("{prompt:?} is no problem of `{NAME}`"));
+            return Verdict::failed(format!("{prompt:?} is not a problem of `{NAME}`"));
         };
         let bytes = response.as_bytes();
         let well_formed =
@@ -166,7 +166,7 @@ impl Walk {
         let end = response.len();
         match walk(start, response.as_bytes()) {
             Err(wrong) => Some(wrong),
-            // All moves are right, but the target is not reached: what is missing is the next move.
+            // All moves are right, but the target is not reached: the next move is missing.
             Ok(state) if state != target => Some(WrongStep { step: end / MOVE_CHARS, offset: end }),
             Ok(_) => {
                 let limit = MOVE_CHARS * self.max_moves;

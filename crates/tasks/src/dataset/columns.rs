@@ -1,19 +1,19 @@
-//! From a row's fields to a problem: which columns hold what.
+//! Which columns of a row hold its problem and answer.
 
 use serde_json::{Map, Value};
 
 use super::{DataOptions, Row, json::number_as_written, kind};
 use crate::{Message, Problem, Reward, RowError, math};
 
-/// Where a problem is found, the first column that is there wins.
+/// Columns that may hold the problem; the first that exists is used.
 const PROMPT_COLUMNS: [&str; 3] = ["prompt", "problem", "question"];
-/// Where its answer is found; verl's comes first.
+/// Columns that may hold the answer; verl's comes first.
 const ANSWER_COLUMNS: [&str; 5] = [VERL_ANSWER, "answer", "ground_truth", "final_answer", "solution"];
 const VERL_ANSWER: &str = "reward_model.ground_truth";
 /// A worked solution: its last box is the answer.
 const SOLUTION_COLUMN: &str = "solution";
 const SOURCE_COLUMN: &str = "data_source";
-/// What stands before the final answer in GSM8K's solutions.
+/// The text before the final answer in GSM8K's solutions.
 const GSM8K_MARKER: &str = "####";
 
 /// The columns of a row that hold its problem.
@@ -26,7 +26,7 @@ pub(super) struct Columns {
 }
 
 impl std::fmt::Display for Columns {
-    /// As a user would describe the file.
+    /// A description of the file for users.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let schema = match (self.answer.as_str(), self.prompt.as_str()) {
             (VERL_ANSWER, _) => "verl",
@@ -39,7 +39,7 @@ impl std::fmt::Display for Columns {
 }
 
 impl Columns {
-    /// Finds them.
+    /// Finds the columns.
     fn of(row: &Row, options: &DataOptions) -> Result<Columns, RowError> {
         let fields = &row.fields;
         let prompt = find(fields, options.prompt_key.as_deref(), &PROMPT_COLUMNS)?;
@@ -49,7 +49,7 @@ impl Columns {
     }
 }
 
-/// Makes a row's problem, with the index 0, and says where in the row it stood.
+/// Makes a row's problem, with index 0, and returns the columns it came from.
 pub(super) fn problem(
     mut row: Row,
     options: &DataOptions,
@@ -81,7 +81,7 @@ pub(super) fn problem(
     Ok((Problem { prompt, context, answer, data_source, extra: row.fields, ..Problem::default() }, columns))
 }
 
-/// The column that the user names, or else the first that is there and not null.
+/// The column named by the user, otherwise the first that exists and is not null.
 fn find(fields: &Map<String, Value>, key: Option<&str>, known: &[&str]) -> Result<String, RowError> {
     let names = key.map_or(known.to_vec(), |key| vec![key]);
     let there = || names.iter().filter_map(|name| Some((*name, lookup(fields, name)?)));
@@ -89,7 +89,7 @@ fn find(fields: &Map<String, Value>, key: Option<&str>, known: &[&str]) -> Resul
     found.map(|(name, _)| name.to_owned()).ok_or_else(|| missing(&names, fields))
 }
 
-/// A field by its name, or by the dotted path of a nested one.
+/// Looks up a field by name, or by the dotted path of a nested one.
 fn lookup<'a>(fields: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     fields.get(path).or_else(|| {
         let (outer, inner) = path.split_once('.')?;
@@ -136,7 +136,7 @@ fn conversation(messages: &[Value]) -> Result<(Vec<Message>, String), String> {
 }
 
 fn message(value: &Value, number: usize) -> Result<Message, String> {
-    let role = value["role"].as_str().ok_or_else(|| format!("message {number} has no `role` that is a string"))?;
+    let role = value["role"].as_str().ok_or_else(|| format!("message {number} has no string `role`"))?;
     let content = match &value["content"] {
         Value::String(content) => content.clone(),
         Value::Array(parts) => {

@@ -20,7 +20,7 @@ use crate::{Error, RowError};
 /// Longest line, in bytes.
 const LONGEST_ROW: u64 = 64 << 20;
 
-/// Reads an object per line; blank lines are no rows, but count in row numbers.
+/// Reads an object per line; blank lines are not rows, but count in row numbers.
 pub(super) fn read_lines(path: &Path, mut reader: impl BufRead, each: &mut Each<'_>) -> Result<(), Error> {
     let mut line = Vec::new();
     for number in 1.. {
@@ -51,7 +51,7 @@ pub(super) fn read_document(path: &Path, reader: impl BufRead, each: &mut Each<'
     let mut json = serde_json::Deserializer::from_reader(reader);
     let parsed = DeserializeSeed::deserialize(&mut rows, &mut json).and_then(|()| json.end());
     let tables = rows.tables;
-    // A row's own error, or the end of reading, shows in the parser as an error as well.
+    // A row's own error, or an early stop, also reaches the parser as an error.
     match (std::mem::replace(&mut rows.outcome, Ok(())), parsed) {
         (Err(Stop::Wrong(error)), _) => Err(error),
         (Err(Stop::Enough), _) => Ok(()),
@@ -73,7 +73,7 @@ enum Stop {
     Wrong(Error),
 }
 
-/// Takes the rows out of a document as they are parsed.
+/// Extracts the rows of a document as they are parsed.
 struct Rows<'a, 'e> {
     path: &'a Path,
     each: &'a mut Each<'e>,
@@ -111,7 +111,7 @@ impl<'de> Visitor<'de> for Document<'_, '_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of rows or an object that holds one")
+        f.write_str("an array of rows or an object that contains one")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<(), A::Error> {
@@ -196,7 +196,7 @@ fn parse(text: &str) -> Result<Row, RowError> {
     }
 }
 
-/// The digits of a number at a path of a row's text: a parsed one would have lost those beyond the 17th.
+/// The digits of a number at a path of a row's text, because a parsed number loses those beyond the 17th.
 pub(super) fn number_as_written(text: &str, path: &[&str]) -> Result<String, RowError> {
     let Some((name, rest)) = path.split_first() else { return Ok(text.to_owned()) };
     let row: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(not_json)?;

@@ -1,5 +1,5 @@
-//! What a row group's pages claim to hold, looked at before anything is decompressed: a page of a hundred bytes may claim two
-//! gigabytes, and the decoder would believe it.
+//! Checks the sizes that a row group's pages claim before anything is decompressed: a page of a hundred bytes may claim two
+//! gigabytes, and the decoder would allocate them.
 
 use std::{
     fs::File,
@@ -8,21 +8,21 @@ use std::{
 
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
-/// Most bytes of one page.
+/// Maximum size of a page in bytes.
 const LARGEST_PAGE: u64 = 256 << 20;
-/// Most bytes of the pages that are in memory at once: of each column a dictionary and the largest data page.
+/// Maximum bytes of the pages in memory at once: for each column, a dictionary and the largest data page.
 const LARGEST_PAGES: u64 = 1 << 30;
-/// Values (list elements counted singly) that a chunk may hold whatever its size.
+/// Values (each list element counts) that a chunk may hold regardless of its size.
 const FEW_VALUES: u64 = 1 << 20;
-/// Further values that it may hold for each row.
+/// Additional values that it may hold per row.
 const VALUES_PER_ROW: u64 = 64;
-/// Longest page header; real ones have a few hundred bytes, with statistics.
+/// Maximum length of a page header; with statistics, real ones have a few hundred bytes.
 const LONGEST_HEADER: u64 = 1 << 20;
 
 /// Checks the pages of a row group against the limits above.
 ///
 /// # Errors
-/// What is claimed and allowed.
+/// The claimed and the allowed size.
 pub(super) fn check(mut file: &File, group: &RowGroupMetaData) -> Result<(), String> {
     let rows = u64::try_from(group.num_rows()).map_err(|_| "a row group with a negative number of rows")?;
     let mut together = 0u64;
@@ -78,7 +78,7 @@ fn walk(file: &mut &File, column: &ColumnChunkMetaData) -> Result<Chunk, String>
     Ok(chunk)
 }
 
-/// What matters of a page header.
+/// The relevant fields of a page header.
 #[derive(Default)]
 struct Page {
     is_dictionary: bool,
@@ -91,10 +91,10 @@ const DICTIONARY_PAGE: i64 = 2;
 /// Deepest nesting of structs in a page header.
 const DEEPEST: usize = 8;
 
-/// Reads Thrift's compact protocol, as far as page headers need it.
+/// Reads the part of Thrift's compact protocol that page headers use.
 struct Compact<R> {
     input: R,
-    /// Bytes taken so far.
+    /// Bytes read so far.
     read: u64,
 }
 
@@ -127,7 +127,7 @@ impl<R: Read> Compact<R> {
         Ok(values)
     }
 
-    /// The next field's type, with its number in `id`; none at the end of the struct.
+    /// The next field's type, with its number in `id`; `None` at the end of the struct.
     fn field(&mut self, id: &mut i64) -> Result<Option<u8>, String> {
         let byte = self.byte()?;
         if byte == 0 {

@@ -1,4 +1,4 @@
-//! Rows of Parquet files, by the crate `parquet` without Arrow.
+//! Rows of Parquet files, read with the `parquet` crate without Arrow.
 
 use std::{
     fs::File,
@@ -17,10 +17,10 @@ use serde_json::{Map, Value};
 use super::{Each, Row, pages};
 use crate::Error;
 
-/// Most columns, nested ones counted singly.
+/// Maximum number of columns, counting each nested one.
 const MOST_COLUMNS: usize = 10_000;
 
-/// Reads all rows. A file that makes the crate `parquet` panic (some damaged ones do) gives an error too.
+/// Reads all rows. A file that makes the `parquet` crate panic (some damaged files do) also gives an error.
 pub(super) fn read(path: &Path, file: File, each: &mut Each<'_>) -> Result<(), Error> {
     let damaged = || content(path, "damaged Parquet file: the decoder gave up".to_owned());
     catch_unwind(AssertUnwindSafe(|| read_file(path, file, each))).unwrap_or_else(|_| Err(damaged()))
@@ -55,7 +55,7 @@ fn read_file(path: &Path, file: File, each: &mut Each<'_>) -> Result<(), Error> 
     Ok(())
 }
 
-/// A field as JSON; dates, times and decimals become texts, and so do bytes that are text. Other bytes (images) are left out.
+/// A field as JSON; dates, times and decimals become strings, and so do bytes that are valid text. Other bytes (images) are omitted.
 fn value(field: Field) -> Value {
     match field {
         Field::Null => Value::Null,

@@ -1,4 +1,4 @@
-//! The ways an answer's text can be read, and the verdict over them.
+//! The possible readings of an answer's text, and the verdict over all of them.
 
 use super::budget::Budget;
 use super::compare::same;
@@ -7,7 +7,7 @@ use super::lexer::Commas;
 use super::parser::parse;
 use super::{Equality, text};
 
-/// Compares two answers that stand alone.
+/// Compares two bare answers.
 pub(super) fn compare(gold: &str, answer: &str) -> Equality {
     let (gold, answer) = (trimmed(gold), trimmed(answer));
     if gold == answer && !gold.is_empty() {
@@ -23,20 +23,20 @@ pub(super) fn compare(gold: &str, answer: &str) -> Equality {
     if is_readable(answer) { Equality::Different } else { Equality::Unreadable }
 }
 
-/// Whether an answer that stands alone says anything.
+/// Whether a bare answer is readable.
 pub(super) fn is_readable(answer: &str) -> bool {
     let answer = trimmed(answer);
     text::phrase(answer).is_some() || text::choice(answer).is_some() || !readings(answer).is_empty()
 }
 
-/// Without the white space, full stops and mathematical delimiters around it.
+/// Removes surrounding white space, periods and mathematical delimiters.
 fn trimmed(text: &str) -> &str {
     let mark = |c: char| c.is_whitespace() || matches!(c, '$' | '"' | '`' | '*');
     text.trim_start_matches(mark).trim_end_matches(|c: char| mark(c) || c == '.')
 }
 
-/// Whether both lead with the same letter of a choice, one of them being the letter alone; or whether what stands behind
-/// the letter is the answer.
+/// Whether both start with the same letter of a multiple choice and one of them is only that letter; or whether the text
+/// after the letter is the answer.
 fn same_choice(gold: &str, answer: &str) -> bool {
     match (text::choice(gold), text::choice(answer)) {
         (Some((gold, gold_text)), Some((answer, answer_text))) => {
@@ -48,7 +48,7 @@ fn same_choice(gold: &str, answer: &str) -> bool {
     }
 }
 
-/// Whether a text is mathematics from end to end, or words without any number.
+/// Whether a text is entirely mathematics, or words without any number.
 pub(super) fn is_plain(text: &str) -> bool {
     !text.contains(|c: char| c.is_ascii_digit()) || text::choice(text).is_some() || !readings(trimmed(text)).is_empty()
 }
@@ -59,7 +59,7 @@ fn same_reading(gold: &str, answer: &str) -> bool {
     golds.iter().any(|(left, gold)| {
         answers.iter().any(|(right, answer)| match (left, right) {
             (Commas::Decimal, Commas::Decimal) => false,
-            // A decimal comma stands for a decimal point, written with as many places.
+            // A decimal comma counts as a decimal point if both sides have the same number of decimal places.
             (Commas::Decimal, _) | (_, Commas::Decimal) => {
                 places(gold).is_some() && places(gold) == places(answer) && same(gold, answer, &budget)
             }
@@ -68,7 +68,7 @@ fn same_reading(gold: &str, answer: &str) -> bool {
     })
 }
 
-/// The places of a plain decimal.
+/// The number of decimal places of a plain decimal.
 fn places(expr: &Expr) -> Option<u32> {
     match expr {
         Expr::Number { places, .. } => *places,
@@ -77,7 +77,7 @@ fn places(expr: &Expr) -> Option<u32> {
     }
 }
 
-/// An answer as a tree, for each way its commas can be read.
+/// An answer as a tree, one for each possible reading of its commas.
 fn readings(text: &str) -> Vec<(Commas, Expr)> {
     let mut found = Vec::new();
     found.extend(parse(text, Commas::Usual).map(|expr| (Commas::Usual, expr)));

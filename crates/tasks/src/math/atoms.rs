@@ -45,7 +45,7 @@ impl Parser {
         Some(self.scientific().map_or(number.clone(), |power| times(number, power)))
     }
 
-    /// `e5`, `E-5` glued to a number, as a power of ten.
+    /// `e5`, `E-5` directly after a number, as a power of ten.
     fn scientific(&mut self) -> Option<Expr> {
         let token = |at: usize| self.tokens.get(at);
         let glued = |at: usize| token(at).is_some_and(|token| !token.spaced);
@@ -64,7 +64,7 @@ impl Parser {
         Some(Expr::Power(Box::new(Expr::integer(10)), Box::new(Expr::integer(exponent))))
     }
 
-    /// `0.1\overline{6}`: the digits before the bar, and those below it without end.
+    /// `0.1\overline{6}`: the digits before the bar, then those below it, repeated forever.
     fn repeating(&mut self, digits: &str, places: u32) -> Option<Expr> {
         let Expr::Number { value: cycle, places: None } = self.argument()? else { return None };
         let Some(Kind::Number { digits: cycle_digits, .. }) = self.tokens.get(self.at.checked_sub(2)?).map(|t| &t.kind)
@@ -80,7 +80,7 @@ impl Parser {
         Some(Expr::Sum(vec![number(start), tail]))
     }
 
-    /// A variable, with the index and primes that belong to its name, or a function of what follows in parentheses.
+    /// A variable, with the index and primes of its name, or a function applied to the parentheses that follow.
     fn name(&mut self, mut name: String) -> Option<Expr> {
         match name.as_str() {
             "π" => return Some(Expr::Pi),
@@ -107,7 +107,7 @@ impl Parser {
         Some(Expr::Symbol(name))
     }
 
-    /// Whether a letter before parentheses is a function: f, g, h always; capitals and others if a name or number stands inside.
+    /// Whether a letter before parentheses is a function: f, g, h always; capitals and others if a name or number is inside.
     fn is_function_call(&self, name: &str) -> bool {
         let first = name.chars().next().unwrap_or(' ');
         let second = self.tokens.get(self.at + 2).map(|token| &token.kind);
@@ -115,7 +115,7 @@ impl Parser {
         matches!(first, 'f' | 'g' | 'h') || (single && (first.is_uppercase() || matches!(first, 'p' | 'q' | 'u' | 'v')))
     }
 
-    /// What stands in an index, as text.
+    /// The contents of an index, as text.
     fn raw_group(&mut self) -> String {
         let mut text = String::new();
         let mut open = 0;
@@ -166,7 +166,7 @@ impl Parser {
         for (at, letter) in letters.chars().enumerate() {
             factors.push(if at == last { self.name(letter.to_string())? } else { single_letter(letter) });
         }
-        // A power behind the run belongs to its last letter alone.
+        // A power after the run belongs only to its last letter.
         let last = factors.pop()?;
         let last = self.raised(last)?;
         factors.push(last);
@@ -220,7 +220,7 @@ impl Parser {
         Some(Expr::Root(Box::new(self.radicand()?), Box::new(degree)))
     }
 
-    /// What a root stands over: a group, or a whole number (`\sqrt13` is meant as the root of 13).
+    /// The radicand of a root: a group, or an integer (`\sqrt13` means the root of 13).
     fn radicand(&mut self) -> Option<Expr> {
         self.deeper(Parser::atom)
     }
@@ -284,7 +284,7 @@ impl Parser {
         }
     }
 
-    /// An operator known by name, its limits and what it applies to.
+    /// An operator known by name, with its limits and operand.
     fn operator(&mut self, name: &str) -> Option<Expr> {
         let mut name = name.to_owned();
         while let Some(mark @ ('_' | '^')) = self.peek_symbol() {
@@ -369,7 +369,7 @@ impl Parser {
         let right_closed = match close {
             ')' | '⟩' => false,
             ']' => true,
-            // `]0,1[` is open in the French way.
+            // `]0,1[` is open, in French notation.
             '[' if open == ']' => false,
             _ => return None,
         };

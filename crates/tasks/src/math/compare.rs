@@ -1,4 +1,4 @@
-//! Whether two answers mean the same: lists, sets, intervals, tuples, matrices, equations and values.
+//! Compares two answers by meaning: lists, sets, intervals, tuples, matrices, equations and values.
 
 use super::budget::Budget;
 use super::expr::{Brackets, Expr, Function, Relation};
@@ -10,7 +10,7 @@ const MAX_ITEMS: usize = 300;
 
 /// Whether an answer means the same as the reference answer.
 pub(super) fn same(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
-    // What is looked for below walks through both trees.
+    // The checks below traverse both trees.
     if budget.spend(20 + 2 * (gold.size() + answer.size())).is_none() {
         return false;
     }
@@ -57,7 +57,7 @@ fn membership(expr: &Expr) -> Option<&Expr> {
     }
 }
 
-/// Compares values with units, percent and degree signs; none if neither side has any.
+/// Compares values with units, percent and degree signs; `None` if neither side has any.
 fn same_measured(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
     let (gold_unit, answer_unit) = (unit(gold), unit(answer));
     match (gold_unit, answer_unit) {
@@ -70,7 +70,7 @@ fn same_measured(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
     if same(&without_unit(gold), &without_unit(answer), budget) {
         return Some(true);
     }
-    // 10 % is answered by 10 and by 0.1, and 90° by 90 and by pi/2.
+    // 10 % equals 10 and 0.1, and 90° equals 90 and pi/2.
     let factor = |unit| matches!(unit, Some("percent" | "degree"));
     let one_sided = gold_unit.is_none() || answer_unit.is_none();
     let meant = one_sided && (factor(gold_unit) || factor(answer_unit)) && is_scalar(gold) && is_scalar(answer);
@@ -140,7 +140,7 @@ fn one_sign(expr: &Expr, upper: bool) -> Expr {
     })
 }
 
-/// Compares sets of real numbers; none unless one side is written as such.
+/// Compares sets of real numbers; `None` unless one side is written as one.
 fn same_regions(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
     let bounds = |expr: &Expr| match expr {
         Expr::Related(_, rest) => {
@@ -167,7 +167,7 @@ fn same_regions(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
     let variable_differs = matches!((bounded_variable(gold), bounded_variable(answer)), (Some(a), Some(b)) if a != b);
     match (region(gold), region(answer)) {
         (Some(gold), Some(answer)) => Some(!variable_differs && gold.equals(&answer, budget)),
-        // What has no place on the line is compared as written.
+        // Bounds without a position on the real line are compared as written.
         (None, None) => None,
         _ => Some(false),
     }
@@ -182,7 +182,7 @@ fn bounded_variable(expr: &Expr) -> Option<&str> {
     })
 }
 
-/// What a chain of equations says: the value that its label has, or an equation between its ends.
+/// The meaning of a chain of equations: the value of its label, or an equation between its ends.
 enum Statement<'a> {
     Value(Option<&'a Expr>, &'a Expr),
     Equation,
@@ -197,7 +197,7 @@ fn statement(expr: &Expr) -> Statement<'_> {
     if !rest.iter().all(|(relation, _)| matches!(relation, Relation::Equal | Relation::About)) {
         return Statement::Other;
     }
-    // `x = 1/3 ≈ 0.33`: what follows the sign is not exact.
+    // `x = 1/3 ≈ 0.33`: the part after the sign is not exact.
     let exact = rest.iter().take_while(|(relation, _)| *relation == Relation::Equal).count().max(1);
     let value = &rest[exact - 1].1;
     match value {
@@ -208,7 +208,7 @@ fn statement(expr: &Expr) -> Statement<'_> {
     }
 }
 
-/// Whether an expression names what is asked for: `x`, `f(x)`, `|AB|`, `AB/CD`, `(p, q)`.
+/// Whether an expression names the quantity asked for: `x`, `f(x)`, `|AB|`, `AB/CD`, `(p, q)`.
 fn is_label(expr: &Expr) -> bool {
     match expr {
         Expr::Symbol(_) | Expr::Call(..) => true,
@@ -228,7 +228,7 @@ fn is_constant(expr: &Expr) -> bool {
     !expr.any(&|part| matches!(part, Expr::Symbol(_) | Expr::Call(..)))
 }
 
-/// `\lim`, `\sum` and the like, which stand for a value that is not worked out.
+/// `\lim`, `\sum` and similar operators, whose value is not computed.
 fn is_operator(expr: &Expr) -> bool {
     matches!(expr, Expr::Call(name, _) if name.contains('_'))
         || matches!(expr, Expr::Apply(_, inner) if is_label(inner))
@@ -251,7 +251,7 @@ fn same_relations(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
             if !clash && same(left, right, budget) {
                 return true;
             }
-            // `x = 2y` and `y = x/2` say the same.
+            // `x = 2y` and `y = x/2` mean the same.
             let both = left_label.is_some() && right_label.is_some() && !is_constant(left) && !is_constant(right);
             let equations = (as_equation(gold), as_equation(answer));
             both && matches!(equations, (Some(a), Some(b)) if scalar::proportional(&a, &b, budget))
@@ -299,7 +299,7 @@ fn same_chains(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
     matches(sides[0], &forward) || matches(sides[sides.len() - 1], &backward)
 }
 
-/// Compares matrices, a column or row being a tuple as well; none if neither side is a matrix.
+/// Compares matrices, where a column or row is also a tuple; `None` if neither side is a matrix.
 fn same_matrices(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
     let holds = |expr: &Expr| expr.any(&|part| matches!(part, Expr::Matrix(_)));
     let is_matrix = |expr: &Expr| !matches!(expr, Expr::Several(..)) && holds(expr);
@@ -332,7 +332,7 @@ fn same_lists(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
         || gold.len() == answer.len() && gold.iter().zip(&answer).all(|(left, right)| same(left, right, budget));
     match (gold_brackets, answer_brackets) {
         (Some(left @ Brackets::Ordered { .. }), Some(right @ Brackets::Ordered { .. })) => {
-            // Of two items, `[1, 2]` may be an interval and `(1, 2)` a point; of three they are the same tuple.
+            // With two items, `[1, 2]` may be an interval and `(1, 2)` a point; with three, both are the same tuple.
             (left == right || gold.len() != 2) && pairwise()
         }
         (Some(Brackets::Ordered { .. }), Some(Brackets::Set))
@@ -348,16 +348,16 @@ fn same_lists(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
     }
 }
 
-/// The items of a list, or a value alone as its only item.
+/// The items of a list; a single value is its own only item.
 fn items(expr: &Expr) -> (Option<Brackets>, Vec<&Expr>) {
     match expr {
         Expr::Several(brackets, items) => (Some(*brackets), items.iter().collect()),
-        // `n = 2, 3, 4` says the same as the list of its values.
+        // `n = 2, 3, 4` means the same as the list of its values.
         other => (None, vec![other]),
     }
 }
 
-/// Whether two lists have the same members in any order. Repetition counts only if the reference answer repeats itself.
+/// Whether two lists have the same members in any order. Duplicates matter only if the reference answer contains some.
 fn same_members(gold: &[&Expr], answer: &[&Expr], budget: &Budget) -> bool {
     let mut taken = vec![false; answer.len()];
     for item in gold {
@@ -370,7 +370,7 @@ fn same_members(gold: &[&Expr], answer: &[&Expr], budget: &Budget) -> bool {
     left().all(|at| !repeats && gold.iter().any(|item| same(item, answer[at], budget)))
 }
 
-/// Ratios by their proportion, times of day by their parts.
+/// Compares ratios by proportion and times of day part by part.
 fn same_ratios(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
     match (gold, answer) {
         (Expr::Ratio(left, left_clock), Expr::Ratio(right, right_clock)) => {
@@ -400,7 +400,7 @@ fn same_ratios(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
     }
 }
 
-/// Numbers in a base: the same digits, in the same base or in none.
+/// Compares numbers in a base: equal if they have the same digits and the same base, or one has none.
 fn same_digits(gold: &Expr, answer: &Expr) -> bool {
     let digits = |expr: &Expr| match expr {
         Expr::Based(digits, base) => Some((digits.to_ascii_uppercase(), Some(*base))),

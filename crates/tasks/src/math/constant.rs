@@ -6,7 +6,7 @@ use super::budget::Budget;
 use super::expr::{Expr, Function};
 use super::rational::Rational;
 
-/// Larger arguments of factorials and binomials are not worked out.
+/// Factorials and binomials of larger arguments are not computed.
 const MAX_FACTORIAL: i64 = 1_000;
 
 /// The value of an expression if it is a rational number of bounded size, found with bounded work.

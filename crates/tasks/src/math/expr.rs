@@ -1,4 +1,4 @@
-//! What an answer says, as a tree of bounded depth.
+//! An answer's meaning as a tree of bounded depth.
 
 use super::rational::Rational;
 
@@ -20,19 +20,19 @@ pub(super) enum Function {
     Exp,
     /// Natural logarithm.
     Ln,
-    /// A logarithm without a base: to base ten, or natural, as the other side has it.
+    /// A logarithm without a base: base ten, or natural, depending on the other side.
     Log,
     Abs,
     Floor,
     Ceil,
     Factorial,
-    /// The real number behind a percent sign; the percentage is its argument.
+    /// The real number meant by a percent sign; the percentage is its argument.
     Percent,
     /// Degrees as an angle.
     Degrees,
 }
 
-/// How the two sides of a relation stand to each other.
+/// The relation between two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
     Equal,
@@ -58,14 +58,14 @@ impl Relation {
     }
 }
 
-/// What holds several items together.
+/// What groups several items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Brackets {
-    /// Commas, semicolons or words alone: the order does not matter.
+    /// Only commas, semicolons or words: the order does not matter.
     None,
     /// `\{ \}`: order and repetition do not matter.
     Set,
-    /// Parentheses or square brackets; each end's flag says whether it is square, that is closed.
+    /// Parentheses or square brackets; each flag says whether that end is square, that is, closed.
     Ordered {
         /// `[` rather than `(`.
         left_closed: bool,
@@ -85,7 +85,7 @@ pub(super) enum SetOperation {
 /// An answer or a part of one.
 #[derive(Clone, Debug)]
 pub(super) enum Expr {
-    /// A number as written; `places` are the digits behind its decimal point, if it has one.
+    /// A number as written; `places` is the number of digits after its decimal point, if it has one.
     Number {
         value: Rational,
         places: Option<u32>,
@@ -107,15 +107,15 @@ pub(super) enum Expr {
     /// The base and the argument.
     Logarithm(Box<Expr>, Box<Expr>),
     Binomial(Box<Expr>, Box<Expr>),
-    /// A function or operator known by name alone.
+    /// A function or operator known only by name.
     Call(String, Vec<Expr>),
     /// First term ± second term; with the flag ∓.
     PlusMinus(Box<Expr>, Box<Expr>, bool),
-    /// A value with the unit it was given in.
+    /// A value with its unit.
     Measured(Box<Expr>, String),
     /// Digits in a base.
     Based(String, u32),
-    /// `a : b`, as ratio or time of day, with the text that was written.
+    /// `a : b` as a ratio or time of day, with the original text.
     Ratio(Vec<Expr>, bool),
     Several(Brackets, Vec<Expr>),
     Matrix(Vec<Vec<Expr>>),
@@ -141,7 +141,7 @@ impl Expr {
         Expr::Sum(vec![self, other.negated()])
     }
 
-    /// The direct parts, from left to right.
+    /// The direct children, from left to right.
     pub(super) fn children(&self) -> Vec<&Expr> {
         use Expr::*;
         match self {
@@ -162,12 +162,12 @@ impl Expr {
         1 + self.children().into_iter().map(Expr::size).sum::<u64>()
     }
 
-    /// Whether the tree holds a node that fits.
+    /// Whether the tree contains a matching node.
     pub(super) fn any(&self, fits: &impl Fn(&Expr) -> bool) -> bool {
         fits(self) || self.children().into_iter().any(|child| child.any(fits))
     }
 
-    /// The tree with each part replaced from the leaves up.
+    /// The tree with each node replaced, from the leaves up.
     pub(super) fn map(self, change: &impl Fn(Expr) -> Expr) -> Expr {
         use Expr::*;
         let one = |inner: Box<Expr>| Box::new(inner.map(change));

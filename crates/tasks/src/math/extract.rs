@@ -1,18 +1,18 @@
-//! Finding the final answer in a response.
+//! Finds the final answer in a response.
 
 use super::{Rule, answers, text};
 
 /// DAPO looks for its marker in this many characters at the end of a response.
 const DAPO_TAIL: usize = 300;
-/// Boxes that belong together (`\boxed{2} and \boxed{3}`) stand no further apart than this.
+/// Connected boxes (`\boxed{2} and \boxed{3}`) are no further apart than this.
 const MAX_GAP: usize = 60;
-/// Answers are looked for in this many bytes at the end of a response.
+/// Answers are searched for in this many bytes at the end of a response.
 const MAX_RESPONSE: usize = 1 << 18;
-/// Answers that nothing announces are looked for in this many bytes at the end.
+/// Answers without a box or announcement are searched for in this many bytes at the end.
 const MAX_TAIL: usize = 1 << 13;
-/// Announcements that announce nothing are passed over this many times.
+/// At most this many announcements without an answer are skipped.
 const MAX_ANNOUNCEMENTS: usize = 1_000;
-/// Longer texts hold an answer, they are none.
+/// Longer texts may contain an answer, but are not themselves an answer.
 const MAX_WHOLE: usize = 200;
 
 pub(super) fn extract(response: &str, rule: Rule) -> Option<String> {
@@ -29,7 +29,7 @@ pub(super) fn extract(response: &str, rule: Rule) -> Option<String> {
     (!answer.is_empty()).then(|| answer.to_owned())
 }
 
-/// At most so many bytes from the end of a text.
+/// At most this many bytes from the end of a text.
 fn end(text: &str, bytes: usize) -> &str {
     let mut start = text.len().saturating_sub(bytes);
     while !text.is_char_boundary(start) {
@@ -38,7 +38,7 @@ fn end(text: &str, bytes: usize) -> &str {
     &text[start..]
 }
 
-/// Cuts the special tokens off the end, and what a model wrote after ending its turn.
+/// Removes special tokens at the end, and anything that a model wrote after ending its turn.
 fn without_end(response: &str) -> &str {
     const TOKENS: [&str; 7] =
         ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "</s>"];
@@ -48,7 +48,7 @@ fn without_end(response: &str) -> &str {
     &response[..ends.next().unwrap_or(response.len())]
 }
 
-/// The last answer that is boxed, announced or behind `####`.
+/// The last answer that is boxed, announced or after `####`.
 pub(super) fn marked(response: &str) -> Option<String> {
     let text = after_thinking(response);
     let boxes = last_boxes(text);
@@ -66,7 +66,7 @@ fn unmarked(text: &str) -> Option<String> {
     last_expression(text).map(str::to_owned)
 }
 
-/// What follows the last `</think>`, if there is any text behind it.
+/// What follows the last `</think>`, if there is any text after it.
 fn after_thinking(response: &str) -> &str {
     match response.rsplit_once("</think>") {
         Some((_, answer)) if !answer.trim().is_empty() => answer,
@@ -81,7 +81,7 @@ fn dapo(response: &str) -> Option<String> {
     Some(first_line(after).to_owned())
 }
 
-/// What stands behind white space and a colon.
+/// What follows white space and a colon.
 fn colon(text: &str) -> Option<&str> {
     text.trim_start().strip_prefix(':')
 }
@@ -91,14 +91,14 @@ fn first_line(text: &str) -> &str {
     text.trim_start().lines().next().unwrap_or("")
 }
 
-/// Where a word of small ASCII letters stands, in any case, from left to right.
+/// The positions of a lower-case ASCII word, ignoring case, from left to right.
 fn occurrences<'a>(text: &'a str, word: &'a str) -> impl DoubleEndedIterator<Item = usize> + 'a {
     let (bytes, word) = (text.as_bytes(), word.as_bytes());
     let last = (bytes.len() + 1).saturating_sub(word.len());
     (0..last).filter(move |&at| bytes[at] | 32 == word[0] && bytes[at..at + word.len()].eq_ignore_ascii_case(word))
 }
 
-/// The last `Answer:`, `answer is` or the like that an answer follows: where it stands and what follows it.
+/// The last `Answer:`, `answer is` or similar that is followed by an answer: its position and what follows it.
 fn last_announcement(text: &str) -> Option<(usize, &str)> {
     // "We check our answer: .." announces nothing.
     let owned = |at: usize| ["our ", "my ", "your ", "this "].iter().any(|word| text[..at].ends_with(word));
@@ -106,7 +106,7 @@ fn last_announcement(text: &str) -> Option<(usize, &str)> {
     places.filter(|at| !owned(*at)).find_map(|at| Some((at, announcement(&text[at + 6..])?)))
 }
 
-/// What stands behind `answer`, if that announces it.
+/// What follows `answer`, if that is an announcement.
 fn announcement(after: &str) -> Option<&str> {
     let colon = colon(after.trim_start_matches(['*', 's', '_', ')'])).map(|after| after.trim_start_matches('*'));
     if let Some(answer) = colon.filter(|answer| !answer.trim_start().is_empty()) {
@@ -127,10 +127,10 @@ fn announcement(after: &str) -> Option<&str> {
     })
 }
 
-/// The answer in what follows an announcement.
+/// The answer in the text after an announcement.
 fn announced(tail: &str) -> String {
     let line = first_line(tail);
-    // A formula may go on over several lines.
+    // A formula may span several lines.
     if let Some((_, formula)) = formula_at(tail.trim_start()).filter(|(end, _)| *end > line.len()) {
         return formula.to_owned();
     }
@@ -143,7 +143,7 @@ fn announced(tail: &str) -> String {
     }
 }
 
-/// Up to the first full stop that ends a sentence.
+/// Up to the first period that ends a sentence.
 fn first_sentence(line: &str) -> &str {
     let end = line.match_indices(['.', '!', '?']).find(|(at, _)| {
         let after = line[at + 1..].trim_start_matches(['"', '\'', '*', ')']);
@@ -155,7 +155,7 @@ fn first_sentence(line: &str) -> &str {
     end.map_or(line, |(at, _)| &line[..at])
 }
 
-/// The last boxed answer, or the last few that belong together: where the first stands, and their contents.
+/// The last boxed answer, or the last few that are connected: the position of the first, and their contents.
 fn last_boxes(text: &str) -> Option<(usize, String)> {
     let boxes = boxes(text);
     let (last, earlier) = boxes.split_last()?;
@@ -217,7 +217,7 @@ fn boxes(text: &str) -> Vec<Boxed<'_>> {
     found
 }
 
-/// Where the command of a box begins, if it is what a text ends with.
+/// Where the command of a box starts, if a text ends with one.
 fn box_before(text: &str) -> Option<usize> {
     let text = text.trim_end_matches(' ');
     ["\\boxed", "\\fbox", "\\framebox"]
@@ -234,7 +234,7 @@ fn last_expression(text: &str) -> Option<&str> {
     last_number(&text[after..]).or(formula.map(|(_, content)| content))
 }
 
-/// The formula between `$ $`, `$$ $$`, `\( \)` or `\[ \]` that a text begins with: where it ends, and its content.
+/// The formula between `$ $`, `$$ $$`, `\( \)` or `\[ \]` at the start of a text: where it ends, and its content.
 fn formula_at(text: &str) -> Option<(usize, &str)> {
     let delimiters = [("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")];
     let (open, close) = delimiters.into_iter().find(|(open, _)| text.starts_with(open))?;
@@ -258,7 +258,7 @@ fn last_formula(text: &str) -> Option<(usize, &str)> {
         at = start + mark.len();
         let closes = |open: &str| matches!((open, mark), ("$", "$") | ("$$", "$$") | ("\\(", "\\)") | ("\\[", "\\]"));
         match open {
-            // Between `$2$ and $3$`, and behind a price, stands text: then the mark opens what follows.
+            // Between `$2$ and $3$`, and after a price, there is text: then the dollar sign opens what follows.
             Some((inner, opening)) if closes(opening) && !text::is_prose(&text[inner..start]) => {
                 if !text[inner..start].trim().is_empty() {
                     found = Some((at, &text[inner..start]));
@@ -271,7 +271,7 @@ fn last_formula(text: &str) -> Option<(usize, &str)> {
     found
 }
 
-/// The last number of a text, with what is glued to it: sign, currency, unit, brackets.
+/// The last number of a text, with everything attached to it: sign, currency, unit, brackets.
 fn last_number(text: &str) -> Option<&str> {
     let mut before = text;
     while let Some(last) = before.rfind(|c: char| c.is_ascii_digit()) {
@@ -284,7 +284,7 @@ fn last_number(text: &str) -> Option<&str> {
         let unmatched = |open: char, close: char| word.contains(open) != word.contains(close);
         let word =
             if unmatched('(', ')') || unmatched('[', ']') { word.trim_matches(['(', ')', '[', ']']) } else { word };
-        // Digits in the middle of a name are no number.
+        // Digits in the middle of a name are not a number.
         if word.starts_with(|c: char| !c.is_ascii_alphabetic()) || word.contains('=') {
             return Some(word);
         }

@@ -1,29 +1,29 @@
-//! LaTeX and plain text, cut into tokens of one common notation.
+//! Splits LaTeX and plain text into tokens of a common notation.
 
 use super::words;
 
-/// Longer answers are not read.
+/// Longer answers are not parsed.
 pub(super) const MAX_ANSWER: usize = 10_000;
-/// Answers of more tokens are not read.
+/// Answers with more tokens are not parsed.
 const MAX_TOKENS: usize = 1_500;
-/// Numbers of more digits are not read.
+/// Numbers with more digits are not parsed.
 const MAX_DIGITS: usize = 4_000;
 
 /// Opens a group that LaTeX does not print.
 pub(super) const GROUP: char = '\u{2045}';
 /// Closes such a group.
 pub(super) const END_GROUP: char = '\u{2046}';
-/// A wide space, which parts items.
+/// A wide space, which separates items.
 pub(super) const WIDE: char = '\u{2003}';
 /// The end of a row, `\\`.
 pub(super) const ROW: char = '\n';
 
-/// How commas between digits are read, where it is not plain.
+/// How to read commas between digits where it is ambiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Commas {
-    /// `1,234` is a number outside brackets, else two; `1,23` is always two.
+    /// `1,234` is one number outside brackets, otherwise two; `1,23` is always two.
     Usual,
-    /// Between digits a comma parts two numbers.
+    /// Between digits a comma separates two numbers.
     Apart,
     /// `1,23` is 1.23.
     Decimal,
@@ -31,15 +31,15 @@ pub(super) enum Commas {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// Digits, the last `places` of them behind a point.
+    /// Digits, the last `places` of them after the decimal point.
     Number { digits: String, places: Option<u32> },
-    /// A single letter of a formula, or of a text.
+    /// A single letter of a formula or text.
     Letter(char),
-    /// Letters that stand together; `upright` ones are words and not products.
+    /// Consecutive letters; `upright` ones are words and not products.
     Word { letters: String, upright: bool },
-    /// A LaTeX command with a meaning of its own, without its backslash.
+    /// A LaTeX command with a meaning, without its backslash.
     Command(String),
-    /// `\begin{..}` of something tabular.
+    /// `\begin{..}` of a tabular environment.
     Begin,
     /// `\end{..}`.
     End,
@@ -50,7 +50,7 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) kind: Kind,
-    /// Whether white space stands before it.
+    /// Whether white space precedes it.
     pub(super) spaced: bool,
 }
 
@@ -60,13 +60,13 @@ struct Lexer<'a> {
     tokens: Vec<Token>,
     spaced: bool,
     commas: Commas,
-    /// For each open brace of LaTeX whether it is printed upright, and whether it stands for nothing.
+    /// For each open LaTeX brace, whether its contents are upright, and whether it has no meaning.
     groups: Vec<(bool, bool)>,
     /// Open parentheses, brackets and set braces.
     brackets: usize,
 }
 
-/// Cuts a text into tokens; none if it is too long.
+/// Splits a text into tokens; `None` if it is too long.
 pub(super) fn tokens(text: &str, commas: Commas) -> Option<Vec<Token>> {
     if text.len() > MAX_ANSWER {
         return None;
@@ -185,12 +185,12 @@ impl Lexer<'_> {
             }
             'π' => self.push(Kind::Letter('π')),
             _ if c.is_alphabetic() => self.push(Kind::Letter(c)),
-            // Mathematical delimiters, white space and marks around an answer.
+            // Mathematical delimiters, white space and markup around an answer.
             _ => self.spaced = true,
         }
     }
 
-    /// A currency sign; it stands before its number or behind it and says nothing about the value.
+    /// A currency sign before or after a number; it does not change the value.
     fn currency(&mut self) {
         self.spaced = true;
     }
@@ -277,7 +277,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Whether a short run stands in an exponent or index (`x^{ab}`), where it is a product or a name.
+    /// Whether a short run is in an exponent or index (`x^{ab}`), where it is a product or a name.
     fn is_superscripted(&self, run: &str) -> bool {
         run.len() <= 3 && matches!(self.tokens.last().map(|token| &token.kind), Some(Kind::Symbol('^')))
     }
@@ -319,7 +319,7 @@ impl Lexer<'_> {
         digits
     }
 
-    /// The thousands separator behind the first digits of a number, if there is one.
+    /// The thousands separator after the first digits of a number, if there is one.
     fn separator(&self, leading: usize) -> Option<&'static str> {
         if leading == 0 || leading > 3 {
             return None;
@@ -332,19 +332,19 @@ impl Lexer<'_> {
         (self.is_group(separator.len()) && !(ambiguous && apart)).then_some(separator)
     }
 
-    /// Whether exactly three digits stand behind a separator.
+    /// Whether exactly three digits follow a separator.
     fn is_group(&self, separator: usize) -> bool {
         self.rest()[separator..].bytes().take_while(u8::is_ascii_digit).count() == 3
     }
 
-    /// Whether `,` is a decimal comma: outside brackets and followed by digits, but not by three.
+    /// Whether `,` is a decimal comma: outside brackets and followed by digits, but not by exactly three.
     fn is_decimal_comma(&self) -> bool {
         let decimals = self.rest().bytes().skip(1).take_while(u8::is_ascii_digit).count();
         self.brackets == 0 && self.rest().starts_with(',') && decimals > 0 && decimals != 3
     }
 
     fn command(&mut self) -> Option<()> {
-        // Two backslashes before a command's name are one, escaped once too often.
+        // Two backslashes before a command's name are a doubly escaped one.
         let doubled = self.rest().starts_with("\\\\") && words::is_command(name_at(&self.rest()[2..]));
         self.at += if doubled { 2 } else { 1 };
         let name = name_at(self.rest()).to_owned();
@@ -357,7 +357,7 @@ impl Lexer<'_> {
         Some(())
     }
 
-    /// A backslash before something other than a letter.
+    /// A backslash before a character that is not a letter.
     fn escaped(&mut self) {
         let Some(c) = self.rest().chars().next() else { return };
         self.at += c.len_utf8();
@@ -413,7 +413,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// A command that only changes how its argument looks.
+    /// A command that only changes the appearance of its argument.
     fn style(&mut self, upright: bool) {
         let spaces = self.rest().len() - self.rest().trim_start_matches(' ').len();
         if self.rest()[spaces..].starts_with('{') {

@@ -1,4 +1,4 @@
-//! Sums, products and powers of matrices, worked out entry by entry.
+//! Sums, products and powers of matrices, evaluated entry by entry.
 
 use super::budget::Budget;
 use super::constant::rational;
@@ -7,10 +7,10 @@ use super::parser::times;
 
 type Rows = Vec<Vec<Expr>>;
 
-/// Larger powers are not worked out.
+/// Larger powers are not computed.
 const MAX_POWER: i64 = 8;
 
-/// The entries of a matrix expression; none if it is not one, or too large.
+/// The entries of a matrix expression; `None` if it is not one, or is too large.
 pub(super) fn rows(expr: &Expr, budget: &Budget) -> Option<Rows> {
     budget.spend(5)?;
     match expr {

@@ -7,7 +7,7 @@ use super::constant::rational;
 use super::double::{Double, EULER, ONE, PI, ZERO};
 use super::expr::{Expr, Function};
 
-/// The relative error of one operation on doubles of 106 bits, generously.
+/// A generous bound on the relative error of one operation on 106-bit numbers.
 const EPSILON: f64 = 1e-29;
 
 /// A complex number within `error` of the true one.
@@ -18,7 +18,7 @@ pub(super) struct Ball {
     pub(super) error: f64,
 }
 
-/// The values of variables, and what a logarithm without base means.
+/// The values of variables, and the meaning of a logarithm without a base.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
     pub(super) seed: u64,
@@ -102,7 +102,7 @@ impl Ball {
         }
         let square = self.re * self.re + self.im * self.im;
         let half = Double::from_f64(0.5);
-        // On the cut the angle is that of the real axis, whatever the error says.
+        // On the branch cut the angle is that of the real axis, regardless of the error.
         let im = if self.is_real() { ZERO } else { self.im };
         Ball::with_error(square.ln() * half, Double::atan2(im, self.re), 2.0 * self.error / self.size() + EPSILON)
     }
@@ -185,18 +185,18 @@ impl Ball {
     }
 }
 
-/// Sine and cosine of a real angle that is not too large to be reduced.
+/// Sine and cosine of a real angle that is small enough to be reduced.
 fn turn(angle: Double) -> Option<(Double, Double)> {
     (angle.high.abs() < 1e6).then(|| angle.sin_cos())
 }
 
-/// A bound on |e^d - 1| for |d| up to an error, with what reducing an angle costs.
+/// A bound on |e^d - 1| for |d| up to an error, including the error of reducing an angle.
 fn spread(error: f64) -> Option<f64> {
     (error < 0.5).then_some(2.0 * error + 1e6 * EPSILON * EPSILON + EPSILON)
 }
 
 impl Point {
-    /// The value of a scalar; none where it has none, or is too large, or costs too much.
+    /// The value of a scalar; `None` if it has none, is too large, or takes too much work.
     pub(super) fn evaluate(&self, expr: &Expr, budget: &Budget) -> Option<Ball> {
         budget.spend(5)?;
         match expr {

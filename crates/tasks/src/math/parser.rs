@@ -1,12 +1,12 @@
-//! Tokens into trees: lists, relations, sets, sums and products. Atoms are in [`super::atoms`].
+//! Parses tokens into trees: lists, relations, sets, sums and products. Atoms are in [`super::atoms`].
 
 use super::expr::{Brackets, Expr, Function, Relation, SetOperation};
 use super::lexer::{self, Commas, END_GROUP, GROUP, Kind, ROW, Token, WIDE};
 use super::words;
 
-/// Deeper nesting is not read; a parenthesis takes about six levels.
+/// Deeper nesting is not parsed; a parenthesis takes about six levels.
 const MAX_DEPTH: u32 = 200;
-/// Longer chains of operations that group to the left (`a/b/c`, `5!!`) are not read.
+/// Longer chains of left-associative operations (`a/b/c`, `5!!`) are not parsed.
 const MAX_CHAIN: u32 = 200;
 
 pub(super) struct Parser {
@@ -20,7 +20,7 @@ pub(super) struct Parser {
     pub(super) in_set: bool,
 }
 
-/// Reads an answer; none if it is not mathematics, or too long or too deep.
+/// Parses an answer; `None` if it is not mathematics, or too long or too deep.
 pub(super) fn parse(text: &str, commas: Commas) -> Option<Expr> {
     let mut parser = Parser { tokens: lexer::tokens(text, commas)?, at: 0, depth: 0, chain: 0, bars: 0, in_set: false };
     parser.skip_filler();
@@ -71,7 +71,7 @@ impl Parser {
         result
     }
 
-    /// Counts an operation that makes the tree deeper without the parser going deeper.
+    /// Counts an operation that makes the tree deeper without recursion in the parser.
     fn longer(&mut self) -> Option<()> {
         self.chain += 1;
         (self.chain <= MAX_CHAIN).then_some(())
@@ -103,7 +103,7 @@ impl Parser {
         self.at > start
     }
 
-    /// Items up to one of the closing symbols, which is left where it stands.
+    /// Items up to one of the closing symbols, which is not consumed.
     pub(super) fn items(&mut self, closing: &[char]) -> Option<Vec<Expr>> {
         let mut items = Vec::new();
         self.skip_separators();
@@ -136,12 +136,12 @@ impl Parser {
         let first = self.union()?;
         let mut rest = Vec::new();
         while let Some(relation) = self.relation_symbol() {
-            // Alignment marks (`&=`) part nothing here.
+            // Alignment marks (`&=`) separate nothing here.
             while matches!(self.peek_symbol(), Some('&' | ROW)) {
                 self.at += 1;
             }
             let side = match self.relation_symbol() {
-                // `= =` and the like say nothing more.
+                // `= =` and similar repetitions add nothing.
                 Some(_) => return None,
                 None => self.union()?,
             };
@@ -175,7 +175,7 @@ impl Parser {
         while self.accept(':') {
             parts.push(self.sum()?);
         }
-        // `12:05` is a time of day, `3:5` may be one too, but says so less.
+        // `12:05` is a time of day; `3:5` may be one too, but less clearly.
         let two_digits = |token: &Token| matches!(&token.kind, Kind::Number { digits, .. } if digits.len() >= 2);
         let clock = self.tokens[start..self.at].last().is_some_and(two_digits);
         let ratio = Expr::Ratio(parts, clock);
@@ -187,7 +187,7 @@ impl Parser {
         Some(self.with_unit(value))
     }
 
-    /// Takes the words behind a value as its unit.
+    /// Takes the words after a value as its unit.
     fn with_unit(&mut self, value: Expr) -> Expr {
         let start = self.at;
         let mut unit = String::new();
@@ -280,12 +280,12 @@ impl Parser {
         }
     }
 
-    /// Whether a slash stands before a unit (`5 km/h`, `$3 / hour`).
+    /// Whether a slash precedes a unit (`5 km/h`, `$3 / hour`).
     fn is_per(&self) -> bool {
         self.word_at(self.at + 1).is_some_and(|word| words::unit(word).is_some())
     }
 
-    /// Whether the token before is a whole number, which a fraction behind it makes a mixed number.
+    /// Whether the previous token is an integer, which forms a mixed number with a fraction after it.
     fn follows_whole_number(&self) -> bool {
         let before = |back: usize| self.at.checked_sub(back).map(|at| &self.tokens[at].kind);
         matches!(before(1), Some(Kind::Number { places: None, .. }))
@@ -296,7 +296,7 @@ impl Parser {
         match self.peek_symbol() {
             Some('-') => {
                 self.at += 1;
-                // A sign binds less than what multiplies without a mark: -2 1/2 is -(2 1/2).
+                // A sign binds less tightly than implicit multiplication: -2 1/2 is -(2 1/2).
                 Some(self.deeper(Parser::signed_product)?.negated())
             }
             Some('+') => {
@@ -307,7 +307,7 @@ impl Parser {
         }
     }
 
-    /// What a minus sign applies to: factors that stand together, up to `*` and the like.
+    /// The operand of a minus sign: adjacent factors, up to `*` and similar operators.
     fn signed_product(&mut self) -> Option<Expr> {
         let mut product = self.signed()?;
         while self.starts_factor() {
@@ -316,7 +316,7 @@ impl Parser {
         Some(product)
     }
 
-    /// A product and the factor that follows without a mark, or the two parts of a mixed number.
+    /// A product and the factor that follows without an operator, or the two parts of a mixed number.
     fn adjoined(&mut self, product: Expr) -> Option<Expr> {
         if !self.follows_whole_number() {
             return Some(times(product, self.power()?));
@@ -335,11 +335,11 @@ impl Parser {
         Some(mark.into_iter().fold(plus(product, fraction), |sum, mark| apply(mark, sum)))
     }
 
-    /// Whether the next token begins a factor that multiplies without a mark.
+    /// Whether the next token starts an implicit factor.
     pub(super) fn starts_factor(&self) -> bool {
         match self.peek() {
             Some(Kind::Number { .. }) => {
-                // Two numbers side by side are a mixed number or no product.
+                // Two adjacent numbers are a mixed number or not a product.
                 let before = self.at.checked_sub(1).map(|at| &self.tokens[at].kind);
                 !matches!(before, Some(Kind::Number { .. })) || self.is_plain_mixed()
             }
@@ -352,7 +352,7 @@ impl Parser {
         }
     }
 
-    /// Whether `2 1/2` stands here, at the 1.
+    /// Whether this is `2 1/2`, at the 1.
     fn is_plain_mixed(&self) -> bool {
         let number =
             |at: usize| matches!(self.tokens.get(at).map(|token| &token.kind), Some(Kind::Number { places: None, .. }));
@@ -361,7 +361,7 @@ impl Parser {
             && number(self.at + 2)
     }
 
-    /// Whether a word multiplies what stands before it, rather than naming its unit.
+    /// Whether a word is a factor of the preceding value rather than its unit.
     fn is_factor(&self, letters: &str, upright: bool) -> bool {
         if words::function(letters).is_some() {
             return true;
@@ -418,7 +418,7 @@ impl Parser {
         }
     }
 
-    /// `\circ` or `{\circ}` behind a caret.
+    /// `\circ` or `{\circ}` after a caret.
     fn accept_degrees(&mut self) -> bool {
         if self.accept('°') {
             return true;
@@ -450,7 +450,7 @@ pub(super) fn apply(function: Function, argument: Expr) -> Expr {
     Expr::Apply(function, Box::new(argument))
 }
 
-/// A value with its unit; percent and degrees are signs of their own.
+/// A value with its unit; percent and degree signs are separate operators.
 fn measured(value: Expr, unit: String) -> Expr {
     match unit.as_str() {
         "percent" => apply(Function::Percent, value),
@@ -473,7 +473,7 @@ fn plus(left: Expr, right: Expr) -> Expr {
     Expr::Sum(vec![left, right])
 }
 
-/// Takes a percent or degree sign off a value.
+/// Removes a percent or degree sign from a value.
 fn split_mark(expr: Expr) -> (Expr, Option<Function>) {
     match expr {
         Expr::Apply(mark @ (Function::Percent | Function::Degrees), inner) => (*inner, Some(mark)),
@@ -481,7 +481,7 @@ fn split_mark(expr: Expr) -> (Expr, Option<Function>) {
     }
 }
 
-/// Whether an expression is a fraction of whole numbers below one, as in a mixed number.
+/// Whether an expression is a fraction of integers below one, as in a mixed number.
 fn is_proper_fraction(expr: &Expr) -> bool {
     let whole = |side: &Expr| match side {
         Expr::Number { value, places: None } => Some(value.clone()),

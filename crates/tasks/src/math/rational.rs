@@ -1,4 +1,4 @@
-//! Fractions of whole numbers, exact and of bounded size.
+//! Exact fractions of integers of bounded size.
 
 use std::cmp::Ordering;
 
@@ -6,7 +6,7 @@ use num_bigint::{BigInt, Sign};
 
 use super::budget::Budget;
 
-/// Larger numerators and denominators are refused.
+/// Larger numerators and denominators are rejected.
 const MAX_BITS: u64 = 20_000;
 
 /// A rational number; the denominator is positive, the fraction need not be in lowest terms.
@@ -21,7 +21,7 @@ impl Rational {
         Rational { numerator: value.into(), denominator: 1.into() }
     }
 
-    /// The number whose digits are `digits`, the last `places` of them behind the point.
+    /// The number with these digits, the last `places` of them after the decimal point.
     pub(super) fn decimal(digits: &str, places: u32) -> Option<Rational> {
         let numerator = match digits.parse::<u64>() {
             Ok(small) => small.into(),
@@ -31,7 +31,7 @@ impl Rational {
         Some(Rational { numerator, denominator })
     }
 
-    /// Refuses what has grown too large, and charges the work that made it.
+    /// Rejects a result that has grown too large, and charges the work spent on it.
     fn checked(self, budget: &Budget) -> Option<Rational> {
         let (numerator, denominator) = (self.numerator.bits(), self.denominator.bits());
         let words = (numerator + denominator) / 64;
@@ -67,20 +67,20 @@ impl Rational {
         let base = if exponent < 0 { self.inverse()? } else { self.clone() };
         let times = u32::try_from(exponent.unsigned_abs()).ok()?;
         let bits = base.numerator.bits().max(base.denominator.bits());
-        // Ones and zeros stay small whatever the power.
+        // Powers of one and zero stay small.
         if bits > 1 && bits.checked_mul(u64::from(times))? > 2 * MAX_BITS {
             return None;
         }
         Rational { numerator: base.numerator.pow(times), denominator: base.denominator.pow(times) }.checked(budget)
     }
 
-    /// The value as a whole number, if it is one.
+    /// The value as an integer, if it is one.
     pub(super) fn to_integer(&self) -> Option<BigInt> {
         let quotient = &self.numerator / &self.denominator;
         (&quotient * &self.denominator == self.numerator).then_some(quotient)
     }
 
-    /// The value as a small whole number, if it is one.
+    /// The value as a small integer, if it is one.
     pub(super) fn to_i64(&self) -> Option<i64> {
         i64::try_from(self.to_integer()?).ok()
     }

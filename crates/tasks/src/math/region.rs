@@ -1,4 +1,4 @@
-//! Sets of real numbers: unions of intervals and points, however they are written.
+//! Sets of real numbers: unions of intervals and points, in any notation.
 
 use std::cmp::Ordering;
 
@@ -36,7 +36,7 @@ impl Piece {
     }
 }
 
-/// A set of real numbers as pieces that are apart, from left to right.
+/// A set of real numbers as separate pieces, from left to right.
 #[derive(Clone, Debug)]
 pub(super) struct Region(Vec<Piece>);
 
@@ -45,7 +45,7 @@ fn minus_infinity() -> Expr {
 }
 
 impl Region {
-    /// The set that an interval, a union or an inequality in one variable says; none for anything else.
+    /// The set described by an interval, a union or an inequality in one variable; `None` for anything else.
     pub(super) fn of(expr: &Expr, budget: &Budget) -> Option<Region> {
         budget.spend(10)?;
         match expr {
@@ -83,7 +83,7 @@ impl Region {
     /// The numbers x with `x relation bound`.
     fn of_bound(relation: Relation, bound: &Expr, budget: &Budget) -> Option<Region> {
         let bound = bound.clone();
-        // A bound without a place on the line (an expression with variables) gives no region.
+        // A bound without a position on the real line (an expression with variables) gives no region.
         scalar::order(&bound, &Expr::integer(0), budget)?;
         let below = |closed| Piece { high: bound.clone(), high_closed: closed, ..Piece::real_line() };
         let above = |closed| Piece { low: bound.clone(), low_closed: closed, ..Piece::real_line() };
@@ -97,7 +97,7 @@ impl Region {
         }))
     }
 
-    /// Several inequalities in one variable: their union if they do not meet, else what they have in common.
+    /// Several inequalities in one variable: their union if they are disjoint, otherwise their intersection.
     pub(super) fn of_list(items: &[Expr], budget: &Budget) -> Option<Region> {
         let mut regions = items.iter().map(|item| match item {
             Expr::Related(first, rest) if rest.iter().all(|(relation, _)| *relation != Relation::Equal) => {
@@ -196,7 +196,7 @@ fn is_variable(expr: &Expr) -> bool {
     matches!(expr, Expr::Symbol(_) | Expr::Call(..))
 }
 
-/// Whether a piece starts left of another, or at the same place and not later.
+/// Whether a piece starts to the left of another, or at the same point and not later.
 fn starts_before(left: &Piece, right: &Piece, budget: &Budget) -> Option<bool> {
     Some(match scalar::order(&left.low, &right.low, budget)? {
         Ordering::Less => true,
@@ -214,7 +214,7 @@ fn meets(left: &Piece, right: &Piece, budget: &Budget) -> Option<bool> {
     })
 }
 
-/// What two pieces have in common, perhaps nothing.
+/// The intersection of two pieces, possibly empty.
 fn common(left: &Piece, right: &Piece, budget: &Budget) -> Option<Piece> {
     let (low, low_closed) = match scalar::order(&left.low, &right.low, budget)? {
         Ordering::Less => (&right.low, right.low_closed),

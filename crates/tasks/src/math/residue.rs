@@ -1,8 +1,8 @@
-//! Values in a prime field: sums, products and integer powers exactly, everything else as a name for itself.
+//! Values in a prime field: sums, products and integer powers are exact, everything else is an opaque symbol.
 //!
 //! A polynomial or rational function with rational coefficients that is not zero vanishes at a fixed point of a field of
-//! 2^60 elements with probability about its degree / 2^60 (Schwartz, Zippel); two fields are asked. Roots, logarithms and
-//! unknown functions stand for hashes of their arguments, so equal residues always mean equal values, while different
+//! 2^60 elements with probability about its degree / 2^60 (Schwartz, Zippel); two fields are used. Roots, logarithms and
+//! unknown functions become hashes of their arguments, so equal residues always mean equal values, while different
 //! residues prove a difference only for rational functions.
 
 use num_bigint::BigInt;
@@ -24,10 +24,10 @@ pub(super) const FIELDS: [Field; 2] = [
     Field { prime: 3_458_764_513_820_542_229, imaginary: 791_033_859_193_007_526, seed: 0xd1b5_4a32_d192_ed03 },
 ];
 
-/// Factorials of larger numbers are only names.
+/// Factorials of larger numbers are opaque symbols.
 const MAX_FACTORIAL: i64 = 1_000;
 
-/// A residue, and whether it is that of a rational function alone.
+/// A residue, and whether it comes from a rational function only.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Residue {
     pub(super) value: u64,
@@ -35,7 +35,7 @@ pub(super) struct Residue {
 }
 
 impl Field {
-    /// The residue of a scalar; none for a division by zero, an infinity, something that is no scalar, or too much work.
+    /// The residue of a scalar; `None` for a division by zero, an infinity, a non-scalar, or too much work.
     pub(super) fn evaluate(&self, expr: &Expr, budget: &Budget) -> Option<Residue> {
         budget.spend(2)?;
         let exact = |value| Some(Residue { value, exact: true });
@@ -74,7 +74,7 @@ impl Field {
             Expr::Binomial(above, below) => self.name_of("binom", &[above, below], budget),
             Expr::Call(name, arguments) => {
                 let named = self.name_of(name, &arguments.iter().collect::<Vec<_>>(), budget)?;
-                // An unknown function is its own indeterminate.
+                // An unknown function is an indeterminate.
                 Some(Residue { exact: true, ..named })
             }
             _ => None,
@@ -131,7 +131,7 @@ impl Field {
         }
     }
 
-    /// A value that stands for an operation on values.
+    /// A value that represents an operation on values.
     fn name_of(&self, name: &str, arguments: &[&Expr], budget: &Budget) -> Option<Residue> {
         let mut value = self.named(name);
         for argument in arguments {
@@ -144,7 +144,7 @@ impl Field {
         name.bytes().fold(self.seed, |hash, byte| self.hash(hash, u64::from(byte))) % self.prime
     }
 
-    /// Mixes two values into one (the finaliser of SplitMix64).
+    /// Mixes two values into one (the finalizer of SplitMix64).
     fn hash(&self, seed: u64, value: u64) -> u64 {
         let mut mixed = (seed ^ value.wrapping_mul(0xff51_afd7_ed55_8ccd)).wrapping_add(self.seed);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

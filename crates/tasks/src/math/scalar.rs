@@ -9,12 +9,12 @@ use super::numeric::{Ball, Point};
 use super::rational::Rational;
 use super::residue::FIELDS;
 
-/// A decimal this long is taken for the rounded value of what it agrees with in every place.
+/// A decimal with this many places counts as the rounded form of a value with which it agrees in every place.
 const ROUNDED_PLACES: u32 = 6;
-/// And it must show this many digits from the first that is not zero.
+/// It must also have this many significant digits.
 const ROUNDED_DIGITS: usize = 6;
 
-/// Values this close, relative to the larger or to 1, are the same if their errors allow it: far beyond any coincidence.
+/// Values this close, relative to the larger or to 1, are the same if their errors allow it: closer than any coincidence.
 const RESOLUTION: f64 = 1e-18;
 
 /// Whether two scalars are equal: residues and fractions exactly, roots and transcendental functions to about 20 digits
@@ -37,7 +37,7 @@ pub(super) fn equal(left: &Expr, right: &Expr, budget: &Budget) -> bool {
     by_value(left, right, budget)
 }
 
-/// Equal (sure), different (sure), or none: only values can tell.
+/// `Some` if equality is certain either way; `None` if only evaluation can decide.
 fn by_residue(left: &Expr, right: &Expr, budget: &Budget) -> Option<bool> {
     let mut exact = true;
     for field in &FIELDS {
@@ -50,7 +50,7 @@ fn by_residue(left: &Expr, right: &Expr, budget: &Budget) -> Option<bool> {
     Some(true)
 }
 
-/// Whether one side is a long decimal that rounds the other; none if neither is.
+/// Whether one side is a long decimal that rounds the other; `None` if neither is.
 fn by_rounding(left: &Expr, right: &Expr, budget: &Budget) -> Option<bool> {
     let (decimal, other) = match (decimal(left), decimal(right)) {
         (None, None) => return None,
@@ -69,7 +69,7 @@ fn by_rounding(left: &Expr, right: &Expr, budget: &Budget) -> Option<bool> {
     constant.then_some(distance < libm::pow(10.0, -f64::from(places)))
 }
 
-/// The value and places of a decimal that is long enough to be a rounded one.
+/// The value and the number of places of a decimal that is long enough to be rounded.
 fn decimal(expr: &Expr) -> Option<(Rational, u32)> {
     match expr {
         Expr::Negated(inner) => decimal(inner).map(|(value, places)| (value.negate(), places)),
@@ -81,7 +81,7 @@ fn decimal(expr: &Expr) -> Option<(Rational, u32)> {
     }
 }
 
-/// Where expressions are evaluated; the negative point counts only where both sides are real.
+/// Points at which expressions are evaluated; the negative point counts only if both sides are real.
 const POINTS: [Point; 3] = [
     Point { seed: 0x6a09_e667_f3bc_c908, negative: false, natural_log: false },
     Point { seed: 0xbb67_ae85_84ca_a73b, negative: false, natural_log: false },
@@ -96,7 +96,7 @@ fn by_value(left: &Expr, right: &Expr, budget: &Budget) -> bool {
     agree(left, right, natural, budget)
 }
 
-/// Whether two scalars have the same value at all points, a logarithm without base being natural or to base ten.
+/// Whether two scalars have the same value at all points, with a logarithm without a base either natural or of base ten.
 fn agree(left: &Expr, right: &Expr, natural_log: bool, budget: &Budget) -> bool {
     let variables = |expr: &Expr| expr.any(&|part| matches!(part, Expr::Symbol(_)));
     let constant = !variables(left) && !variables(right);
@@ -119,7 +119,7 @@ fn same_value(a: Ball, b: Ball) -> bool {
     a.distance(b) <= errors && errors <= RESOLUTION * a.size().max(b.size()).max(1.0)
 }
 
-/// The order of two real constants; none if they are no real constants or equal to within the error.
+/// The order of two real constants; `None` if they are not real constants or are equal to within the error.
 pub(super) fn order(left: &Expr, right: &Expr, budget: &Budget) -> Option<Ordering> {
     match (infinity(left), infinity(right)) {
         (0, 0) => {}
@@ -168,7 +168,7 @@ pub(super) fn proportional(left: &Expr, right: &Expr, budget: &Budget) -> bool {
     })
 }
 
-/// The same for equations that have no numeric value: only an equal or opposite side shows.
+/// The same for equations without numeric values: only an equal or opposite side counts.
 fn proportional_residues(left: &Expr, right: &Expr, budget: &Budget) -> bool {
     by_residue(left, right, budget) == Some(true) || by_residue(left, &right.clone().negated(), budget) == Some(true)
 }

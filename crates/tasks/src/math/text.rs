@@ -1,9 +1,9 @@
-//! Answers in words, and the letters of multiple choice.
+//! Answers in words, and multiple-choice letters.
 
 use super::lexer::{Commas, Kind, MAX_ANSWER, tokens};
 use super::words;
 
-/// The words of an answer in lower case, without articles and marks; none if it holds no word of two letters.
+/// The words of an answer in lower case, without articles and punctuation; `None` if it has no word of two letters.
 pub(super) fn phrase(text: &str) -> Option<String> {
     if text.len() > MAX_ANSWER {
         return None;
@@ -34,7 +34,7 @@ pub(super) fn phrase(text: &str) -> Option<String> {
     has_word.then(|| words.join(" "))
 }
 
-/// The letter of a choice that leads an answer, and what stands behind it: `(C)`, `\textbf{(B)}\ 12`, `D. 7`.
+/// The multiple-choice letter at the start of an answer, and what follows it: `(C)`, `\textbf{(B)}\ 12`, `D. 7`.
 pub(super) fn choice(text: &str) -> Option<(char, &str)> {
     let mut rest = text.trim();
     let mut marked = false;
@@ -61,14 +61,14 @@ pub(super) fn choice(text: &str) -> Option<(char, &str)> {
     (marked || rest.is_empty()).then_some((letter, rest))
 }
 
-/// Words of two and three letters that no formula holds.
+/// Words of two and three letters that do not occur in formulas.
 const SMALL_WORDS: &[&str] = &[
     "is", "it", "its", "we", "so", "not", "the", "get", "has", "was", "are", "my", "of", "to", "for", "if", "but",
     "you", "he", "she", "her", "his", "let", "thus", "no", "by", "at", "on", "as", "be", "The", "It", "We", "So", "If",
     "He", "She", "Let",
 ];
 
-/// Whether a text is a sentence around an answer rather than an answer: words before its last number or formula.
+/// Whether a text is a sentence that contains an answer rather than an answer: it has words before its last number or formula.
 pub(super) fn is_prose(text: &str) -> bool {
     let Some(tokens) = tokens(text, Commas::Usual) else { return true };
     let is_word = |kind: &Kind| match kind {

@@ -108,7 +108,7 @@ const GREEK: &[(&str, char)] = &[
     ("dotsc", '…'),
 ];
 
-/// Commands that print nothing that matters.
+/// Commands without meaning for an answer.
 const SILENT: &[&str] = &[
     "left",
     "right",
@@ -193,7 +193,7 @@ const STYLES: &[&str] = &[
     "cancel",
 ];
 
-/// Further commands with a meaning.
+/// Other commands with a meaning.
 const OTHERS: &[&str] = &[
     "frac",
     "dfrac",
@@ -252,7 +252,7 @@ pub(super) fn is_style(name: &str) -> bool {
     STYLES.contains(&name)
 }
 
-/// Whether a name is that of a command known here.
+/// Whether a name is a known command.
 pub(super) fn is_command(name: &str) -> bool {
     name.len() > 1
         && (symbol(name).is_some()
@@ -264,7 +264,7 @@ pub(super) fn is_command(name: &str) -> bool {
             || OTHERS.contains(&name))
 }
 
-/// A word of plain text that stands for a constant.
+/// A word of plain text that means a constant.
 pub(super) fn constant(word: &str) -> Option<Kind> {
     match word {
         "pi" | "Pi" => Some(Kind::Letter('π')),
@@ -275,7 +275,7 @@ pub(super) fn constant(word: &str) -> Option<Kind> {
     }
 }
 
-/// The function of a name, written as command or word.
+/// The function with this name, written as a command or word.
 pub(super) fn function(name: &str) -> Option<Function> {
     Some(match name {
         "sin" => Function::Sin,
@@ -315,7 +315,7 @@ pub(super) fn is_connective(word: &str) -> bool {
     ["and", "or", "And", "Or", "AND", "OR"].contains(&word)
 }
 
-/// Words before an answer that say nothing about it.
+/// Words before an answer that carry no meaning.
 pub(super) fn is_filler(word: &str) -> bool {
     let fillers = [
         "a",
@@ -336,7 +336,7 @@ pub(super) fn is_filler(word: &str) -> bool {
     fillers.contains(&word)
 }
 
-/// Units by every way they are written, singular first; the first name stands for all.
+/// Units in all their spellings, singular first; the first name is the canonical one.
 const UNITS: &[&[&str]] = &[
     &["percent", "percents", "pct", "percentage"],
     &["degree", "degrees", "deg"],
@@ -376,7 +376,7 @@ const UNITS: &[&[&str]] = &[
     &["pm", "PM"],
 ];
 
-/// The unit of a word in the form that stands for all its forms.
+/// The canonical form of a word that is a unit.
 pub(super) fn unit(word: &str) -> Option<&'static str> {
     let found = UNITS.iter().find(|names| names.contains(&word));
     let lower = word.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! A program of the user's, one JSON object per line in and out.
+//! The user's own program, with one JSON object per line in and out.
 
 use std::{
     sync::{
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{Problem, Response, Verdict};
 
-/// So many workers that break one after the other, without a single reply between them, are the last.
+/// After this many workers in a row have broken down without a single reply, no more are started.
 const MOST_BROKEN_IN_A_ROW: usize = 16;
 
 /// How a program is run.
@@ -23,11 +23,11 @@ const MOST_BROKEN_IN_A_ROW: usize = 16;
 pub(super) struct Settings {
     /// Program and arguments.
     pub(super) command: Vec<String>,
-    /// Processes at once.
+    /// Number of processes.
     pub(super) workers: usize,
-    /// For a reply.
+    /// Time allowed for a reply.
     pub(super) timeout: Duration,
-    /// What the first reply of a process may take longer.
+    /// Additional time for the first reply of a process.
     pub(super) startup: Duration,
     pub(super) range: [f64; 2],
 }
@@ -44,7 +44,7 @@ pub(super) struct CommandVerifier {
 #[derive(Debug, Default)]
 struct Pool {
     idle: Vec<Worker>,
-    /// Workers lent out.
+    /// Workers in use.
     busy: usize,
     broken_in_a_row: usize,
     last_break: String,
@@ -55,14 +55,14 @@ impl CommandVerifier {
         CommandVerifier { settings, pool: Mutex::default(), freed: Condvar::new(), next_id: AtomicU64::new(0) }
     }
 
-    /// Takes an idle worker, or starts one. Waits while all are lent out, each of which has its own deadline.
+    /// Takes an idle worker, or starts one. Waits while all are in use; each of them has its own deadline.
     fn take(&self) -> Result<Worker, String> {
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let all_busy = |pool: &mut Pool| pool.idle.is_empty() && pool.busy >= self.settings.workers;
         let mut pool = self.freed.wait_while(pool, all_busy).unwrap_or_else(PoisonError::into_inner);
         if pool.broken_in_a_row >= MOST_BROKEN_IN_A_ROW {
             return Err(format!(
-                "given up after {MOST_BROKEN_IN_A_ROW} processes in a row broke down, the last because {}",
+                "gave up after {MOST_BROKEN_IN_A_ROW} processes in a row broke down, the last because {}",
                 pool.last_break
             ));
         }
@@ -75,7 +75,7 @@ impl CommandVerifier {
         Ok(worker)
     }
 
-    /// Gives a worker back that has answered.
+    /// Returns a worker that has answered.
     fn put_back(&self, worker: Worker) {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         pool.busy -= 1;
@@ -103,7 +103,7 @@ impl CommandVerifier {
         let startup = if worker.is_proven { Duration::ZERO } else { self.settings.startup };
         let deadline = Instant::now() + self.settings.timeout + startup;
         let answered = worker.ask(request(id, problem, response), deadline).and_then(|line| {
-            // Whoever answered something else may do so again: its next line could be taken for another reply.
+            // A worker that wrote something else may do so again: its next line could be mistaken for another reply.
             parse_reply(&line, id, self.settings.range).map_err(Broken::Misbehaved)
         });
         match &answered {
@@ -116,7 +116,7 @@ impl CommandVerifier {
 
 impl Grader for CommandVerifier {
     fn grade(&self, problem: &Problem, response: Response<'_>) -> Reading {
-        // A process may end for a reason of its own, such as its memory: another one gets the same request, once.
+        // A process may exit for an unrelated reason, such as a lack of memory, so the request is retried once with a new process.
         let answered = match self.ask_once(problem, response) {
             Err(Broken::Ended(_)) => self.ask_once(problem, response),
             answered => answered,

@@ -21,7 +21,7 @@ impl Grader for Exact {
     }
 }
 
-/// Compares two texts, white space around them aside.
+/// Compares two texts, ignoring surrounding white space.
 pub(super) fn compare(given: &str, answer: &str) -> Reading {
     match given.trim() {
         "" => Verdict::malformed("no answer").into(),
@@ -31,12 +31,12 @@ pub(super) fn compare(given: &str, answer: &str) -> Reading {
     }
 }
 
-/// A text could be equal to any answer that is not blank.
+/// Any answer that is not blank can be matched.
 pub(super) fn check_not_blank(answer: &str) -> Result<(), String> {
     if answer.trim().is_empty() { Err("expected a text".to_owned()) } else { Ok(()) }
 }
 
-/// The text that holds the answer, or the verdict on a response that lacks the marker.
+/// The text that holds the answer, or the verdict on a response without the marker.
 pub(super) fn after_marker<'a>(marker: Option<&str>, response: &'a str) -> Result<&'a str, Verdict> {
     let Some(marker) = marker else {
         return Ok(response);
@@ -45,7 +45,7 @@ pub(super) fn after_marker<'a>(marker: Option<&str>, response: &'a str) -> Resul
     Ok(after)
 }
 
-/// A marker has to be something that can be seen.
+/// A marker must have visible characters.
 pub(super) fn check_marker(marker: Option<&str>) -> Result<(), Error> {
     match marker.filter(|marker| marker.trim().is_empty()) {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! The form of a response.
+//! The format of a response.
 
 use super::{Grader, Reading};
 use crate::{Error, Problem, Response, Verdict};
@@ -36,14 +36,14 @@ impl Grader for Format {
 }
 
 impl Format {
-    /// The first thing that is not as it should be.
+    /// The first violation of the format.
     fn violation(&self, response: &str) -> Option<String> {
         let mut rest = response;
         for (index, tag) in self.tags.iter().enumerate() {
             let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
             if !(self.opened && index == 0) {
                 let Some((before, after)) = rest.split_once(&open) else {
-                    return Some(format!("no {open} where it belongs"));
+                    return Some(format!("no {open} in its place"));
                 };
                 if !before.trim().is_empty() {
                     return Some(format!("text before {open}"));
@@ -61,7 +61,7 @@ impl Format {
         (!rest.trim().is_empty()).then(|| "text after the last tag".to_owned())
     }
 
-    /// A tag that a text holds though it should hold none.
+    /// A tag inside a text that should contain none.
     fn any_tag(&self, text: &str) -> Option<String> {
         let tags = self.tags.iter().flat_map(|tag| [format!("<{tag}>"), format!("</{tag}>")]);
         tags.into_iter().find(|tag| text.contains(tag.as_str()))

@@ -1,4 +1,4 @@
-//! A server of the user's, one JSON object per request.
+//! The user's own server, with one JSON object per request.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -14,18 +14,18 @@ use super::{
 };
 use crate::{Error, Problem, Response, Verdict};
 
-/// Before the first repetition; each further one waits twice as long.
+/// Wait before the first retry; it doubles for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 
-/// How a server is asked.
+/// How requests are sent to a server.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) url: String,
-    /// Requests at once.
+    /// Concurrent requests.
     pub(super) parallel: usize,
-    /// For one response, all repetitions included.
+    /// Time allowed for one response, retries included.
     pub(super) timeout: Duration,
-    /// Repetitions after a connection that failed, status 429 or 5xx.
+    /// Retries after a failed connection or status 429 or 5xx.
     pub(super) retries: usize,
     pub(super) range: [f64; 2],
 }
@@ -37,7 +37,7 @@ pub(super) struct HttpVerifier {
     next_id: AtomicU64,
 }
 
-/// Why a request got no verdict, and whether it may help to repeat it.
+/// Why a request got no verdict, and whether a retry may help.
 struct Refusal {
     reason: String,
     is_passing: bool,
@@ -45,7 +45,7 @@ struct Refusal {
 
 impl HttpVerifier {
     pub(super) fn new(settings: Settings) -> HttpVerifier {
-        // Statuses are judged here, and no proxy of the environment comes between a run and its own server.
+        // Statuses are handled here, and a proxy in the environment must not come between a run and its server.
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -118,7 +118,7 @@ pub(super) fn check_url(url: &str) -> Result<(), Error> {
     if is_http && !url.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Ok(());
     }
-    let expected = "an address that begins with http:// (for https put a proxy before the server)".to_owned();
+    let expected = "an address that starts with http:// (for https, put a proxy in front of the server)".to_owned();
     Err(Error::Setting { setting: "url", expected, found: format!("{url:?}") })
 }
 

@@ -3,7 +3,7 @@
 use super::{Grader, Reading};
 use crate::{Error, Problem, Response, Verdict};
 
-/// DAPO's soft overlong punishment, arXiv 2503.14476, eq. 13, with `L_max = max_tokens` and `L_cache = buffer`.
+/// DAPO's soft overlong penalty, arXiv 2503.14476, eq. 13, with `L_max = max_tokens` and `L_cache = buffer`.
 #[derive(Debug)]
 pub(super) struct Overlong {
     max_tokens: usize,
@@ -22,10 +22,10 @@ impl Overlong {
         })
     }
 
-    /// R_len of a response of so many tokens, -1 to 0.
-    fn punishment(&self, tokens: usize) -> f32 {
+    /// R_len of a response with this many tokens, -1 to 0.
+    fn penalty(&self, tokens: usize) -> f32 {
         let over = tokens.saturating_sub(self.max_tokens - self.buffer).min(self.buffer);
-        // Not 0.0 - x: the punishment of a short response is 0 and not -0.
+        // Not 0.0 - x: the penalty of a short response is 0 and not -0.
         if over == 0 { 0.0 } else { -(over as f32 / self.buffer as f32) }
     }
 }
@@ -33,8 +33,8 @@ impl Overlong {
 impl Grader for Overlong {
     fn grade(&self, _problem: &Problem, response: Response<'_>) -> Reading {
         match response.tokens {
-            Some(tokens) => Verdict::Graded { score: self.punishment(tokens), correct: false }.into(),
-            None => Verdict::failed("the length of the response in tokens is not known").into(),
+            Some(tokens) => Verdict::Graded { score: self.penalty(tokens), correct: false }.into(),
+            None => Verdict::failed("the number of tokens in the response is unknown").into(),
         }
     }
 }

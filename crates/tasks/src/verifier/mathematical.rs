@@ -1,4 +1,4 @@
-//! Answers that mean the same ([`crate::math`]).
+//! Answers compared by meaning ([`crate::math`]).
 
 use super::{Grader, Reading, number::literals};
 use crate::{

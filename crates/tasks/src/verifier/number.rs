@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use num_bigint::BigInt;
 use num_integer::Integer;
 
-/// Longer numbers are refused, so that no response can make the comparison slow.
+/// Longer numbers are rejected, so that no response can make the comparison slow.
 const MAX_DIGITS: usize = 1000;
 
 /// A rational number; the denominator is positive.
@@ -26,7 +26,7 @@ impl Rational {
 }
 
 impl fmt::Display for Rational {
-    /// The lowest terms, so that equal numbers are equal texts.
+    /// In lowest terms, so that equal numbers have equal texts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let divisor = self.numerator.gcd(&self.denominator);
         let (numerator, denominator) = (&self.numerator / &divisor, &self.denominator / &divisor);
@@ -34,15 +34,15 @@ impl fmt::Display for Rational {
     }
 }
 
-/// A number as it stands in a text: `-$1,234.50`, `3/4`, `.5`, `1e-3`.
+/// A number as written in a text: `-$1,234.50`, `3/4`, `.5`, `1e-3`.
 ///
-/// A percent sign, unit or full stop behind it is not part of it.
+/// A percent sign, unit or period after it is not part of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Literal<'a> {
     negative: bool,
-    /// Digits before the point, perhaps with thousands separators; may be empty.
+    /// Digits before the decimal point, possibly with thousands separators; may be empty.
     whole: &'a str,
-    /// Digits after the point.
+    /// Digits after the decimal point.
     decimals: &'a str,
     /// The power of ten, with sign; may be empty.
     exponent: &'a str,
@@ -50,7 +50,7 @@ pub(super) struct Literal<'a> {
 }
 
 impl Literal<'_> {
-    /// The exact value, or why there is none.
+    /// The exact value, or the reason why there is none.
     pub(super) fn value(&self) -> Result<Rational, String> {
         let divisor = self.denominator.unwrap_or("1");
         let digits: String = self.whole.chars().chain(self.decimals.chars()).filter(char::is_ascii_digit).collect();
@@ -90,13 +90,13 @@ fn parse_digits(digits: &str) -> BigInt {
 
 /// Finds the numbers of a text from left to right, in time linear in its length.
 ///
-/// Digits behind a letter, an underscore or a caret (`m2`, `x_1`, `x^2`) are names and powers, not numbers. A minus
-/// is a sign if it touches the number (a currency sign may stand between) and nothing stands before it that it
-/// could be subtracted from.
+/// Digits after a letter, an underscore or a caret (`m2`, `x_1`, `x^2`) are names and powers, not numbers. A minus
+/// is a sign if it is directly before the number (with at most a currency sign between) and nothing precedes it that
+/// it could be subtracted from.
 pub(super) fn literals(text: &str) -> impl Iterator<Item = Literal<'_>> {
     let bytes = text.as_bytes();
     let mut at = 0;
-    // Where a run of digits and slashes that is no fraction (a date) goes on.
+    // Where a run of digits and slashes that is not a fraction (such as a date) continues.
     let mut after_slash = None;
     std::iter::from_fn(move || {
         loop {
@@ -114,7 +114,7 @@ pub(super) fn literals(text: &str) -> impl Iterator<Item = Literal<'_>> {
     })
 }
 
-/// Reads the number whose first digit is at `first`; also returns where it ends.
+/// Parses the number whose first digit is at `first`; also returns where it ends.
 fn scan(text: &str, first: usize, after_slash: bool) -> (Literal<'_>, usize) {
     let bytes = text.as_bytes();
     let starts_with_point =
@@ -155,7 +155,7 @@ fn skip_digits(bytes: &[u8], start: usize) -> usize {
     start + bytes[start.min(bytes.len())..].iter().take_while(|b| b.is_ascii_digit()).count()
 }
 
-/// Skips digits and the groups of three behind a thousands separator: comma, no-break space or thin space.
+/// Skips digits, and groups of three after a thousands separator: comma, no-break space or thin space.
 fn skip_whole(text: &str, start: usize) -> usize {
     let bytes = text.as_bytes();
     let mut end = skip_digits(bytes, start);
@@ -179,7 +179,7 @@ fn skip_whole(text: &str, start: usize) -> usize {
     end
 }
 
-/// Whether the text that stands before a number ends with its minus sign.
+/// Whether the text before a number ends with its minus sign.
 fn has_minus(before: &str) -> bool {
     let before = before.strip_suffix(['$', '€', '£', '¥']).unwrap_or(before);
     let before = before.strip_suffix('\\').unwrap_or(before);

@@ -41,16 +41,16 @@ impl Grader for Numeric {
     }
 }
 
-/// The single number of a reference answer.
+/// The only number in a reference answer.
 fn reference(answer: &str) -> Result<Rational, String> {
     let mut found = literals(answer);
     match (found.next(), found.next()) {
-        (Some(literal), None) => literal.value().map_err(|reason| format!("which holds {reason}")),
+        (Some(literal), None) => literal.value().map_err(|reason| format!("which contains {reason}")),
         _ => Err("expected a single number".to_owned()),
     }
 }
 
-/// The decimal number that a setting was written as: 0.1 means a tenth and not the nearest binary fraction.
+/// The decimal number as written in the setting: 0.1 means a tenth and not the nearest binary fraction.
 pub(super) fn parse_tolerance(tolerance: f64) -> Result<Rational, Error> {
     let in_range = tolerance.is_finite() && tolerance >= 0.0;
     let literal = || literals(&tolerance.to_string()).next()?.value().ok();

@@ -1,4 +1,4 @@
-//! What a regular expression captures. The `regex` crate matches in time linear in the text, whatever the expression.
+//! The text captured by a regular expression. The `regex` crate matches in time linear in the text, for any expression.
 
 use regex::Regex;
 
@@ -31,7 +31,7 @@ impl Pattern {
     }
 }
 
-/// The `regex` crate draws the place over several lines and says what is wrong in the last.
+/// The `regex` crate shows the position on several lines and says what is wrong on the last one.
 fn last_line(message: &str) -> &str {
     message.trim().lines().last().unwrap_or_default().trim_start_matches("error: ")
 }

@@ -1,4 +1,4 @@
-//! What is said to another program and what it answers: one JSON object each way.
+//! Requests to another program and its replies: one JSON object each way.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,10 +8,10 @@ use crate::{Problem, Response, Verdict};
 
 /// Longer replies are cut off.
 pub(super) const MAX_REPLY_BYTES: usize = 1 << 20;
-/// Characters of a reply that a message shows.
+/// Number of characters of a reply shown in a message.
 const SHOWN_CHARS: usize = 120;
 
-/// The request for one response, without a line end.
+/// The request for one response, without a newline.
 pub(super) fn request(id: u64, problem: &Problem, response: Response<'_>) -> Vec<u8> {
     let request = json!({
         "id": id,
@@ -36,16 +36,16 @@ struct Reply {
     error: Option<String>,
 }
 
-/// Reads a reply.
+/// Parses a reply.
 ///
 /// # Errors
-/// What was expected and found, if it is none that the request with this id can have.
+/// What was expected and found, if it is not a valid reply to the request with this id.
 pub(super) fn parse_reply(bytes: &[u8], id: u64, range: [f64; 2]) -> Result<Reading, String> {
-    let told = |problem: &str| format!("{problem}, found {}", shown(bytes));
+    let unexpected = |problem: &str| format!("{problem}, found {}", shown(bytes));
     let reply: Reply = serde_json::from_slice(bytes)
-        .map_err(|error| told(&format!("expected a JSON object with `id` and `score` ({error})")))?;
+        .map_err(|error| unexpected(&format!("expected a JSON object with `id` and `score` ({error})")))?;
     if reply.id != Some(id.into()) {
-        return Err(told(&format!("expected the reply to have the request's `id` ({id})")));
+        return Err(unexpected(&format!("expected the reply to have the request's `id` ({id})")));
     }
     if let Some(error) = reply.error {
         return Ok(Verdict::failed(shown(error.as_bytes())).into());
@@ -57,12 +57,12 @@ pub(super) fn parse_reply(bytes: &[u8], id: u64, range: [f64; 2]) -> Result<Read
             answer: reply.answer,
             remark: reply.reason,
         }),
-        Some(_) => Err(told(&format!("expected a `score` within `range` ({low} to {high})"))),
-        None => Err(told("expected a number `score` (or a text `error`)")),
+        Some(_) => Err(unexpected(&format!("expected a `score` within `range` ({low} to {high})"))),
+        None => Err(unexpected("expected a number `score` (or a text `error`)")),
     }
 }
 
-/// The beginning of what a program wrote, fit for a message.
+/// The beginning of a program's output, for a message.
 pub(super) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * SHOWN_CHARS)]);
     let mut shown: String = text.trim().chars().take(SHOWN_CHARS).collect();
@@ -93,7 +93,7 @@ pub(super) fn check_seconds(setting: &'static str, seconds: f64) -> Result<(), c
     Err(crate::Error::Setting { setting, expected, found: seconds.to_string() })
 }
 
-/// Checks how many workers or requests there may be at once.
+/// Checks the number of concurrent workers or requests.
 pub(super) fn check_at_once(setting: &'static str, number: usize, least: usize) -> Result<(), crate::Error> {
     const MOST: usize = 1024;
     if (least..=MOST).contains(&number) {

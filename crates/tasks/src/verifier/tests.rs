@@ -78,7 +78,7 @@ fn never_panics_and_never_fails_on_arbitrary_text() {
         for verifier in &verifiers {
             assert_ne!(verdict(verifier, "23", &text), 'f', "{text:?}");
         }
-        // A usable reference answer is right when it is given back.
+        // A usable reference answer is right if it is given as the response.
         for verifier in [&verifiers[0], &verifiers[2]] {
             if verifier.build().unwrap().check_answer(&text).is_ok() {
                 assert_eq!(verdict(verifier, &text, &format!(" {text}")), '1', "{text:?}");
@@ -111,7 +111,7 @@ fn regex_compares_the_last_capture() {
     ] {
         assert_eq!(verdict(&answer, gold, response), expected, "{response:?}");
     }
-    // A classic of catastrophic backtracking costs what its length costs.
+    // A classic case of catastrophic backtracking takes only linear time.
     assert_eq!(verdict(&regex("^(a|a)*$"), "x", &format!("{}b", "a".repeat(100_000))), 'm');
     let message = |pattern: &str| regex(pattern).validate().unwrap_err().to_string();
     assert_eq!(message("a(b"), "pattern is \"a(b\", expected a regular expression (unclosed group)");

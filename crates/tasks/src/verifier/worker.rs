@@ -1,4 +1,4 @@
-//! A process that answers line by line, and that can neither hang, flood nor outlive its owner.
+//! A process that answers line by line, and that can neither hang nor flood its owner, nor outlive it.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -20,24 +20,24 @@ use nix::{
 
 use super::protocol::{MAX_REPLY_BYTES, shown};
 
-/// Lines of standard error that a failure shows.
+/// Number of stderr lines shown with a failure.
 const ERROR_LINES: usize = 8;
-/// Bytes of each of them.
+/// Maximum bytes of each of these lines.
 const ERROR_LINE_BYTES: usize = 300;
-/// How long the last words of a process that ended are waited for.
+/// How long to wait for the last stderr lines of a process that ended.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// Process groups of all living workers, for an end without destructors.
+/// Process groups of all live workers, for an exit without destructors.
 static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Kills every worker of this process and all that they started, for a caller that is about to exit without unwinding.
+/// Kills every worker of this process and all their child processes, for a caller that is about to exit without unwinding.
 pub fn kill_workers() {
     for group in locked(&GROUPS).iter() {
-        // A group that is gone already needs no killing.
+        // A group that no longer exists needs no killing.
         let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
     }
 }
@@ -45,9 +45,9 @@ pub fn kill_workers() {
 /// Why a worker can no longer be used.
 #[derive(Debug, PartialEq)]
 pub(super) enum Broken {
-    /// It ended.
+    /// It exited.
     Ended(String),
-    /// It broke the protocol or its deadline.
+    /// It violated the protocol or its deadline.
     Misbehaved(String),
 }
 
@@ -79,7 +79,7 @@ impl Worker {
         let mut command = Command::new(program);
         command.args(arguments).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Held over the start, so that no worker is alive and unknown.
+        // Held during the start, so that every live worker is known.
         let mut groups = locked(&GROUPS);
         let mut child = command.spawn()?;
         let group = i32::try_from(child.id()).map_err(io::Error::other)?;
@@ -104,16 +104,16 @@ impl Worker {
     /// Sends a line and waits for the one that answers it.
     ///
     /// # Errors
-    /// There is no such line before the deadline; the worker must not be used again.
+    /// There was no reply before the deadline; the worker must not be used again.
     pub(super) fn ask(&mut self, mut request: Vec<u8>, deadline: Instant) -> Result<Vec<u8>, Broken> {
         if let Ok(Output::Line(line)) = self.replies.try_recv() {
             let message =
-                format!("it wrote a line that nobody asked for (messages belong to stderr): {}", shown(&line));
+                format!("it wrote a line without a request (write messages to stderr): {}", shown(&line));
             return Err(Broken::Misbehaved(message));
         }
         request.push(b'\n');
         let begun = Instant::now();
-        // A writer that is gone has left a process that is: the reply tells.
+        // If the writer is gone, so is the process: the missing reply will say so.
         let _ = self.requests.send(request);
         match self.replies.recv_timeout(deadline.saturating_duration_since(begun)) {
             Ok(Output::Line(line)) => {
@@ -121,7 +121,7 @@ impl Worker {
                 Ok(line)
             }
             Ok(Output::Flood) => {
-                Err(Broken::Misbehaved(format!("it wrote more than {MAX_REPLY_BYTES} bytes without a line end")))
+                Err(Broken::Misbehaved(format!("it wrote more than {MAX_REPLY_BYTES} bytes without a newline")))
             }
             Err(RecvTimeoutError::Timeout) => {
                 let seconds = begun.elapsed().as_secs_f64();
@@ -132,7 +132,7 @@ impl Worker {
         }
     }
 
-    /// How a process that closed its output came to its end.
+    /// How a process that closed its output ended.
     fn autopsy(&mut self) -> String {
         let exited = (0..20).find_map(|_| {
             let status = self.child.try_wait().ok().flatten();
@@ -142,7 +142,7 @@ impl Worker {
             status
         });
         let end = exited.map_or("it closed its output".to_owned(), |status| format!("it ended ({status})"));
-        // The process may be gone while its last lines are still on their way.
+        // The process may be gone while its last lines are still in transit.
         let _ = self.errors_ended.recv_timeout(LAST_WORDS);
         format!("{end}{}", self.last_words())
     }
@@ -158,7 +158,7 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// Kills the process with everything that it started.
+    /// Kills the process and all its child processes.
     fn drop(&mut self) {
         let mut groups = locked(&GROUPS);
         let _ = killpg(Pid::from_raw(self.group), Signal::SIGKILL);
@@ -175,7 +175,7 @@ fn write_requests(mut stdin: ChildStdin, requests: &Receiver<Vec<u8>>) {
     }
 }
 
-/// Passes lines on, one at a time: whoever writes more waits at the pipe.
+/// Passes lines on, one at a time, so that a process that writes more waits at the pipe.
 fn read_lines(stdout: ChildStdout, found: &SyncSender<Output>) {
     let mut stdout = BufReader::new(stdout);
     loop {
@@ -198,7 +198,7 @@ fn keep_last_lines(stderr: ChildStderr, kept: &Mutex<VecDeque<String>>, ended: &
     let mut line = Vec::new();
     loop {
         line.clear();
-        // A longer line is kept as several.
+        // A longer line is stored as several.
         match stderr.by_ref().take(ERROR_LINE_BYTES as u64).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => break,
             Ok(_) => {}

@@ -3,7 +3,7 @@ use std::{ops::ControlFlow, path::Path};
 use super::*;
 use crate::{Reward, Verifier, parallel_map};
 
-/// A worker in the shell that answers every request by what `case` makes of the line, with `$id` at hand.
+/// A shell worker that handles every request with `body`, which may use `$line` and `$id`.
 fn shell(body: &str) -> Vec<String> {
     let script = format!("while IFS= read -r line; do id=${{line#*\\\"id\\\":}}; id=${{id%%,*}}; {body}; done");
     ["sh", "-c", &script].map(str::to_owned).into()
@@ -37,7 +37,7 @@ fn failure(verifier: &CommandVerifier, text: &str) -> String {
     }
 }
 
-/// Whether a process is there and not merely waiting to be buried.
+/// Whether a process exists and is not a zombie.
 fn is_alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
@@ -76,9 +76,9 @@ fn a_process_that_ends_is_replaced_and_its_request_repeated_once() {
         assert_eq!(grade(&once, "7"), Verdict::graded(true));
     }
     let never = verifier(shell("echo 'no such module' >&2; exit 3"), 1, 20.0);
-    let told = "it ended (exit status: 3); its stderr ends with: no such module, and again with a new process";
-    assert_eq!(failure(&never, "7"), told);
-    // A response that kills every process takes the others down with none.
+    let expected = "it ended (exit status: 3); its stderr ends with: no such module, and again with a new process";
+    assert_eq!(failure(&never, "7"), expected);
+    // A response that kills every process does not affect the others.
     let fragile = verifier(shell(&format!(r#"case "$line" in *bomb*) exit 9;; *) {RIGHT};; esac"#)), 2, 20.0);
     for _ in 0..3 {
         assert!(failure(&fragile, "bomb").contains("exit status: 9"));
@@ -92,7 +92,7 @@ fn processes_that_always_break_are_given_up() {
     let reasons: Vec<String> = (0..MOST_BROKEN_IN_A_ROW).map(|_| failure(&verifier, "7")).collect();
     assert!(reasons[0].starts_with("it ended (exit status: 1)"), "{}", reasons[0]);
     let last = reasons.last().unwrap();
-    assert!(last.starts_with("given up after 16 processes in a row broke down, the last because it ended"), "{last}");
+    assert!(last.starts_with("gave up after 16 processes in a row broke down, the last because it ended"), "{last}");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_process_that_hangs_is_killed_with_its_children() {
     let pid = std::fs::read_to_string(&file).unwrap();
     assert!(reason.starts_with("no reply within ") && reason.contains("flushed"), "{reason}");
     assert!(reason.ends_with("its stderr ends with: working"), "{reason}");
-    wait_until("the grandchild lives", || !is_alive(pid.trim()));
+    wait_until("the grandchild is still alive", || !is_alive(pid.trim()));
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn garbage_and_floods_are_failures_with_reasons() {
         (r#"printf '{"id":%s,"score":7}\n' "$id""#, "expected a `score` within `range` (0 to 1), found"),
         (r#"printf '{"id":%s,"score":NaN}\n' "$id""#, "expected a JSON object"),
         (r#"printf '{"id":%s}\n' "$id""#, "expected a number `score` (or a text `error`), found"),
-        (r#"printf '{"id":%s,"error":"no licence"}\n' "$id""#, "`no licence`"),
-        ("yes | tr -d '\\n'", "it wrote more than 1048576 bytes without a line end"),
+        (r#"printf '{"id":%s,"error":"no license"}\n' "$id""#, "`no license`"),
+        ("yes | tr -d '\\n'", "it wrote more than 1048576 bytes without a newline"),
         ("printf '\\377\\376\\n'", "expected a JSON object"),
         ("echo", "expected a JSON object"),
     ] {
@@ -143,11 +143,11 @@ fn garbage_and_floods_are_failures_with_reasons() {
     wait_until("no second line", || failure_or_right(&chatty));
 }
 
-/// Whether a second request meets the line that nobody asked for (which may still be on its way).
+/// Whether a second request detects the unexpected line (which may still be in transit).
 fn failure_or_right(verifier: &CommandVerifier) -> bool {
     match grade(verifier, "7") {
         Verdict::Failed { reason } => {
-            assert!(reason.contains("nobody asked for") || reason.contains("expected a JSON object"), "{reason}");
+            assert!(reason.contains("without a request") || reason.contains("expected a JSON object"), "{reason}");
             true
         }
         _ => false,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::*;
 use crate::{Reward, Verifier};
 
-/// A server that does `behave` with each request's object and connection; it counts the requests.
+/// A server that calls `behave` with each request's object and connection, and counts the requests.
 fn server(behave: impl Fn(usize, Value, &mut TcpStream) + Send + Sync + 'static) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/grade", listener.local_addr().unwrap());
@@ -92,7 +92,7 @@ fn a_server_grades_responses_at_the_same_time() {
 fn passing_troubles_are_retried_and_lasting_ones_not() {
     let (url, count) = server(|number, request, connection| match number {
         0 => reply(connection, "503 Service Unavailable", "busy"),
-        1 => {} // closed without a word
+        1 => {} // closed without a reply
         2 => reply(connection, "429 Too Many Requests", ""),
         _ => reply(connection, "200 OK", &format!("{{\"id\": {}, \"score\": 1}}", request["id"])),
     });
