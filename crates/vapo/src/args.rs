@@ -1,4 +1,4 @@
-//! What can be typed. The help texts carry examples: they are the first documentation that people read.
+//! Command-line arguments. The help texts contain examples, because they are the first documentation that people read.
 
 use std::path::PathBuf;
 
@@ -11,16 +11,16 @@ use crate::{bench::BenchArgs, import::ImportArgs};
 const OVERVIEW: &str = "\
 Examples:
   vapo train                                     # the built-in model learns the built-in task
-  vapo train --set algorithm.preset=grpo         # the same by GRPO, to compare
-  vapo train configs/smollm2-arithmetic.toml     # a real pretrained model, your own problems
-  vapo resume runs/vapo-001                      # go on after Ctrl-C or a crash
+  vapo train --set algorithm.preset=grpo         # the same with GRPO, for comparison
+  vapo train configs/smollm2-arithmetic.toml     # a real pretrained model on your own problems
+  vapo resume runs/vapo-001                      # continue after Ctrl-C or a crash
   vapo eval --model runs/vapo-001                # held-out accuracy of the trained model
-  vapo generate --model runs/vapo-001            # ask it something
+  vapo generate --model runs/vapo-001            # sample from it
 
-Exit codes: 0 done, or stopped by a first Ctrl-C with a checkpoint; 1 error; 2 wrong usage; 130 stopped at once.
-NO_COLOR=1, or a pipe as stdout, gives plain lines.";
+Exit codes: 0 success, or stopped with a checkpoint by the first Ctrl-C; 1 error; 2 wrong usage; 130 stopped immediately.
+If NO_COLOR is set or stdout is a pipe, output is plain lines.";
 
-/// Teaches a language model to reason by reinforcement learning on problems whose answers can be checked.
+/// Trains language models to reason, by reinforcement learning on problems whose answers can be checked.
 #[derive(Parser)]
 #[command(name = "vapo", version, after_help = OVERVIEW, arg_required_else_help = true, max_term_width = 120)]
 pub(crate) struct Cli {
@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Bench(BenchArgs),
 }
 
-/// A number up to what fits an ordinary machine; configs check theirs themselves.
+/// A number up to a limit that fits an ordinary machine. (Settings in configs are checked separately.)
 pub(crate) fn at_most(most: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(..=most)
 }
@@ -65,7 +65,7 @@ impl Dtype {
         self.setting().into()
     }
 
-    /// As a config says it.
+    /// The corresponding setting of a config.
     pub(crate) fn setting(self) -> config::Dtype {
         match self {
             Self::Float32 => config::Dtype::Float32,
@@ -74,7 +74,7 @@ impl Dtype {
     }
 }
 
-/// Most threads of a command without a config.
+/// Maximum number of threads of a command without a config.
 pub(crate) const MOST_THREADS: u64 = 1024;
 
 /// Where settings come from.
@@ -90,13 +90,13 @@ pub(crate) struct ConfigSource {
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:
-  vapo config                                    # the built-in run, every setting explained
-  vapo config --set algorithm.preset=dapo        # what a preset means: vapo, ppo, vc-ppo, grpo, dapo
+  vapo config                                    # the built-in run, with every setting explained
+  vapo config --set algorithm.preset=dapo        # the settings of a preset: vapo, ppo, vc-ppo, grpo, dapo
   vapo config my.toml > resolved.toml            # `vapo train resolved.toml` repeats it exactly
 
-Later wins: defaults, preset, file, --set. A preset only sets values that you could also set one by one. Unknown keys and values out of range are errors; verl's and NeMo-RL's names are recognised and translated in the message.";
+In increasing priority: defaults, preset, file, --set. A preset only sets values that you could also set one by one. Unknown keys and values out of range are errors; for names from verl and NeMo-RL, the error message gives the name used here.";
 
-/// Print the resolved config, every setting with a comment
+/// Print the resolved config, with a comment on every setting
 #[derive(Args)]
 #[command(after_help = CONFIG_EXAMPLES)]
 pub(crate) struct ConfigArgs {
@@ -106,44 +106,44 @@ pub(crate) struct ConfigArgs {
 
 const TRAIN_EXAMPLES: &str = "\
 Examples:
-  vapo train                                           # built-in model and task, by VAPO
-  vapo train --set run.seed=1 --run-dir runs/seed-1    # another seed, in a directory of its own
+  vapo train                                           # built-in model and task, with VAPO
+  vapo train --set run.seed=1 --run-dir runs/seed-1    # another seed, in its own directory
   vapo train --set algorithm.preset=grpo               # another method in the same loop
   vapo train --set value_pretraining.steps=0           # VAPO without one of its seven parts
-  vapo config > my.toml; vapo train my.toml            # your own config, from a complete one
+  vapo config > my.toml; vapo train my.toml            # your own config, starting from a complete one
 
 One step: sample responses, grade them, estimate values, assign credit, update critic and policy.
 
-Columns while it trains:
+Columns during training:
   reward     mean over the step's responses
-  eval       held-out accuracy, where it was measured
-  length     mean tokens of a response
-  entropy    of the policy, nats per token
-  expl.var   how much of the return the critic explains: 1 all, 0 nothing
+  eval       held-out accuracy, when it is measured
+  length     mean response length in tokens
+  entropy    of the policy, in nats per token
+  expl.var   share of the return's variance that the critic explains: 1 all, 0 none
   clip       share of tokens whose ratio was clipped
   grad       norm of the policy's gradient before clipping (the critic's in value pretraining)
-metrics.jsonl in the run directory has these and more, under verl's names.
+metrics.jsonl in the run directory has these and more, with verl's names.
 
-Ctrl-C once: a checkpoint is written, and `vapo resume` goes on exactly there. Twice: stop at once.";
+Ctrl-C once: writes a checkpoint, from which `vapo resume` continues exactly. Twice: stops immediately.";
 
-/// Train a model: the built-in run, or what a config file says
+/// Train a model: the built-in run, or a run described by a config file
 #[derive(Args)]
 #[command(after_help = TRAIN_EXAMPLES)]
 pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) source: ConfigSource,
 
-    /// Directory of the run, not there yet [default: the next free runs/PRESET-001]
+    /// New directory for the run [default: runs/PRESET-001, or the next free number]
     #[arg(long, value_name = "DIR")]
     pub(crate) run_dir: Option<PathBuf>,
 }
 
 const RESUME_EXAMPLES: &str = "\
 Examples:
-  vapo resume runs/vapo-001                            # after Ctrl-C, a crash or a power cut
+  vapo resume runs/vapo-001                            # after Ctrl-C, a crash or a power failure
   vapo resume runs/vapo-001 --set run.steps=300        # train a finished run further
 
-A resumed run gives the same metrics and weights, byte for byte, as one that was never stopped. At most the steps since the last checkpoint are done again (checkpoint.every).";
+A resumed run gives the same metrics and weights, byte for byte, as one that was never interrupted. Steps since the last checkpoint (checkpoint.every) are repeated.";
 
 /// Continue a run from its newest checkpoint
 #[derive(Args)]
@@ -156,19 +156,19 @@ pub(crate) struct ResumeArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
 
-    /// Stop with a checkpoint when standard input ends, for programs that start runs
+    /// Stop with a checkpoint when standard input is closed (for programs that start runs)
     #[arg(long)]
     pub(crate) supervised: bool,
 }
 
-/// Which model, and the settings that go with it.
+/// The model and its settings.
 #[derive(Args)]
 pub(crate) struct ModelArgs {
-    /// A run (its newest checkpoint), a checkpoint, or a Hugging Face directory; without it: the base model of the config
+    /// A run (its newest checkpoint), a checkpoint, or a Hugging Face directory [default: the base model of the config]
     #[arg(long, short, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
 
-    /// Config file for task, verifier and prompt template [default: the one the model was trained with, else the built-in]
+    /// Config file for task, verifier and prompt template [default: the config the model was trained with, otherwise the built-in one]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
@@ -177,41 +177,41 @@ pub(crate) struct ModelArgs {
     pub(crate) overrides: Vec<String>,
 }
 
-/// How to sample; what is not given comes from `[eval]` of the config.
+/// How to sample; the default of each option comes from `[eval]` in the config.
 #[derive(Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SamplingArgs {
-    /// Softmax temperature; 0: always the likeliest token
+    /// Softmax temperature; 0: always the most likely token
     #[arg(long, allow_negative_numbers = true)]
     temperature: Option<f64>,
 
-    /// Sample among the k likeliest tokens
+    /// Sample among the k most likely tokens
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
 
-    /// Sample among the likeliest tokens that together hold this probability
+    /// Sample among the most likely tokens whose total probability is P
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     top_p: Option<f64>,
 
-    /// Drop tokens less likely than this share of the likeliest one
+    /// Drop tokens less likely than this share of the most likely one
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     min_p: Option<f64>,
 
-    /// Longest response in tokens
+    /// Maximum length of a response in tokens
     #[arg(long, value_name = "TOKENS")]
     max_new_tokens: Option<usize>,
 
-    /// Seed of the samples: the same seed gives the same ones
+    /// Seed of the samples: the same seed gives the same samples
     #[arg(long)]
     seed: Option<u64>,
 
-    /// Threads; 0: one per core. The samples do not depend on it
+    /// Number of threads; 0: one per core. Does not change the samples
     #[arg(long)]
     threads: Option<usize>,
 }
 
 impl SamplingArgs {
-    /// The given ones as `key=value` entries of a config, so that one place checks ranges.
+    /// The given options as `key=value` entries of a config, so that ranges are checked in one place.
     pub(crate) fn overrides(&self) -> Vec<String> {
         let entry = |key: &str, value: Option<String>| value.map(|value| format!("{key}={value}"));
         let entries = [
@@ -229,28 +229,28 @@ impl SamplingArgs {
 
 const EVAL_EXAMPLES: &str = "\
 Examples:
-  vapo eval                                            # built-in base model, built-in task
-  vapo eval --model runs/vapo-001                      # newest checkpoint, its own held-out problems
+  vapo eval                                            # built-in base model and task
+  vapo eval --model runs/vapo-001                      # newest checkpoint, on the run's held-out problems
   vapo eval --model runs/vapo-001 -n 1 --temperature 0 # greedy
   vapo eval --model runs/vapo-001/checkpoints/step-000080 -n 64 --json
   vapo eval --model SmolLM2-135M-Instruct --data problems.jsonl -n 4 \\
       --set 'data.prompt_template=\"Q: {problem}\\nA:\"' --set 'rollout.stop_strings=[\"\\n\"]'
-  vapo eval --model DIR --config configs/aime2024.toml # AIME 2024 as VAPO and DAPO measure it
+  vapo eval --model DIR --config configs/aime2024.toml # AIME 2024 as measured by VAPO and DAPO
 
-Means over problems: avg@n, the share of right samples; pass@k, the probability that one of k samples is right (unbiased); maj@k, that their most frequent answer is. The brackets hold 95 % intervals, by the bootstrap over problems. Samples depend on weights, settings and seed alone: two evaluations differ by the weights and by nothing else. More: docs/evaluation.md";
+Means over problems: avg@n, the share of right samples; pass@k, the probability that at least one of k samples is right (unbiased); maj@k, the probability that the most frequent answer of k samples is right. Brackets hold 95 % bootstrap intervals over problems. Samples depend only on weights, settings and seed, so with equal settings two evaluations differ only because of the weights. More: docs/evaluation.md";
 
-/// Measure held-out accuracy of a base model or a checkpoint
+/// Measure the held-out accuracy of a base model or a checkpoint
 #[derive(Args)]
 #[command(after_help = EVAL_EXAMPLES)]
 pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// JSONL file of problems (`prompt`, `problem` or `question`, and `answer`) instead of the config's
+    /// JSONL file of problems (`prompt`, `problem` or `question`, and `answer`), instead of the config's
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
 
-    /// Problems at most, spread evenly over the set
+    /// Maximum number of problems, spread evenly over the set
     #[arg(long, value_name = "COUNT")]
     pub(crate) problems: Option<usize>,
 
@@ -258,15 +258,15 @@ pub(crate) struct EvalArgs {
     #[arg(short = 'n', long, value_name = "COUNT")]
     pub(crate) samples: Option<usize>,
 
-    /// A verifier's name, or what `reward.verifier` of a config may hold
+    /// A verifier's name, or any value of `reward.verifier`
     #[arg(long, value_name = "VERIFIER")]
     pub(crate) verifier: Option<String>,
 
-    /// Text around a problem, with `{problem}` in its place
+    /// Prompt template, with `{problem}` for the problem's text
     #[arg(long, value_name = "TEXT")]
     pub(crate) template: Option<String>,
 
-    /// Write every problem with its samples and verdicts to this file (JSON lines), which is not there yet
+    /// Write every problem with its samples and verdicts to this new file (JSON lines)
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 
@@ -280,25 +280,25 @@ pub(crate) struct EvalArgs {
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:
-  vapo verify answers.jsonl                            # by `math`
+  vapo verify answers.jsonl                            # with `math`
   vapo verify answers.jsonl --verifier numeric --json
   vapo verify answers.jsonl --verifier '{ kind = \"math\", rule = \"boxed\" }' --list
-  vapo verify answers.jsonl --config my.toml           # by the reward of a run
+  vapo verify answers.jsonl --config my.toml           # with the reward of a run
 
-A row has `gold` (or `answer`) and `response` (or `pred`), a whole reply or an answer alone; where it has `expected` (true or false), agreement is counted. Rows of `text` and `expected` check what answer is found. --json prints {\"rows\", \"agree\", \"disagree\", \"failed\", \"rows_per_sec\"}; agree and disagree are null where no row says what is expected. A row that the verifier failed on counts as failed alone.";
+A row has `gold` (or `answer`) and `response` (or `pred`), a complete response or only an answer; if it also has `expected` (true or false), agreement is counted. Rows with only `text` and `expected` check which answer is extracted. --json prints {\"rows\", \"agree\", \"disagree\", \"failed\", \"rows_per_sec\"}; agree and disagree are null if no row has `expected`. A row on which the verifier failed counts only as failed.";
 
-/// Grade the answers of a file, and compare with the verdicts that it expects
+/// Grade the answers in a file, and compare the verdicts with the expected ones
 #[derive(Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
 pub(crate) struct VerifyArgs {
     /// Rows of answers (JSON lines)
     pub(crate) file: PathBuf,
 
-    /// A verifier's name, or what `reward.verifier` of a config may hold [default: the config's, else math]
+    /// A verifier's name, or any value of `reward.verifier` [default: the config's, otherwise math]
     #[arg(long, value_name = "VERIFIER")]
     pub(crate) verifier: Option<String>,
 
-    /// Config file whose reward grades
+    /// Config file whose reward is used
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
@@ -306,7 +306,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
 
-    /// List every row that disagrees or failed, not only the first 20; with --json on stderr
+    /// List every row that disagrees or failed, not only the first 20 (with --json, on stderr)
     #[arg(long)]
     pub(crate) list: bool,
 
@@ -314,29 +314,29 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Threads; 0: one per core. The verdicts do not depend on it
+    /// Number of threads; 0: one per core. Does not change the verdicts
     #[arg(long)]
     pub(crate) threads: Option<usize>,
 }
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:
-  vapo generate --model SmolLM2-135M-Instruct          # talk to it: /help lists commands, Ctrl-C stops an answer
+  vapo generate --model SmolLM2-135M-Instruct          # chat: /help lists commands, Ctrl-C stops an answer
   vapo generate                                        # the built-in base model: each line is a prompt
   vapo generate --model SmolLM2-135M-Instruct --chat 'What is 7 + 5?'
   vapo generate --model runs/vapo-001 '7a+5b*3c+2d*4:' # one prompt, one response
   vapo generate --model runs/vapo-001 -n 8 --temperature 0.7 '7a+5b*3c+2d*4:' '1a*9b+2c*6d+3:'
-  vapo generate --file prompts.txt --json > out.jsonl  # a prompt per line, an object per response
+  vapo generate --file prompts.txt --json > out.jsonl  # one prompt per line, one object per response
   cat prompts.txt | vapo generate --json               # the same
 
-A file that ends in .jsonl holds an object per line with `prompt`, `problem` or `question`. Prompts are asked as in the training of the model (data.prompt_template and data.chat of its config); --chat asks through the chat template, --raw leaves prompts as they are.
-In a terminal a model with a chat template is talked to in turns. The tokens that it has read and sampled are kept, never made again from text.";
+A .jsonl file holds one object per line with `prompt`, `problem` or `question`. Prompts use the templates the model was trained with (data.prompt_template and data.chat of its config); --chat uses the chat template, --raw no template.
+In a terminal, a model with a chat template starts a multi-turn chat. The conversation is kept as tokens: text is never tokenized again.";
 
-/// Sample responses to prompts, or talk to a model
+/// Sample responses to prompts, or chat with a model
 #[derive(Args)]
 #[command(after_help = GENERATE_EXAMPLES)]
 pub(crate) struct GenerateArgs {
-    /// Prompts; without any (and without --file): lines of stdin, or a conversation if that is a terminal
+    /// Prompts [default: lines of stdin, or a conversation if stdin is a terminal]
     pub(crate) prompts: Vec<String>,
 
     /// File of prompts, one per line, or .jsonl
@@ -354,11 +354,11 @@ pub(crate) struct GenerateArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Use no template: the model continues the text as it is
+    /// Use no template: the model continues the text itself
     #[arg(long)]
     pub(crate) raw: bool,
 
-    /// Ask through the model's chat template (data.chat = "always")
+    /// Use the model's chat template (data.chat = "always")
     #[arg(long, conflicts_with = "raw")]
     pub(crate) chat: bool,
 
@@ -366,7 +366,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
     pub(crate) system: Option<String>,
 
-    /// Answer the lines of stdin one after the other, as in a terminal, also if they come from a pipe
+    /// Answer the lines of stdin one after the other, as in a terminal, even if they come from a pipe
     #[arg(short, long, conflicts_with_all = ["prompts", "file", "samples"])]
     pub(crate) interactive: bool,
 
@@ -380,33 +380,33 @@ Examples:
   vapo score --model runs/vapo-001 --critic runs/vapo-001 --data texts.jsonl
   vapo generate --model runs/vapo-001 --json '7a+5b*3:' | vapo score --model runs/vapo-001 --data -   # the same log-probs
 
-In: a JSON object per line with `prompt` and `response`. The two are tokenised apart, as in a rollout, and no token is added: a beginning-of-sequence token must stand in the prompt, an end token in the response. `prompt_tokens` and `response_tokens` (lists of ids) are taken as they are and win over the texts.
-Out: an object per row, in order, about the tokens of the response: tokens, logprobs (nats, given all tokens before), and with --critic values (of the state before each token; a run's critic with its critic.bound).";
+Input: a JSON object per line with `prompt` and `response`. The two are tokenized separately, as in a rollout, and no token is added: write the beginning-of-sequence token in the prompt and the end token in the response, if they are needed. `prompt_tokens` and `response_tokens` (lists of ids) are used unchanged and override the texts.
+Output: an object per row, in order, about the tokens of the response: tokens, logprobs (in nats, given all tokens before), and with --critic values (of the state before each token, bounded by critic.bound of a run's critic).";
 
-/// Log-probs, and values, of the tokens of given texts
+/// Compute log-probs, and critic values, of the tokens of given texts
 #[derive(Args)]
 #[command(after_help = SCORE_EXAMPLES)]
 pub(crate) struct ScoreArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// JSONL file of prompts and responses; `-`: stdin
+    /// JSONL file of prompts and responses; `-` for stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
 
-    /// A run, a checkpoint, or a critic's directory, whose values are wanted too
+    /// A run, a checkpoint, or a critic's directory, to add values
     #[arg(long, value_name = "DIR")]
     pub(crate) critic: Option<PathBuf>,
 
-    /// Log-probs of the distribution at this softmax temperature
+    /// Softmax temperature of the distribution
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) temperature: f64,
 
-    /// Write to this file, which is not there yet, instead of stdout
+    /// Write to this new file instead of stdout
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Threads; 0: one per core. The numbers do not depend on it
+    /// Number of threads; 0: one per core. Does not change the results
     #[arg(long, default_value_t = 0, value_parser = at_most(MOST_THREADS))]
     pub(crate) threads: usize,
 }
@@ -416,17 +416,17 @@ Examples:
   vapo import SmolLM2-135M-Instruct.Q4_1.gguf models/smollm2
   vapo import model.gguf models/mine --dtype bfloat16  # half the size
 
-Weights are dequantised (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K), tokenizer and chat template rebuilt from the file's metadata. The directory loads in transformers as well.";
+Weights are dequantized (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K); tokenizer and chat template are rebuilt from the file's metadata. transformers can load the directory too.";
 
 const PLAN_EXAMPLES: &str = "\
 Examples:
   vapo plan                                            # the built-in run
   vapo plan configs/smollm2-arithmetic.toml --response-tokens 3
-  vapo plan configs/dapo-math-qwen2.5-32b.toml --json  # the paper's settings: no weights and no data are needed
+  vapo plan configs/dapo-math-qwen2.5-32b.toml --json  # the paper's settings: neither weights nor data are needed
 
-Parameters, peak memory by part, and tokens, floating-point operations and time of each stage of a step. Memory is counted for responses as long as they may be, work for responses of --response-tokens. Prompts are counted with the model's tokenizer; where problems or tokenizer are missing, --prompt-tokens says how long they are. The time is an estimate: a slice of the model (same width, at most 20 M weights) is trained and sampled for a few seconds on this machine, and every stage is taken to run at the rate in FLOP/s that its kind of work had.";
+Prints parameters, peak memory by part, and tokens, floating-point operations and time of each stage of a step. Memory is counted for responses of maximum length, work for responses of --response-tokens. Prompts are counted with the model's tokenizer; if the problems or the tokenizer are missing, --prompt-tokens gives their length. The time is an estimate: a reduced model (same width, at most 20 M weights) is trained and sampled for a few seconds on this machine, and every stage is assumed to run at the rate in FLOP/s measured for its kind of work.";
 
-/// What a config needs: parameters, memory, work and time, without loading weights
+/// Estimate what a config needs (parameters, memory, work and time), without loading weights
 #[derive(Args)]
 #[command(after_help = PLAN_EXAMPLES)]
 pub(crate) struct PlanArgs {
@@ -441,7 +441,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "TOKENS", value_parser = at_most(1 << 30))]
     pub(crate) prompt_tokens: Option<usize>,
 
-    /// Leave out what is measured: the time
+    /// Skip the measurement of time
     #[arg(long)]
     pub(crate) no_timing: bool,
 
@@ -459,16 +459,16 @@ Examples:
 const PRETRAIN_EXAMPLES: &str = "\
 Examples:
   vapo pretrain --out base                             # the built-in base model, the same bytes
-  vapo pretrain --out walk-base --task walk            # one for the other built-in task
+  vapo pretrain --out walk-base --task walk            # one for another built-in task
   vapo train --set data.task=walk --set model.path=walk-base
 
-A base model learns from demonstrations that are often wrong: it knows how answers look and is right now and then, which is what reinforcement learning needs. The same settings give the same bytes on any machine and number of threads.";
+A base model learns from demonstrations that are often wrong: it learns the format of answers and is sometimes right, which is what reinforcement learning needs. The same settings give the same bytes on any machine and with any number of threads.";
 
-/// Make the built-in base model again, or another one like it
+/// Reproduce the built-in base model, or make a similar one
 #[derive(Args)]
 #[command(after_help = PRETRAIN_EXAMPLES)]
 pub(crate) struct PretrainArgs {
-    /// Directory for the model, not there yet
+    /// New directory for the model
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
 
@@ -480,7 +480,7 @@ pub(crate) struct PretrainArgs {
     #[arg(long, value_name = "COUNT")]
     pub(crate) updates: Option<u64>,
 
-    /// Demonstrations per update, each seen once
+    /// Demonstrations per update, each used once
     #[arg(long, value_name = "COUNT", value_parser = at_most(100_000))]
     pub(crate) demonstrations: Option<usize>,
 
@@ -500,22 +500,22 @@ pub(crate) struct PretrainArgs {
     #[arg(long)]
     pub(crate) seed: Option<u64>,
 
-    /// Threads; 0: one per core. The bytes do not depend on it
+    /// Number of threads; 0: one per core. Does not change the result
     #[arg(long, default_value_t = 0, value_parser = at_most(MOST_THREADS))]
     pub(crate) threads: usize,
 }
 
 const ABLATE_EXAMPLES: &str = "\
 Examples:
-  vapo ablate configs/studies/smoke.toml               # two arms, two seeds, some seconds
-  vapo ablate configs/studies/paper.toml               # the paper's table 1; the same command goes on after Ctrl-C or a crash
-  vapo ablate configs/studies/paper.toml --report      # tables and curves of what is there, nothing is run
+  vapo ablate configs/studies/smoke.toml               # two arms, two seeds, a few seconds
+  vapo ablate configs/studies/paper.toml               # the paper's table 1; the same command continues after Ctrl-C or a crash
+  vapo ablate configs/studies/paper.toml --report      # tables and curves of the results so far; runs nothing
 
-A study file names base settings, arms and seeds; docs/studies.md explains it. Each run is a process of its own and a run directory like any other. README.md, report.json and curves (SVG) are in the study's directory.
+A study file defines base settings, arms and seeds; see docs/studies.md. Each run is a separate process with an ordinary run directory. README.md, report.json and curves (SVG) are in the study's directory.
 
-Ctrl-C once: every run writes its checkpoint. Twice: stop at once; the runs still write theirs.";
+Ctrl-C once: every run writes a checkpoint. Twice: stops immediately; the runs still write their checkpoints.";
 
-/// Compare methods: arms times seeds at equal budgets, with intervals and curves
+/// Compare methods with several seeds at equal budgets, with confidence intervals and curves
 #[derive(Args)]
 #[command(after_help = ABLATE_EXAMPLES)]
 pub(crate) struct AblateArgs {
@@ -526,15 +526,15 @@ pub(crate) struct AblateArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Runs at once [default: the machine's cores, by run.threads (1 in a study)]
+    /// Number of concurrent runs [default: the number of cores divided by run.threads (1 in a study)]
     #[arg(long, value_name = "COUNT", value_parser = at_most(MOST_THREADS))]
     pub(crate) jobs: Option<usize>,
 
-    /// Only report what is there
+    /// Only report the results so far
     #[arg(long)]
     pub(crate) report: bool,
 
-    /// Let crashed runs go on from their newest checkpoint
+    /// Resume crashed runs from their newest checkpoint
     #[arg(long)]
     pub(crate) retry_crashed: bool,
 }

@@ -1,4 +1,4 @@
-//! `vapo bench`: how fast this machine trains and samples with a network of some shape, beside what it could do.
+//! `vapo bench`: how fast this machine trains and samples with a network of a given shape, relative to the machine's peak.
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -16,23 +16,23 @@ use crate::{
 
 /// Measure training, decoding and prefill speed on this machine.
 ///
-/// Every rate is the median of several rounds. Fractions are of one core's peak of fused multiply-adds, measured
-/// right before and after each round, so that they hold on a busy machine where rates do not.
+/// Every rate is the median of several rounds. Shares are of one core's peak rate of fused multiply-adds, measured
+/// immediately before and after each round, so they are meaningful even on a busy machine, unlike rates.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
     /// A standard shape and its work.
     #[arg(long, value_enum, default_value_t = Shape::M1, conflicts_with = "model")]
     shape: Shape,
-    /// The shape of this Hugging Face directory's config.json instead (weights are random).
+    /// Use the shape in this Hugging Face directory's config.json instead (with random weights).
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Type of the weights.
     #[arg(long, value_enum, default_value_t = Dtype::Float32)]
     dtype: Dtype,
-    /// Sequences sampled at once, instead of the shape's number.
+    /// Number of sequences sampled at once, instead of the shape's default.
     #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     batch: Option<usize>,
-    /// Threads; 0 for all cores.
+    /// Number of threads; 0 for all cores.
     #[arg(long, default_value_t = 1, value_parser = at_most(MOST_THREADS))]
     threads: usize,
     /// Rounds of each measurement.
@@ -43,7 +43,7 @@ pub(crate) struct BenchArgs {
     json: bool,
 }
 
-/// The shapes that speed is compared on.
+/// The shapes used for comparing speed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Shape {
     /// 4 M parameters: vocabulary 512, width 256, 6 layers, 4 heads of 64, 2 kv heads, ffn 704.
@@ -55,7 +55,7 @@ enum Shape {
 /// What is trained and sampled.
 #[derive(Clone, Copy)]
 struct Work {
-    /// Sequences and their tokens in one update.
+    /// Sequences per update, and tokens per sequence.
     train: (usize, usize),
     /// Sequences, prompt tokens and new tokens of one batch of samples.
     sample: (usize, usize, usize),
@@ -84,10 +84,10 @@ impl BenchArgs {
     }
 }
 
-/// Tokens that pass together.
+/// Tokens per pass.
 const MICRO_BATCH_TOKENS: usize = 2048;
 
-/// Refuses a shape that does not fit: the memory is that of a run without a critic.
+/// Refuses a shape that does not fit in memory, counted as for a run without a critic.
 fn check_memory(shape: &ModelConfig, work: Work, dtype: Dtype) -> Result<()> {
     let mut config = Config::default();
     config.model.dtype = dtype.setting();
@@ -114,7 +114,7 @@ struct Round {
 }
 
 impl Round {
-    /// Runs `work`, which tells the tokens it made and the floating-point operations that needed.
+    /// Runs `work`, which returns the number of tokens it made and of floating-point operations it needed.
     fn measure(isa: Isa, work: impl FnOnce() -> (usize, f64)) -> Round {
         let before = fma_peak_gflops(isa);
         let (start, cpu) = (Instant::now(), Usage::now().cpu_secs);
@@ -189,7 +189,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         dtype.name(),
         isa.name()
     );
-    println!("{:<10} {:>12} {:>16} {:>10}   work of a round", "", "tokens/s", "tokens/CPU s", "of peak");
+    println!("{:<10} {:>12} {:>16} {:>10}   work per round", "", "tokens/s", "tokens/CPU s", "of peak");
     let (s, n) = work.train;
     let (b, p, new) = work.sample;
     let notes = [
@@ -232,7 +232,7 @@ fn decode_pass(engine: &mut Engine, model: &Model, work: Work) -> (usize, f64) {
     let (count, prompt, new) = work.sample;
     sample(engine, model, &texts(count, prompt, model.config().vocab_size), new);
     let (_, flops) = prefill_flops(model.config(), work);
-    // The first token comes of the prefill.
+    // The first token comes from the prefill.
     let decoded = (count * (new - 1)) as f64;
     let pass = PassSize { tokens: decoded, keys: prompt as f64 + new as f64 / 2.0, scored: decoded };
     (count * new, flops + model.config().forward_flops(Head::Language, pass))
@@ -251,13 +251,13 @@ fn prefill_flops(c: &ModelConfig, work: Work) -> (usize, f64) {
     (tokens, c.forward_flops(Head::Language, pass))
 }
 
-/// A product of training: its operands and how often it stands in the network.
+/// A matrix product in training: its operands and how many times it occurs in the network.
 struct Product {
     outputs: usize,
     inputs: usize,
     times: usize,
     weight: Buffer,
-    /// The weight rounded, where that is what is measured.
+    /// The rounded weight, if bf16 is measured.
     rounded: Option<Buffer<bf16>>,
     x: Buffer,
     y: Buffer,
@@ -265,7 +265,7 @@ struct Product {
     dw: Buffer,
 }
 
-/// The products of a layer and of the head, with operands of as many rows as one micro-batch has.
+/// The products of a layer and of the head, whose operands have as many rows as one micro-batch.
 fn products(model: &Model, device: &Device, work: Work) -> Vec<Product> {
     let c = model.config();
     let rows = (work.train.0 * work.train.1).min(512);
@@ -306,7 +306,7 @@ fn products(model: &Model, device: &Device, work: Work) -> Vec<Product> {
         .collect()
 }
 
-/// Every product forward, by the input and by the weight, as often as training does it.
+/// Every product: forward, gradient of the input and gradient of the weight, as many times as in training.
 fn gemm_pass(device: &Device, products: &mut [Product]) -> (usize, f64) {
     let mut flops = 0.0;
     for Product { outputs, inputs, times, weight, rounded, x, y, dx, dw } in products {

@@ -1,4 +1,4 @@
-//! Talking to a model: turns of a conversation, or prompts of their own, answered token by token.
+//! Interactive sampling: turns of a conversation, or separate prompts, answered token by token.
 
 use std::{
     io::{BufRead, Write},
@@ -18,13 +18,13 @@ use crate::{
     screen::Screen,
 };
 
-const HELP: &str = "  /reset          begin a new conversation
-  /system TEXT    begin a new one with this system message (without TEXT: with none)
-  /more           go on with the last answer
-  /quit           end, as Ctrl-D does
-  Ctrl-C stops an answer. A line that ends with \\ goes on in the next; //TEXT says /TEXT.";
+const HELP: &str = "  /reset          start a new conversation
+  /system TEXT    start a new conversation with this system message (without TEXT: with none)
+  /more           continue the last answer
+  /quit           exit (also Ctrl-D)
+  Ctrl-C stops an answer. A line that ends with \\ continues on the next line; //TEXT sends /TEXT.";
 
-/// What a typed line asks for.
+/// A typed line.
 #[derive(Debug, PartialEq, Eq)]
 enum Input {
     Say(String),
@@ -57,11 +57,11 @@ impl Input {
     }
 }
 
-/// Somebody talking to a model.
+/// An interactive session with a model.
 pub(crate) struct Session {
-    /// What lines are put into.
+    /// The template for lines.
     pub(crate) template: PromptTemplate,
-    /// Where lines are turns; without, each is a prompt of its own.
+    /// The conversation, if lines are its turns; otherwise each line is a separate prompt.
     pub(crate) conversation: Option<Conversation>,
     /// Whether answers are printed as JSON rows.
     pub(crate) json: bool,
@@ -72,7 +72,7 @@ pub(crate) struct Session {
     screen: Screen,
     /// Tokens of the last prompt with its answer, and why that ended; none before the first.
     last: Option<(Vec<u32>, Option<StopReason>)>,
-    /// Numbers the answers in the random stream.
+    /// Counts answers; the key of the random stream.
     answers: u64,
 }
 
@@ -80,12 +80,12 @@ pub(crate) struct Session {
 struct Answer {
     sample: Streamed,
     text: String,
-    /// Whether the model's context, not the setting, ended it.
+    /// Whether the model's context, not the setting, limited it.
     full: bool,
 }
 
 impl Session {
-    /// A session in which every line is a prompt, as it is.
+    /// A session in which every line is a prompt without a template.
     pub(crate) fn new(model: LanguageModel, engine: Engine, sampling: Sampling, seed: u64, screen: Screen) -> Self {
         Self {
             template: PromptTemplate::default(),
@@ -101,12 +101,12 @@ impl Session {
         }
     }
 
-    /// Says who answers, and how.
+    /// Prints the model and how it samples.
     pub(crate) fn greet(&self, name: &str) {
-        let what = if self.conversation.is_some() { "a conversation" } else { "each line is a prompt of its own" };
+        let what = if self.conversation.is_some() { "a conversation" } else { "each line is a separate prompt" };
         let Sampling { temperature, max_new_tokens, .. } = self.sampling;
         self.screen.line(&format!(
-            "{}: {what}, temperature {temperature}, at most {max_new_tokens} tokens. /help lists commands, Ctrl-D ends.",
+            "{}: {what}, temperature {temperature}, at most {max_new_tokens} tokens. /help lists commands, Ctrl-D exits.",
             self.screen.bold(name)
         ));
     }
@@ -114,7 +114,7 @@ impl Session {
     /// Answers lines of stdin until they end.
     ///
     /// # Errors
-    /// Stdin cannot be read, or stdout not be written.
+    /// Stdin cannot be read, or stdout cannot be written.
     pub(crate) fn run(&mut self) -> Result<()> {
         let attention = Attention::new(&self.screen)?;
         while let Some(text) = self.read()? {
@@ -129,7 +129,7 @@ impl Session {
                 }
                 Input::Nothing => Ok(()),
                 Input::Unknown(word) => {
-                    self.screen.line(&format!("  there is no /{word}: /help lists what there is"));
+                    self.screen.line(&format!("  there is no command /{word} (/help lists the commands)"));
                     Ok(())
                 }
                 Input::Quit => break,
@@ -143,7 +143,7 @@ impl Session {
         Ok(())
     }
 
-    /// What is typed next; lines that end with a backslash belong together.
+    /// The next input; a line that ends with a backslash continues on the next one.
     fn read(&self) -> Result<Option<String>> {
         let mut text = String::new();
         self.screen.ask("> ");
@@ -164,7 +164,7 @@ impl Session {
 
     fn begin_anew(&mut self, system: Option<&str>) -> Result<()> {
         let Some(conversation) = &mut self.conversation else {
-            bail!("each line is a prompt of its own here: there is no conversation");
+            bail!("there is no conversation: each line is a separate prompt");
         };
         match system {
             Some(text) => conversation.set_system(text),
@@ -181,7 +181,7 @@ impl Session {
             Some(conversation) => conversation.with_user(&message)?,
             None => {
                 let reader = (&language.text, language.model.config());
-                // Room for one token of an answer: how much there is for more is seen when it is sampled.
+                // Room for one token of an answer: whether there is room for more is checked during sampling.
                 ask(&self.template, text, self.answers, reader, 1)?.tokens
             }
         };
@@ -192,10 +192,10 @@ impl Session {
         self.close(text, prompt, answer)
     }
 
-    /// Goes on behind the last answer.
+    /// Continues the last answer.
     fn more(&mut self, attention: &Attention) -> Result<()> {
         let prompt = match &self.last {
-            None => bail!("there is no answer to go on with"),
+            None => bail!("there is no answer to continue"),
             Some((_, Some(StopReason::StopToken))) => bail!("the model has ended its answer"),
             Some((tokens, _)) => tokens.clone(),
         };
@@ -206,13 +206,13 @@ impl Session {
         self.close("", prompt, answer)
     }
 
-    /// Samples an answer, printing it as it comes.
+    /// Samples an answer, printing it as it is generated.
     fn answer(&mut self, prompt: &[u32], attention: &Attention) -> Result<Answer> {
         let longest = self.model.model.config().max_position_embeddings;
         let room = longest.saturating_sub(prompt.len());
         if room == 0 {
             bail!(
-                "this would make {} tokens, and the model reads {longest}: no room for an answer (/reset begins a new conversation)",
+                "this would make {} tokens, but the model's context holds {longest}: no room for an answer (/reset starts a new conversation)",
                 prompt.len()
             );
         }
@@ -243,7 +243,7 @@ impl Session {
         Ok(Answer { sample, text, full })
     }
 
-    /// Ends an answer's line, says why it ended, and remembers it.
+    /// Ends an answer's line, prints why it ended, and stores it.
     fn close(&mut self, asked: &str, prompt: Vec<u32>, answer: Answer) -> Result<()> {
         let mut stdout = std::io::stdout().lock();
         if self.json {
@@ -261,13 +261,13 @@ impl Session {
             writeln!(stdout)?;
         }
         let note = match answer.sample.stop {
-            None => "  [stopped; /more goes on]".to_string(),
+            None => "  [stopped; /more continues]".to_string(),
             Some(StopReason::Length) if answer.full => {
                 let longest = self.model.model.config().max_position_embeddings;
-                format!("  [cut off: the model reads {longest} tokens; /reset begins a new conversation]")
+                format!("  [cut off: the model's context holds {longest} tokens; /reset starts a new conversation]")
             }
             Some(StopReason::Length) => {
-                format!("  [cut off after {} tokens (--max-new-tokens); /more goes on]", answer.sample.tokens.len())
+                format!("  [cut off after {} tokens (--max-new-tokens); /more continues]", answer.sample.tokens.len())
             }
             Some(_) => String::new(),
         };

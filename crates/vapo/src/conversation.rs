@@ -1,26 +1,26 @@
-//! A conversation as the tokens that the model has read and written: text is never tokenised a second time.
+//! A conversation as the tokens that the model has read and written: text is never tokenized a second time.
 
 use anyhow::{Result, bail};
 use serde_json::{Map, Value};
 use vapo_lm::{ChatTemplate, Message, Tokenizer};
 
-/// Stands for the last answer where the text behind it is wanted.
+/// Placeholder for the last answer, to find the text that the template adds after it.
 const ANSWER: &str = "\u{1}answer\u{1}";
 
-/// Messages, and the tokens they are for the model.
+/// Messages and their tokens.
 pub(crate) struct Conversation {
     template: ChatTemplate,
     variables: Map<String, Value>,
     tokenizer: Tokenizer,
     system: Option<String>,
-    /// As texts, for the template's sake.
+    /// As texts, for the template.
     messages: Vec<Message>,
-    /// What the model has read and written: prompts as they were tokenised, answers as they were sampled.
+    /// What the model has read and written: prompts as tokenized, answers as sampled.
     tokens: Vec<u32>,
 }
 
 impl Conversation {
-    /// An empty one, with the template's variables and what the model is told at the beginning.
+    /// An empty conversation, with the template's variables and an optional system message.
     pub(crate) fn new(
         template: ChatTemplate,
         variables: Map<String, Value>,
@@ -36,13 +36,13 @@ impl Conversation {
         self.tokens.clear();
     }
 
-    /// Begins anew with this system message.
+    /// Starts a new conversation with this system message.
     pub(crate) fn set_system(&mut self, text: &str) {
         self.reset();
         self.system = Some(text.to_owned()).filter(|text| !text.is_empty());
     }
 
-    /// The tokens of the conversation when the user says this next, up to where the answer begins. Nothing changes yet.
+    /// The tokens of the conversation with this next user message, up to the start of the answer. Does not change the conversation.
     ///
     /// # Errors
     /// The template refuses the conversation.
@@ -61,18 +61,18 @@ impl Conversation {
         }
         let Some((_, behind)) = rendered.rsplit_once(ANSWER) else {
             bail!(
-                "the model's chat template leaves earlier answers out: only single questions are possible, /reset before each"
+                "the model's chat template leaves out earlier answers, so only single questions are possible: use /reset before each"
             );
         };
         let mut added = self.tokenizer.encode(behind)?;
         if added.first().is_some_and(|first| self.tokens.last() == Some(first)) {
-            // The end token that the model wrote itself.
+            // The end token that the model itself wrote.
             added.remove(0);
         }
         Ok([&self.tokens[..], &added].concat())
     }
 
-    /// Records a message and the answer that was sampled to the tokens of [`Conversation::with_user`].
+    /// Adds a message and the answer sampled after the tokens of [`Conversation::with_user`].
     pub(crate) fn answered(&mut self, user: &str, prompt: &[u32], answer: &[u32]) -> Result<()> {
         self.messages.push(Message::new("user", user));
         self.messages.push(Message::new("assistant", self.tokenizer.decode(answer)?));
@@ -80,7 +80,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Records what was sampled behind the last answer.
+    /// Adds tokens sampled as a continuation of the last answer.
     pub(crate) fn went_on(&mut self, more: &[u32]) -> Result<()> {
         if let Some(last) = self.messages.last_mut() {
             last.content += &self.tokenizer.decode(more)?;
@@ -94,7 +94,7 @@ impl Conversation {
 mod tests {
     use super::*;
 
-    /// Words are tokens, `<e>` ends a message.
+    /// Words are tokens; `<e>` ends a message.
     fn tokenizer() -> Tokenizer {
         let words = ["<unk>", "<e>", "<u>", "<a>", "<s>", "hi", "you", "so", "be", "kind"];
         let vocab: Map<String, Value> =
@@ -124,7 +124,7 @@ mod tests {
         let first = talk.with_user("hi").unwrap();
         assert_eq!(first, [U, 5, E, A]);
         assert!(talk.tokens.is_empty());
-        // An answer that no tokenizer would make of its text: the unknown word.
+        // An answer that the tokenizer would not produce from its text: the unknown word.
         talk.answered("hi", &first, &[0, 6, E]).unwrap();
         let second = talk.with_user("so").unwrap();
         assert_eq!(second, [U, 5, E, A, 0, 6, E, U, 7, E, A]);
@@ -141,6 +141,6 @@ mod tests {
         let mut talk = conversation("{{ messages[-1].content }} <a>");
         let first = talk.with_user("hi").unwrap();
         talk.answered("hi", &first, &[6]).unwrap();
-        assert!(talk.with_user("so").unwrap_err().to_string().contains("leaves earlier answers out"));
+        assert!(talk.with_user("so").unwrap_err().to_string().contains("leaves out earlier answers"));
     }
 }

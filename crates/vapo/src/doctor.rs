@@ -1,4 +1,4 @@
-//! The critic doctor's part of the end of a run: what the critic saw, and what alarms were raised.
+//! The critic's diagnostics and the alarms, at the end of a run.
 
 use vapo_train::{CriticSummary, alarm::Alarm};
 
@@ -7,10 +7,10 @@ use crate::{
     screen::Screen,
 };
 
-/// Alarms told in full; the others are in `summary.json`.
+/// Maximum number of alarms printed; the others are in `summary.json`.
 const SHOWN_ALARMS: usize = 6;
 
-/// Prints the critic's part of the summary.
+/// Prints the critic's diagnostics.
 pub(crate) fn show_critic(screen: &Screen, critic: &CriticSummary) {
     let number = |value: Option<f64>, digits| value.map_or("-".into(), |value| decimal(value, digits));
     let steps = count(critic.steps as u64, "step", "steps");
@@ -20,7 +20,7 @@ pub(crate) fn show_critic(screen: &Screen, critic: &CriticSummary) {
     row("explained variance", format!("{}; {}", number(explained, 3), sees(explained)));
     row("by tenth of answers", critic.explained_variance_by_decile.map(|value| number(value, 2)).join("  "));
     row(
-        "against outcomes",
+        "errors",
         format!(
             "V - R {}, calibration error {}, loss {}",
             number(critic.value_bias, 3),
@@ -32,7 +32,7 @@ pub(crate) fn show_critic(screen: &Screen, critic: &CriticSummary) {
         row(
             "at the first error",
             format!(
-                "V {} before, {} after; advantage {} there, correlation {}",
+                "V {} before, {} after; advantage there {}, correlation {}",
                 number(critic.value_before_error, 3),
                 number(critic.value_after_error, 3),
                 number(critic.advantage_at_error, 3),
@@ -45,11 +45,11 @@ pub(crate) fn show_critic(screen: &Screen, critic: &CriticSummary) {
 /// The explained variance in words.
 fn sees(explained_variance: Option<f64>) -> &'static str {
     match explained_variance {
-        None => "not defined: the outcomes did not vary",
+        None => "undefined: all outcomes were equal",
         Some(explained) if explained < -0.05 => "worse than a constant",
-        Some(explained) if explained < 0.05 => "hardly more than a constant",
-        Some(explained) if explained < 0.3 => "it sees something",
-        Some(_) => "it sees how answers will end",
+        Some(explained) if explained < 0.05 => "hardly better than a constant",
+        Some(explained) if explained < 0.3 => "it predicts outcomes weakly",
+        Some(_) => "it predicts outcomes well",
     }
 }
 
@@ -72,11 +72,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_explained_variance_is_told_in_words() {
-        assert_eq!(sees(None), "not defined: the outcomes did not vary");
+    fn the_explained_variance_is_described_in_words() {
+        assert_eq!(sees(None), "undefined: all outcomes were equal");
         assert_eq!(sees(Some(-0.2)), "worse than a constant");
-        assert_eq!(sees(Some(0.0)), "hardly more than a constant");
-        assert_eq!(sees(Some(0.1)), "it sees something");
-        assert_eq!(sees(Some(0.4)), "it sees how answers will end");
+        assert_eq!(sees(Some(0.0)), "hardly better than a constant");
+        assert_eq!(sees(Some(0.1)), "it predicts outcomes weakly");
+        assert_eq!(sees(Some(0.4)), "it predicts outcomes well");
     }
 }

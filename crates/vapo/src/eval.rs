@@ -65,7 +65,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
 fn overrides(args: &EvalArgs) -> Vec<String> {
     let mut overrides = args.sampling.overrides();
     if let Some(file) = &args.data {
-        // A JSON string is a TOML string too. A config wants both; only the held-out problems are read, and a file has no splits.
+        // A JSON string is also a TOML string. A config requires both keys; only the held-out problems are read. A file has no splits.
         let path = Value::from(file.display().to_string());
         overrides.extend([format!("data.train={path}"), format!("data.eval={path}"), "eval.split=test".to_owned()]);
     }
@@ -127,7 +127,7 @@ fn to_text(chosen: &Chosen, task: &str, evaluation: &Evaluation) -> String {
     text += &format!("\n  length     {:>7.1} tokens\n", shares.tokens.mean().unwrap_or(0.0));
     text += &format!("  cut off    {:>7}\n", share(shares.truncated.mean()));
     text += &format!(
-        "  malformed  {:>7}  without an answer that could be read; counted as wrong\n",
+        "  malformed  {:>7}  no readable answer; counted as wrong\n",
         share(shares.malformed.mean())
     );
     if shares.failed.max() == Some(1.0) {
@@ -158,7 +158,7 @@ fn measure_line(measure: &Measure, problems: usize) -> String {
     format!("{}\n", line.trim_end())
 }
 
-/// Accuracy per data source, where there are several.
+/// Accuracy per data source, if there are several.
 fn by_source(evaluation: &Evaluation) -> String {
     let row = evaluation.to_row();
     let suffix = format!("/acc/mean@{}", evaluation.samples);
@@ -169,6 +169,6 @@ fn by_source(evaluation: &Evaluation) -> String {
     if sources.len() < 2 {
         return String::new();
     }
-    let told = |value: Option<f64>| value.map_or("not measured".into(), percent);
-    sources.into_iter().map(|(source, accuracy)| format!("    {source:<20} {:>8}\n", told(accuracy))).collect()
+    let shown = |value: Option<f64>| value.map_or("not measured".into(), percent);
+    sources.into_iter().map(|(source, accuracy)| format!("    {source:<20} {:>8}\n", shown(accuracy))).collect()
 }

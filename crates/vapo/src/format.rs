@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers formatted for people.
 
 /// `26.3 %`
 pub(crate) fn percent(share: f64) -> String {
@@ -18,7 +18,7 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// Fixed decimals, and no minus before what rounds to 0.
+/// Fixed decimals, without a minus sign if the result rounds to 0.
 pub(crate) fn decimal(number: f64, digits: usize) -> String {
     let text = format!("{number:.digits$}");
     match text.strip_prefix('-') {
@@ -27,7 +27,7 @@ pub(crate) fn decimal(number: f64, digits: usize) -> String {
     }
 }
 
-/// Four characters or so, for a column: `950`, `1.2k`, `52.1k`, `3.4M`
+/// About four characters, for a column: `950`, `1.2k`, `52.1k`, `3.4M`
 pub(crate) fn short(number: f64) -> String {
     match number {
         n if n < 999.5 => format!("{n:.0}"),
@@ -47,7 +47,7 @@ pub(crate) fn duration(secs: f64) -> String {
     }
 }
 
-/// A rough time, for what is still to come: `40 s`, `3 min`, `1.5 h`
+/// A rough remaining time: `40 s`, `3 min`, `1.5 h`
 pub(crate) fn rough_duration(secs: f64) -> String {
     match secs {
         s if s < 60.0 => format!("{:.0} s", (s / 5.0).ceil() * 5.0),
@@ -64,7 +64,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// A horizontal bar whose full length is `width` characters, to an eighth of a character.
+/// A horizontal bar with a full length of `width` characters, to an eighth of a character.
 pub(crate) fn bar(share: f64, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
@@ -76,7 +76,7 @@ pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
-/// Text that a model wrote, safe to print: characters that could steer a terminal are replaced.
+/// Makes a model's text safe to print: terminal control characters are replaced.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c })

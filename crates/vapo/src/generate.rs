@@ -22,11 +22,11 @@ use crate::{
     screen::{Screen, StageBar},
 };
 
-/// Most responses to a prompt at once.
+/// Maximum number of responses per prompt.
 const MOST_SAMPLES: usize = 100_000;
-/// A batch is answered in parts of so many rounds of slots: few enough to be held, and to be printed soon.
+/// A batch is answered in parts of this many rounds of slots: few enough to fit in memory, and to be printed soon.
 const ROUNDS: usize = 16;
-/// Tokens of a conversation that memory is counted for; what it holds beyond is taken as it comes.
+/// Number of tokens of a conversation that memory is planned for; more is allocated as needed.
 const CONVERSATION_TOKENS: usize = 4096;
 
 /// Samples responses and prints them.
@@ -73,12 +73,12 @@ fn overrides(args: &GenerateArgs) -> Vec<String> {
     if args.chat || args.system.is_some() {
         overrides.push("data.chat=always".into());
     }
-    // A JSON string is a TOML string too.
+    // A JSON string is also a TOML string.
     overrides.extend(args.system.as_ref().map(|text| format!("data.system_prompt={}", Value::from(text.as_str()))));
     overrides
 }
 
-/// What a model reads for a prompt, in the templates of its training; `key` is its place in the random stream.
+/// A prompt as the model reads it, in the templates of its training; `key` is its index in the random stream.
 ///
 /// # Errors
 /// The prompt is empty or too long, or the chat template refuses it.
@@ -98,7 +98,7 @@ pub(crate) fn ask(
     Prompt::new(problem, key, text, shape, max_new_tokens)
 }
 
-/// A conversation in turns, where the model has a chat template and the config asks through it or puts nothing around a problem.
+/// A multi-turn conversation, if the model has a chat template and the config uses it or has no prompt template.
 fn conversation(args: &GenerateArgs, config: &Config, model: &LanguageModel) -> Result<Option<Conversation>> {
     let data = &config.data;
     let asks_plainly = data.prompt_template == Config::default().data.prompt_template;
@@ -113,20 +113,20 @@ fn conversation(args: &GenerateArgs, config: &Config, model: &LanguageModel) -> 
             Ok(Some(Conversation::new(template, variables.clone(), tokenizer, data.system_prompt.clone())))
         }
         None if args.chat || args.system.is_some() => {
-            bail!("the model has no chat template, which --chat and --system want")
+            bail!("the model has no chat template, which --chat and --system need")
         }
         _ => Ok(None),
     }
 }
 
-/// A response as text and tokens, with the tokens that were asked.
+/// A response as text and tokens, with the tokens of its prompt.
 struct Response {
     prompt_tokens: Vec<u32>,
     text: String,
     sample: Sample,
 }
 
-/// Prompts to be answered.
+/// A batch of prompts to answer.
 struct Batch {
     model: LanguageModel,
     engine: Engine,
@@ -137,7 +137,7 @@ struct Batch {
 }
 
 impl Batch {
-    /// Answers the prompts, whose texts are `texts`, part by part, printing each part when it is done.
+    /// Answers the prompts, whose texts are `texts`, in parts, printing each part when it is done.
     fn run(&mut self, texts: &[String], prompts: &[Prompt], json: bool) -> Result<()> {
         let part = (ROUNDS * self.sampling.slots).div_ceil(self.samples).max(1);
         for (part_texts, part_prompts) in texts.chunks(part).zip(prompts.chunks(part)) {
@@ -201,7 +201,7 @@ fn print(prompts: &[String], responses: &[Vec<Response>], json: bool, several: b
     Ok(stdout.flush()?)
 }
 
-/// A response as `--json` prints it; `vapo score` reads it.
+/// A response as printed by `--json` and read by `vapo score`.
 #[derive(Serialize)]
 pub(crate) struct JsonRow<'a> {
     pub(crate) prompt: &'a str,
@@ -213,7 +213,7 @@ pub(crate) struct JsonRow<'a> {
     pub(crate) logprobs: &'a [f32],
 }
 
-/// Why a response ended, as `--json` says it.
+/// Why a response ended, as printed by `--json`.
 pub(crate) fn stop_name(stop: Option<StopReason>) -> &'static str {
     match stop {
         Some(StopReason::StopToken) => "stop_token",

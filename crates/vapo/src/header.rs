@@ -1,4 +1,4 @@
-//! What a run will do, before it does it.
+//! The header of a run: what it is going to do.
 
 use anyhow::Result;
 use vapo_train::{
@@ -36,7 +36,7 @@ pub(crate) fn show(screen: &Screen, run: &Run) -> Result<()> {
     rows.extend([("steps", steps(config)), ("memory", memory(run.memory_plan())), ("threads", threads)]);
     rows.push(("run", run.directory().path().display().to_string()));
     if !run.directory().checkpoints()?.is_empty() {
-        rows.push(("", format!("goes on after step {}", run.counters().global_step)));
+        rows.push(("", format!("resuming after step {}", run.counters().global_step)));
     }
     screen.line(&screen.bold(&format!("vapo {}", env!("CARGO_PKG_VERSION"))));
     for (name, text) in rows {
@@ -76,23 +76,23 @@ fn task(run: &Run) -> String {
             "walk" => format!("at most {} moves", data.walk_moves),
             _ => format!("{} to {} operations", data.chain_operations[0], data.chain_operations[1]),
         };
-        return format!("{} (built-in, {size}), measured on {held_out}", data.task);
+        return format!("{} (built-in, {size}), evaluated on {held_out}", data.task);
     }
     let names: Vec<String> = run.config().reward.verifier.iter().map(|term| format!("`{}`", term.name())).collect();
     let verifiers = names.join(", ");
-    format!("answers checked by {verifiers}, measured on {held_out}")
+    format!("answers checked by {verifiers}, evaluated on {held_out}")
 }
 
 fn method(config: &Config) -> String {
     let from = match config.algorithm.advantage {
         AdvantageKind::Gae => "a critic",
         AdvantageKind::Group | AdvantageKind::LeaveOneOut => "the group's other responses",
-        AdvantageKind::Return => "the reward alone",
+        AdvantageKind::Return => "the reward only",
     };
     format!("{}: credit from {from}", config.algorithm.preset)
 }
 
-/// VAPO's seven parts, those that are on.
+/// Those of VAPO's seven parts that are switched on.
 fn vapo_parts(config: &Config) -> Vec<&'static str> {
     let (algorithm, critic) = (&config.algorithm, config.has_critic());
     let decoupled =

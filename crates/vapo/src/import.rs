@@ -1,4 +1,4 @@
-//! `vapo import`: a GGUF file becomes a Hugging Face directory.
+//! `vapo import`: converts a GGUF file to a Hugging Face directory.
 
 use std::path::PathBuf;
 
@@ -8,23 +8,23 @@ use vapo_train::import;
 
 use crate::{args::Dtype, screen::Screen};
 
-/// A GGUF file as a Hugging Face directory
+/// Convert a GGUF file to a Hugging Face directory
 #[derive(Args)]
 pub(crate) struct ImportArgs {
     /// GGUF file of a Llama, Qwen2 or Qwen3 model
     #[arg(value_name = "MODEL.gguf")]
     file: PathBuf,
 
-    /// Directory for the model, not there yet
+    /// New directory for the model
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 
-    /// Type of the weights that are written
+    /// Type of the weights to write
     #[arg(long, default_value = "float32")]
     dtype: Dtype,
 }
 
-/// Writes the directory and says what it holds.
+/// Writes the directory and prints what it contains.
 pub(crate) fn run(args: &ImportArgs) -> Result<()> {
     let (dtype, name) = (args.dtype.weights(), args.dtype.weights().name());
     let imported = import(&args.file, &args.directory, dtype)?;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<()> {
     let types: Vec<String> = imported.types.iter().map(|(name, count)| format!("{count} {name}")).collect();
     screen.line(&format!("wrote {directory}"));
     screen.line(&format!(
-        "  network    {:?}: {} layers, width {}, vocabulary {}, {:.1} M parameters as {name} (the file has {} tensors)",
+        "  network    {:?}: {} layers, width {}, vocabulary {}, {:.1} M parameters as {name} (from {} tensors)",
         config.family,
         config.num_layers,
         config.hidden_size,

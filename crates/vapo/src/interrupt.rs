@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks for a clean end, the second ends at once.
+//! Ctrl-C: the first asks for a clean stop, the second exits immediately.
 
 use std::{
     io::{Read, stdin},
@@ -13,25 +13,25 @@ use anyhow::{Context, Result};
 
 use crate::screen::Screen;
 
-/// Exit code of a program that Ctrl-C ended, as shells have it.
+/// Exit code of a program ended by Ctrl-C, as in shells.
 const INTERRUPTED: i32 = 130;
 
-/// Ctrl-C ends the command at once, and with it the programs that grade for it.
+/// Ctrl-C ends the command immediately, together with its grading programs.
 ///
 /// # Errors
-/// The system refuses the handler.
+/// The system rejects the handler.
 pub(crate) fn end_at_ctrl_c() -> Result<()> {
     let end = || {
         vapo_tasks::kill_workers();
         exit(INTERRUPTED);
     };
-    ctrlc::set_handler(end).context("cannot listen for Ctrl-C")
+    ctrlc::set_handler(end).context("cannot handle Ctrl-C")
 }
 
-/// The flag that the first Ctrl-C sets; `promise` tells what happens then.
+/// The flag that the first Ctrl-C sets; `promise` says what happens then.
 ///
 /// # Errors
-/// The system refuses the handler.
+/// The system rejects the handler.
 pub(crate) fn stop_flag(screen: &Screen, promise: &'static str) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let (flag, screen) = (Arc::clone(&stop), screen.clone());
@@ -41,13 +41,13 @@ pub(crate) fn stop_flag(screen: &Screen, promise: &'static str) -> Result<Arc<At
             vapo_tasks::kill_workers();
             exit(INTERRUPTED);
         }
-        screen.line(&screen.warning(&format!("  {promise} (Ctrl-C again: stop at once)")));
+        screen.line(&screen.warning(&format!("  {promise} (Ctrl-C again: stop immediately)")));
     })
     .context("cannot listen for Ctrl-C")?;
     Ok(stop)
 }
 
-/// Sets the flag as well once standard input ends: a supervisor stops the run by closing its end, and if it dies, it has done so.
+/// Also sets the flag when standard input is closed: by a supervisor that stops the run, or because the supervisor died.
 pub(crate) fn stop_at_end_of_input(stop: &Arc<AtomicBool>) {
     let flag = Arc::clone(stop);
     std::thread::spawn(move || {
@@ -57,8 +57,8 @@ pub(crate) fn stop_at_end_of_input(stop: &Arc<AtomicBool>) {
     });
 }
 
-/// Ctrl-C in a conversation: it stops an answer and not the program. Where nothing is answered it says how to end, and
-/// a second one ends at once.
+/// Ctrl-C in a conversation stops an answer, not the program. If there is no answer in progress, it prints how to exit, and
+/// a second one exits immediately.
 pub(crate) struct Attention(Arc<AtomicU8>);
 
 const WAITING: u8 = 0;
@@ -67,10 +67,10 @@ const ANSWERING: u8 = 2;
 const WANTED: u8 = 3;
 
 impl Attention {
-    /// Listens from now on.
+    /// Handles Ctrl-C from now on.
     ///
     /// # Errors
-    /// The system refuses the handler.
+    /// The system rejects the handler.
     pub(crate) fn new(screen: &Screen) -> Result<Self> {
         let state = Arc::new(AtomicU8::new(WAITING));
         let (pressed, screen) = (Arc::clone(&state), screen.clone());
@@ -78,20 +78,20 @@ impl Attention {
             ANSWERING => pressed.store(WANTED, Ordering::Relaxed),
             WAITING => {
                 pressed.store(WARNED, Ordering::Relaxed);
-                screen.line("\n  /quit or Ctrl-D ends (Ctrl-C again: stop at once)");
+                screen.line("\n  /quit or Ctrl-D exits (Ctrl-C again: stop immediately)");
             }
             _ => exit(INTERRUPTED),
         })
-        .context("cannot listen for Ctrl-C")?;
+        .context("cannot handle Ctrl-C")?;
         Ok(Self(state))
     }
 
-    /// Says that an answer begins or has ended.
+    /// Marks the start or the end of an answer.
     pub(crate) fn answering(&self, answering: bool) {
         self.0.store(if answering { ANSWERING } else { WAITING }, Ordering::Relaxed);
     }
 
-    /// Whether the answer shall stop.
+    /// Whether the answer should stop.
     pub(crate) fn is_wanted(&self) -> bool {
         self.0.load(Ordering::Relaxed) == WANTED
     }

@@ -1,4 +1,4 @@
-//! The `vapo` command: arguments in, words and files out. The work is done in `vapo-train`.
+//! The `vapo` command: parses arguments and prints results. The work is done in `vapo-train`.
 
 mod ablate;
 mod args;
@@ -62,24 +62,24 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Whoever read our output has seen enough (`vapo config | head`).
+/// Whether the reader of our output has closed it (`vapo config | head`).
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
-/// An error and its causes as one block. A cause that the message above it already tells is left out.
+/// An error and its causes as one block, without causes that the message before already contains.
 fn describe(error: &anyhow::Error) -> String {
     let mut text = String::from("error: ");
-    let mut told = String::new();
+    let mut previous = String::new();
     for cause in error.chain().map(|cause| cause.to_string()) {
-        if told.contains(&cause) {
+        if previous.contains(&cause) {
             continue;
         }
-        if !told.is_empty() {
+        if !previous.is_empty() {
             text.push_str("\n  because: ");
         }
         text.push_str(&cause.replace('\n', "\n  "));
-        told = cause;
+        previous = cause;
     }
     text
 }

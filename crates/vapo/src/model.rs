@@ -1,4 +1,4 @@
-//! Which model a command works with, and the settings that belong to it.
+//! The model that a command uses, and its settings.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,9 @@ use vapo_train::{Config, LanguageModel, ModelDirectory, RunDir, TextFiles, base_
 
 use crate::args::ModelArgs;
 
-/// A model with the config that says what it is asked and how.
+/// A model with the config that defines its problems and prompts.
 pub(crate) struct Chosen {
-    /// What to call it.
+    /// Its name in messages.
     pub(crate) name: String,
     /// Settings.
     pub(crate) config: Config,
@@ -18,10 +18,10 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// Finds the model and reads its config, with a command's own flags (`flags`) and then the user's `--set` over it.
+    /// Finds the model and reads its config, overridden by a command's flags (`flags`) and then by the user's `--set`.
     ///
     /// # Errors
-    /// There is no model, or a setting is wrong.
+    /// There is no model, or a setting is invalid.
     pub(crate) fn new(args: &ModelArgs, flags: &[String]) -> Result<Self> {
         let found = args.model.as_deref().map(|path| Found::at(path, Network::Policy)).transpose()?;
         let own_config = found.as_ref().and_then(|found| found.config.as_deref());
@@ -34,10 +34,10 @@ impl Chosen {
         Ok(Self { name, config, directory })
     }
 
-    /// Reads weights and tokenizer, if what `plan` makes of the model's shape fits the machine.
+    /// Reads weights and tokenizer, if `check` accepts the memory that the model's shape needs.
     ///
     /// # Errors
-    /// A file is missing or wrong, or the memory too small.
+    /// A file is missing or invalid, or there is too little memory.
     pub(crate) fn load(
         &self,
         check: impl FnOnce(&ModelConfig, &TextFiles) -> vapo_train::Result<()>,
@@ -45,13 +45,13 @@ impl Chosen {
         Ok(LanguageModel::load_if_it_fits(self.directory.path(), &self.config, check)?)
     }
 
-    /// Where the model lies.
+    /// The model's directory.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 }
 
-/// What to call the model that a run starts from.
+/// The name of the model that a run starts from.
 pub(crate) fn base_name(config: &Config) -> String {
     match &config.model.path {
         Some(path) => path.display().to_string(),
@@ -76,11 +76,11 @@ impl Network {
     }
 }
 
-/// What lies at a path.
+/// The model found at a path.
 pub(crate) struct Found {
     /// The network's directory.
     pub(crate) directory: PathBuf,
-    /// The config of the run that it is from.
+    /// The config of the run it comes from.
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -94,7 +94,7 @@ impl Found {
         if path.join("checkpoints").is_dir() {
             let Some((_, newest)) = RunDir::open(path)?.checkpoints()?.pop() else {
                 bail!(
-                    "the run {} has no checkpoint yet (checkpoint.every says how often it writes one)",
+                    "the run {} has no checkpoint yet (checkpoint.every sets how often it writes one)",
                     path.display()
                 );
             };
@@ -109,7 +109,7 @@ impl Found {
             let is_of_a_run = path.file_name().is_some_and(|file| file == name);
             return Ok(Self { directory: path.to_path_buf(), config: config.filter(|_| is_of_a_run) });
         }
-        let problem = if path.exists() { format!("holds no {name}") } else { "does not exist".into() };
+        let problem = if path.exists() { format!("contains no {name}") } else { "does not exist".into() };
         bail!(
             "{} {problem}: expected a run (checkpoints/), a checkpoint ({name}/) or a Hugging Face directory (config.json)",
             path.display()

@@ -1,4 +1,4 @@
-//! `vapo plan`: what a config will ask of this machine, before it is run and without its weights.
+//! `vapo plan`: estimates what a config needs on this machine, before the run and without its weights.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::{
     rates::Rates,
 };
 
-/// Tokens of a prompt where neither problems nor tokenizer are there to count them.
+/// Assumed tokens per prompt if the problems or the tokenizer are missing.
 const ASSUMED_PROMPT_TOKENS: usize = 256;
 
 /// Prints the plan.
@@ -41,11 +41,11 @@ struct Plan<'a> {
     config: &'a Config,
     shapes: Shapes,
     prompts: PromptLengths,
-    /// Whether the prompts' lengths are a guess.
+    /// Whether the prompts' lengths are assumed.
     assumed: bool,
     lengths: MeanLengths,
     memory: MemoryPlan,
-    /// Problems of an evaluation.
+    /// Number of problems in an evaluation.
     problems: usize,
 }
 
@@ -80,7 +80,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The stages of each kind of step that the run has, and how often it is done.
+    /// The stages of each kind of step in the run, and how many times it is done.
     fn phases(&self) -> Vec<(&'static str, u64, Vec<StageWork>)> {
         let (config, mut phases) = (self.config, Vec::new());
         if config.has_critic() && config.value_pretraining.steps > 0 {
@@ -154,7 +154,7 @@ impl<'a> Plan<'a> {
         }
         if rates.is_some() {
             text += &format!(
-                "\nthe whole run: about {} on {} of this machine as busy as it is now\n",
+                "\nthe whole run: about {} on {} of this machine at its current load\n",
                 rough_duration(run_secs),
                 count(threads(config) as u64, "thread", "threads")
             );
@@ -194,7 +194,7 @@ fn phase_text(name: &str, times: u64, stages: &[StageWork], rates: Option<&Rates
             &format!("  {:<22} {:>10} {:>10}{}\n", stage.name(), shown(passed), shown(operations), time(stage_secs));
     }
     let sum = time(rates.map(|_| secs));
-    text + &format!("  {:<22} {:>10} {:>10}{sum}\n", "each time", magnitude(tokens), magnitude(flops))
+    text + &format!("  {:<22} {:>10} {:>10}{sum}\n", "per step", magnitude(tokens), magnitude(flops))
 }
 
 fn stage_to_json(stage: &StageWork, rates: Option<&Rates>) -> Value {
@@ -225,8 +225,8 @@ fn magnitude(number: f64) -> String {
     if steps == 0 { format!("{scaled:.0}") } else { format!("{scaled:.1}{}", PREFIXES[steps]) }
 }
 
-/// The shapes of the run's networks, and the directory of the policy. Where that is not there (yet), its `config.json` may
-/// lie beside the config: in `models/NAME/`, NAME being the last part of `model.path` in small letters.
+/// The shapes of the run's networks, and the directory of the policy. If that directory does not exist, its `config.json`
+/// may be in `models/NAME/` in the config's directory, where NAME is the last part of `model.path` in lower case.
 fn shapes(config: &Config, file: Option<&Path>) -> Result<(Shapes, ModelDirectory)> {
     let base = base_directory(config)?;
     let directory = base.path();
@@ -237,7 +237,7 @@ fn shapes(config: &Config, file: Option<&Path>) -> Result<(Shapes, ModelDirector
     let known = file.and_then(Path::parent).unwrap_or(Path::new("")).join("models").join(name);
     if !known.join("config.json").is_file() {
         bail!(
-            "no config.json in {} (model.path), and none in {} beside the config: a plan needs no weights, but the shape of the model",
+            "no config.json in {} (model.path) or in {} in the config's directory: a plan needs no weights, but needs the model's shape",
             directory.display(),
             known.display()
         );
@@ -245,7 +245,7 @@ fn shapes(config: &Config, file: Option<&Path>) -> Result<(Shapes, ModelDirector
     Ok((Shapes::load(config, &known)?, ModelDirectory::new(&known)))
 }
 
-/// The problems of the config; none where its files are not there (yet).
+/// The problems of the config; `None` if its files do not exist.
 fn problems(config: &Config) -> Result<Option<Box<dyn vapo_tasks::Task>>> {
     let files = [&config.data.train, &config.data.eval];
     let missing = files.into_iter().flatten().flat_map(|files| &files.0).any(|file| !file.path.exists());

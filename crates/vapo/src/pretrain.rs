@@ -1,4 +1,4 @@
-//! `vapo pretrain`: the built-in base model, made again.
+//! `vapo pretrain`: trains the built-in base model, or a similar one.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::{
     screen::{Screen, StageBar},
 };
 
-/// Trains a base model and says how it compares with the one that comes with the program.
+/// Trains a base model and compares it with the one that comes with the program.
 pub(crate) fn run(args: PretrainArgs) -> Result<()> {
     let screen = Screen::for_words();
     let settings = settings(&args)?;
@@ -35,14 +35,14 @@ pub(crate) fn run(args: PretrainArgs) -> Result<()> {
     let loss = pretrain(&settings, threads(&config), &args.out, &mut observer, &stop)?;
     screen.clear_bar();
     let out = args.out.display();
-    let Some(loss) = loss else { bail!("stopped before the end, {out} was not written") };
-    screen.line(&format!("wrote {out}: a base model for `{}`, {loss:.4} nats per token at the end", settings.task));
+    let Some(loss) = loss else { bail!("stopped before the end; {out} was not written") };
+    screen.line(&format!("wrote {out}: a base model for `{}`, final loss {loss:.4} nats per token", settings.task));
     if settings == PretrainSettings::of_task(&settings.task)
         && let Ok(built_in) = ModelDirectory::built_in(&settings.task)
     {
         let same = have_same_weights(&args.out, built_in.path())?;
-        let verdict = if same { "the same bytes as" } else { "other bytes than" };
-        screen.line(&format!("model.safetensors has {verdict} the built-in one"));
+        let verdict = if same { "is identical to" } else { "differs from" };
+        screen.line(&format!("model.safetensors {verdict} the built-in one"));
     }
     screen.line(&format!(
         "next: vapo eval --model {out} --set data.task={0}; vapo train --set model.path={out} --set data.task={0}",
@@ -65,7 +65,7 @@ fn settings(args: &PretrainArgs) -> Result<PretrainSettings> {
     let heads = settings.num_heads;
     if settings.hidden_size == 0 || !settings.hidden_size.is_multiple_of(2 * heads) {
         bail!(
-            "--hidden-size ({}) must be a multiple of {}: {heads} heads of an even size",
+            "--hidden-size ({}) must be a multiple of {} ({heads} heads of even size)",
             settings.hidden_size,
             2 * heads
         );

@@ -1,4 +1,4 @@
-//! A run while it works: a bar within a step, a line per step.
+//! The progress of a run: a bar within a step, a line per step.
 
 use std::collections::VecDeque;
 
@@ -23,7 +23,7 @@ const COLUMNS: [(&str, usize); 10] = [
     ("secs", 7),
 ];
 
-/// Steps whose mean time the forecast is made of.
+/// Number of recent steps whose mean time gives the forecast.
 const FORECAST_STEPS: usize = 8;
 
 /// Prints a run's events.
@@ -32,24 +32,24 @@ pub(crate) struct RunProgress {
     bar: StageBar,
     pretraining_title: String,
     training_title: String,
-    /// The phase of the last printed step; none before the first.
+    /// The phase of the last printed step; `None` before the first.
     phase: Option<Phase>,
-    /// The step at work; 0 is the evaluation before the first.
+    /// The current step; 0 is the evaluation before the first.
     step: u64,
     total: u64,
-    /// An evaluation whose step is not printed yet.
+    /// An evaluation whose step has not been printed yet.
     accuracy: Option<f64>,
     step_secs: VecDeque<f64>,
 }
 
 impl RunProgress {
-    /// `done`: steps of earlier sessions, none for a new run.
+    /// `done`: steps of earlier sessions; `None` for a new run.
     pub(crate) fn new(screen: &Screen, config: &Config, done: Option<u64>) -> Self {
         let networks = if config.has_critic() { "critic and policy" } else { "the policy" };
         Self {
             screen: screen.clone(),
             bar: StageBar::new(screen),
-            pretraining_title: "value pretraining: the critic learns to read the initial policy's answers".into(),
+            pretraining_title: "value pretraining: the critic learns to judge the initial policy's answers".into(),
             training_title: format!("training {networks}"),
             phase: None,
             step: done.map_or(0, |done| done + 1),
@@ -86,7 +86,7 @@ impl RunProgress {
         }
     }
 
-    /// Prints the head of the table where a phase begins.
+    /// Prints the header of the table at the start of a phase.
     fn print_title(&mut self, phase: Phase) {
         if self.phase.replace(phase) == Some(phase) {
             return;
@@ -124,17 +124,17 @@ impl RunProgress {
         padded.collect()
     }
 
-    /// Says what should not be, right where it happened.
+    /// Prints warnings about a step right after it.
     fn complain(&self, report: &StepReport) {
         if let Some(share) = report.rollout.failed_share().filter(|&share| share > 0.0) {
-            self.screen.warn(&format!("{} of the responses could not be graded: left out of the loss", percent(share)));
+            self.screen.warn(&format!("{} of the responses could not be graded and are left out of the loss", percent(share)));
         }
         if let Some(difference) = report.logp_diff_max().filter(|&difference| difference > 0.0) {
             self.screen.warn(&format!("sampled and recomputed log-probs differ by up to {difference:.1e}, expected 0"));
         }
     }
 
-    /// How long the rest will take.
+    /// The remaining time.
     fn forecast(&self) -> String {
         if self.step_secs.is_empty() {
             return String::new();

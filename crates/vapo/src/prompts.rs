@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::args::GenerateArgs;
 
-/// The prompts of the command line, of a file, or of a piped stdin; `None` if somebody shall type them.
+/// Prompts from the command line, a file or a piped stdin; `None` if they are to be typed.
 pub(crate) fn prompts(args: &GenerateArgs) -> Result<Option<Vec<String>>> {
     let prompts = match &args.file {
         _ if args.interactive => return Ok(None),

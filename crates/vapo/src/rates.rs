@@ -1,4 +1,4 @@
-//! How fast this machine does each kind of work, measured in a few seconds on a slice of a network.
+//! How fast this machine does each kind of work, measured in a few seconds on a reduced network.
 
 use std::{ops::ControlFlow, time::Instant};
 
@@ -7,23 +7,23 @@ use vapo_lm::{
 };
 use vapo_train::{StageWork, Usage, Work};
 
-/// Weights of the slice that is measured: more than any cache holds, few enough to be made in a second.
+/// Number of weights of the reduced network: more than any cache holds, few enough to be created in a second.
 const SLICE_WEIGHTS: usize = 20_000_000;
-/// Tokens that pass together at most, sequences and new tokens of a decoding round.
+/// Maximum tokens per pass, and sequences and new tokens of a decoding round.
 const PASS_TOKENS: usize = 512;
 const DECODED_SEQUENCES: usize = 64;
 const DECODED_TOKENS: usize = 8;
-/// Positions of the slice, each of which costs a row of rotary angles.
+/// Positions of the reduced network; each needs a row of rotary angles.
 const MOST_POSITIONS: usize = 4096;
-/// A measurement is repeated until it has taken this long.
+/// Minimum duration of a measurement, which is repeated until then.
 const LEAST_SECS: f64 = 0.2;
 
-/// What is done in a second: floating-point operations, or weights for the optimizer.
+/// Work per second: floating-point operations, or weights for the optimizer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
-    /// By the clock.
+    /// Wall time.
     pub(crate) per_sec: f64,
-    /// By processor time of all threads.
+    /// Processor time of all threads.
     pub(crate) per_cpu_sec: f64,
 }
 
@@ -38,8 +38,8 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// Measures the kernels of a network of this shape by passes of `micro_batch_tokens` tokens and `slots` sequences
-    /// decoded at once, on a slice of it: fewer layers, heads, inner columns and tokens, the same width.
+    /// Measures the kernels of a network of this shape with passes of `micro_batch_tokens` tokens and `slots` sequences
+    /// decoded at once, on a reduced network: fewer layers, heads, inner columns and tokens, the same width.
     pub(crate) fn measure(
         shape: &ModelConfig,
         dtype: WeightDtype,
@@ -87,8 +87,8 @@ impl Rates {
     }
 }
 
-/// A network of the same width with about [`SLICE_WEIGHTS`] weights: layers and vocabulary are cut alike, and where one
-/// layer is still too much, its heads and inner columns. All of it where it is no larger.
+/// A network of the same width with about [`SLICE_WEIGHTS`] weights: layers and vocabulary are reduced by the same factor,
+/// and if one layer is still too large, its heads and inner columns. The whole network if it is no larger.
 fn slice(shape: &ModelConfig) -> ModelConfig {
     let mut slice = shape.clone();
     slice.max_position_embeddings = shape.max_position_embeddings.min(MOST_POSITIONS);
@@ -102,7 +102,7 @@ fn slice(shape: &ModelConfig) -> ModelConfig {
     };
     let cut = SLICE_WEIGHTS as f64 / weights as f64;
     slice.num_layers = share(shape.num_layers, cut, 1);
-    // What rounding the layers up has added is taken from their inside, and from the vocabulary.
+    // What rounding up the layers added is removed from their inner size and from the vocabulary.
     let layers_share = slice.num_layers as f64 / shape.num_layers as f64;
     slice.vocab_size = share(shape.vocab_size, cut, 16);
     if layers_share > 2.0 * cut {
@@ -115,7 +115,7 @@ fn slice(shape: &ModelConfig) -> ModelConfig {
     slice
 }
 
-/// Repeats `work`, which tells how much it was, and counts after a first time that warms caches up.
+/// Repeats `work`, which returns its amount, and counts after a first call that warms up caches.
 fn measure(mut work: impl FnMut() -> f64) -> Rate {
     work();
     let (begun, cpu) = (Instant::now(), Usage::now().cpu_secs);
@@ -127,7 +127,7 @@ fn measure(mut work: impl FnMut() -> f64) -> Rate {
     Rate { per_sec: amount / begun.elapsed().as_secs_f64(), per_cpu_sec: amount / cpu_secs }
 }
 
-/// The rate of decoding alone: rounds of several new tokens less rounds of one, which comes of the prompt.
+/// The rate of decoding alone: rounds with several new tokens minus rounds with one, which comes from the prompt.
 fn measure_decoding(engine: &mut Engine, model: &Model, sequences: usize) -> Rate {
     let config = model.config();
     let new = DECODED_TOKENS.min(config.max_position_embeddings - 1);
@@ -142,7 +142,7 @@ fn measure_decoding(engine: &mut Engine, model: &Model, sequences: usize) -> Rat
         first.time(|| sample(engine, model, &prompts, 1));
     }
     let amount = flops * f64::from(all.count);
-    // On a busy machine the second round may take longer than the first: never less than a tenth of it.
+    // On a busy machine the round with one token may take longer: the difference is at least a tenth.
     let left = |all: f64, first: f64| (all - first).max(0.1 * all).max(1e-6);
     Rate { per_sec: amount / left(all.secs, first.secs), per_cpu_sec: amount / left(all.cpu_secs, first.cpu_secs) }
 }
@@ -170,7 +170,7 @@ pub(crate) fn texts(count: usize, length: usize, vocab: usize) -> Vec<Vec<u32>> 
     (0..count).map(|i| (0..length).map(|t| ((i * 7919 + t * 104_729 + i * t) % vocab) as u32).collect()).collect()
 }
 
-/// Samples `new` tokens after each prompt, all at once.
+/// Samples `new` tokens after each prompt, all prompts at once.
 pub(crate) fn sample(engine: &mut Engine, model: &Model, prompts: &[Vec<u32>], new: usize) {
     let requests: Vec<Request> =
         prompts.iter().enumerate().map(|(i, prompt)| Request { prompt, samples: 1, key: i as u64 }).collect();
@@ -178,7 +178,7 @@ pub(crate) fn sample(engine: &mut Engine, model: &Model, prompts: &[Vec<u32>], n
     engine.generate(model, &requests, &sampling, 0, &mut |_, _| ControlFlow::Continue(()));
 }
 
-/// One forward and backward pass over texts, every token but the first of each scored; its operations.
+/// One forward and backward pass over texts, scoring all tokens but the first of each; returns the number of operations.
 pub(crate) fn training(engine: &mut Engine, model: &Model, grads: &mut [f32], texts: &[Vec<u32>]) -> f64 {
     let sequences = sequences(texts);
     let tokens = size(texts).tokens;

@@ -1,6 +1,6 @@
-//! The end of a run: what it gained, what its answers look like, where the time went, what to do next.
+//! The report at the end of a run: the gain in accuracy, example answers, where the time went, what to do next.
 //!
-//! Everything is read from the run directory, so a resumed run tells of all its sessions.
+//! Everything is read from the run directory, so the report of a resumed run covers all its sessions.
 
 use std::path::Path;
 
@@ -18,10 +18,10 @@ use crate::{
 /// Full length of a bar.
 const BAR_WIDTH: usize = 30;
 
-/// Longest text of a prompt or response that is shown.
+/// Maximum length of a prompt or response shown.
 const SHOWN_CHARACTERS: usize = 360;
 
-/// Stages with a share below this are told together.
+/// Stages with a share below this are combined.
 const SMALL_SHARE: f64 = 0.005;
 
 /// Prints the report of a finished run.
@@ -88,7 +88,7 @@ fn show_samples(screen: &Screen, samples: &[Comparison]) {
     }
 }
 
-/// A label, a verdict in its column, and a text over as many lines as it needs.
+/// A label, a verdict in its column, and a text on as many lines as it needs.
 fn show_text(screen: &Screen, label: &str, verdict: &str, text: &str) {
     const INDENT: usize = 24;
     let shown = shorten(printable(text).trim());
@@ -104,7 +104,7 @@ fn show_text(screen: &Screen, label: &str, verdict: &str, text: &str) {
     lines.iter().skip(1).for_each(|line| screen.line(&format!("{:INDENT$}{line}", "")));
 }
 
-/// Leaves the middle out of a long text: its end holds the answer.
+/// Omits the middle of a long text, because its end holds the answer.
 fn shorten(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     if characters.len() <= SHOWN_CHARACTERS {
@@ -172,7 +172,7 @@ fn next(screen: &Screen, run: &Path, samples: &[Comparison]) {
     );
 }
 
-/// Whether a prompt can stand in quotes on a command line.
+/// Whether a prompt can be quoted on a command line.
 fn is_plain(prompt: &str) -> bool {
     prompt.chars().count() <= 60 && !prompt.chars().any(|c| c == '\'' || c.is_control())
 }

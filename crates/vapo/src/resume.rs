@@ -1,4 +1,4 @@
-//! `vapo resume`: a run from its newest checkpoint.
+//! `vapo resume`: continues a run from its newest checkpoint.
 
 use anyhow::Result;
 use vapo_train::Run;

@@ -1,13 +1,13 @@
-//! Which answers the end of a run shows.
+//! Chooses the example answers shown at the end of a run.
 
 use serde_json::Value;
 
 /// A held-out problem before and after training.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Comparison {
-    /// Why it is shown.
+    /// What it illustrates.
     pub(crate) title: &'static str,
-    /// What was asked.
+    /// The prompt.
     pub(crate) prompt: String,
     /// The reference answer.
     pub(crate) answer: String,
@@ -22,7 +22,7 @@ pub(crate) struct Comparison {
 pub(crate) struct Response {
     /// Its text.
     pub(crate) response: String,
-    /// `right`, `wrong`, `malformed` or `failed`, as the run's files have it.
+    /// `right`, `wrong`, `malformed` or `failed`, as in the run's files.
     pub(crate) verdict: String,
 }
 
@@ -41,7 +41,7 @@ struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    /// None if the line is of another form.
+    /// `None` if the line has another format.
     fn read(line: &'a Value) -> Option<Self> {
         Some(Self {
             prompt: line["prompt"].as_str()?,
@@ -51,7 +51,7 @@ impl<'a> Problem<'a> {
         })
     }
 
-    /// The first sample that is right (or is not).
+    /// The first sample that is right (or the first that is not).
     fn sample(&self, right: bool) -> Option<Response> {
         let mut responses = self.samples.iter().filter_map(|sample| {
             let text = |key: &str| sample[key].as_str().map(str::to_string);
@@ -61,7 +61,7 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// A kind of comparison: which samples are shown, and which problem shows it best (accuracies before and after).
+/// A kind of example: which samples are shown, and which problem illustrates it best (from accuracies before and after).
 struct Kind {
     title: &'static str,
     right_before: bool,
@@ -85,8 +85,8 @@ const KINDS: [Kind; 3] = [
     Kind { title: "still wrong", right_before: false, right_after: false, score: |before, after| -before - after },
 ];
 
-/// Up to three problems that both evaluations asked: one that training turned, one that is right more often than any,
-/// and one that is still wrong most of the time, each as far as there is one.
+/// Up to three problems of both evaluations, as far as they exist: the one that training improved most, the one with the
+/// highest accuracies, and the one with the lowest.
 pub(crate) fn choose(first: &[Value], last: &[Value]) -> Vec<Comparison> {
     let pairs: Vec<(Problem<'_>, Problem<'_>)> = first
         .iter()
@@ -136,10 +136,10 @@ mod tests {
             [line("a", &["wrong", "right"]), line("b", &["malformed", "wrong"]), line("c", &["wrong", "wrong"])];
         let last = [line("a", &["right", "right"]), line("b", &["right", "right"]), line("c", &["wrong", "right"])];
         let chosen = choose(&first, &last);
-        let told: Vec<(&str, &str, &str)> =
+        let found: Vec<(&str, &str, &str)> =
             chosen.iter().map(|c| (c.title, c.before.response.as_str(), c.after.response.as_str())).collect();
         assert_eq!(
-            told,
+            found,
             [
                 ("wrong before, right after", "b0", "b0"),
                 ("right before, right after", "a1", "a0"),

@@ -1,4 +1,4 @@
-//! `vapo score`: log-probs, and values, of given texts.
+//! `vapo score`: log-probs and values of given texts.
 
 use std::{
     fs::File,
@@ -17,14 +17,14 @@ use crate::{
     screen::Screen,
 };
 
-/// Micro-batches that are read before they are scored: enough to keep all threads busy, little to hold.
+/// Number of micro-batches read before they are scored: enough to keep all threads busy, with little memory.
 const MICRO_BATCHES: usize = 8;
 
 /// Scores every row and prints it.
 pub(crate) fn run(args: ScoreArgs) -> Result<()> {
     if !(args.temperature.is_finite() && args.temperature > 0.0) {
         bail!(
-            "--temperature ({}) must be above 0: greedy samples are recorded with their log-probs at temperature 1",
+            "--temperature ({}) must be above 0 (log-probs of greedy samples are recorded at temperature 1)",
             args.temperature
         );
     }
@@ -60,8 +60,8 @@ pub(crate) fn run(args: ScoreArgs) -> Result<()> {
         bail!("{} has no rows", args.data.display());
     }
     let mean = if tokens > 0 { format!(", {:.4} nats per token", sum / tokens as f64) } else { String::new() };
-    let told = format!("{}, {}{mean}", count(rows, "row", "rows"), count(tokens, "token", "tokens"));
-    Screen::for_result().line(&told);
+    let summary = format!("{}, {}{mean}", count(rows, "row", "rows"), count(tokens, "token", "tokens"));
+    Screen::for_result().line(&summary);
     Ok(())
 }
 
@@ -85,7 +85,7 @@ fn check_memory(config: &Config, policy: &Path, critic: Option<&Found>) -> Resul
     Ok(MemoryPlan::of_scoring(config, &ModelConfig::load(policy)?, critic.as_ref()).check_machine()?)
 }
 
-/// A critic with the config of its run, which says how its outputs become values; without a run they are values as they are.
+/// A critic with the config of its run, which defines how its outputs become values; without a run, the outputs are the values.
 fn load_critic(found: &Found) -> Result<(Model, Config)> {
     let config = match &found.config {
         Some(config) => Config::load(Some(config), &[])?,

@@ -1,4 +1,4 @@
-//! The terminal: lines, and below them a bar while something works. Without somebody watching: plain lines, no escape codes.
+//! Terminal output: lines, and below them a bar during work. If the output is not a terminal: plain lines without escape codes.
 
 use std::{
     io::{IsTerminal, Write},
@@ -11,19 +11,19 @@ use vapo_train::Progress;
 
 use crate::format::short;
 
-/// Without a bar, a stage that works longer than this says how far it is.
+/// Without a bar, a stage that takes longer than this prints its progress.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Where a command's words go.
+/// Where a command's messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Words {
     /// A run: its lines are the output.
     Stdout,
-    /// A command whose stdout holds a result: words and bar go to stderr.
+    /// A command whose stdout holds a result: messages and bar go to stderr.
     Stderr,
 }
 
-/// What a command shows while it works.
+/// A command's output while it works.
 #[derive(Clone)]
 pub(crate) struct Screen {
     words: Words,
@@ -54,12 +54,12 @@ impl Screen {
         Self { words, styled, bar }
     }
 
-    /// Whether somebody watches a terminal that can redraw.
+    /// Whether the output is a terminal that can redraw.
     pub(crate) fn is_watched(&self) -> bool {
         self.styled
     }
 
-    /// Prints a line. Nobody reading it is no reason to end a run, so errors are ignored.
+    /// Prints a line. Errors are ignored: a closed output must not end a run.
     pub(crate) fn line(&self, text: &str) {
         let text = text.trim_end();
         let print = || match self.words {
@@ -71,14 +71,14 @@ impl Screen {
         if is_shown { self.bar.suspend(print) } else { print() }
     }
 
-    /// Asks somebody who sits there to type something; nobody else is asked.
+    /// Prints a prompt for input, if the output is a terminal.
     pub(crate) fn ask(&self, text: &str) {
         if std::io::stdin().is_terminal() {
             eprint!("{}", self.bold(text));
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn clear_bar(&self) {
         if self.bar.length().is_some() {
             self.bar.finish_and_clear();
@@ -90,7 +90,7 @@ impl Screen {
         self.styled_as(Style::new().bold(), text)
     }
 
-    /// Something beside the point.
+    /// Secondary information.
     pub(crate) fn dim(&self, text: &str) -> String {
         self.styled_as(Style::new().dim(), text)
     }
@@ -105,12 +105,12 @@ impl Screen {
         self.styled_as(Style::new().red(), text)
     }
 
-    /// Prints a line about something to heed.
+    /// Prints a warning.
     pub(crate) fn warn(&self, text: &str) {
         self.line(&self.warning(&format!("  warning: {text}")));
     }
 
-    /// Something to heed.
+    /// A warning's style.
     pub(crate) fn warning(&self, text: &str) -> String {
         self.styled_as(Style::new().yellow(), text)
     }
@@ -119,20 +119,20 @@ impl Screen {
         if self.styled { style.force_styling(true).apply_to(text).to_string() } else { text.to_string() }
     }
 
-    /// Columns of text that fit.
+    /// Width of the terminal in columns.
     pub(crate) fn width(&self) -> usize {
         let columns = if self.styled { usize::from(console::Term::stdout().size().1) } else { 100 };
         columns.clamp(60, 120)
     }
 }
 
-/// <https://no-color.org>, and terminals that know no escape codes.
+/// <https://no-color.org>, and terminals without escape codes.
 fn escapes_are_welcome() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Shows how far a stage is.
+/// Shows the progress of a stage.
 pub(crate) struct StageBar {
     screen: Screen,
     stage: Option<vapo_train::Stage>,
@@ -145,7 +145,7 @@ impl StageBar {
         Self { screen: screen.clone(), stage: None, begun: Instant::now(), last_line: Instant::now() }
     }
 
-    /// Shows progress behind `prefix`, with `note` after the rate.
+    /// Shows progress after `prefix`, with `note` after the rate.
     pub(crate) fn show(&mut self, prefix: &str, progress: Progress, note: &str) {
         let now = Instant::now();
         if self.stage != Some(progress.stage) || progress.done == 0 {
@@ -176,7 +176,7 @@ impl StageBar {
         }
     }
 
-    /// A line was printed: silence is measured from here.
+    /// Notes that a line was printed: the next progress line is due from here.
     pub(crate) fn spoken(&mut self) {
         self.last_line = Instant::now();
         self.stage = None;

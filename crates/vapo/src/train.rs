@@ -1,4 +1,4 @@
-//! `vapo train`, and what it shares with `vapo resume`: to carry a run out and to show it.
+//! `vapo train`, and the part shared with `vapo resume`: executing a run and showing it.
 
 use anyhow::{Context, Result};
 use vapo_train::{Config, Outcome, Run};
@@ -12,7 +12,7 @@ use crate::{
     screen::Screen,
 };
 
-/// Creates a run and carries it out.
+/// Creates a run and executes it.
 pub(crate) fn run(args: TrainArgs) -> Result<()> {
     let mut config = Config::load(args.source.config.as_deref(), &args.source.overrides)?;
     if args.run_dir.is_some() {
@@ -21,7 +21,7 @@ pub(crate) fn run(args: TrainArgs) -> Result<()> {
     carry_out(Run::create(config)?, false)
 }
 
-/// Trains to the end or to the first Ctrl-C, with `supervised` also to the end of standard input.
+/// Trains to the end or to the first Ctrl-C; with `supervised`, also until standard input is closed.
 pub(crate) fn carry_out(mut run: Run, supervised: bool) -> Result<()> {
     let screen = Screen::for_words();
     header::show(&screen, &run)?;
@@ -36,11 +36,11 @@ pub(crate) fn carry_out(mut run: Run, supervised: bool) -> Result<()> {
     let directory = run.directory();
     let name = directory.path().display();
     match outcome.with_context(|| {
-        format!("the run in {name} ended early; `vapo resume {name}` goes on from its newest checkpoint")
+        format!("the run in {name} ended early; `vapo resume {name}` continues from its newest checkpoint")
     })? {
         Outcome::Finished(summary) => report::show(&screen, directory, &summary),
         Outcome::Stopped(_) => {
-            screen.line(&format!("  go on with {}", screen.bold(&format!("vapo resume {name}"))));
+            screen.line(&format!("  continue with {}", screen.bold(&format!("vapo resume {name}"))));
             Ok(())
         }
     }

@@ -1,4 +1,4 @@
-//! `vapo verify`: verdicts on given answers, and how they agree with what is expected.
+//! `vapo verify`: verdicts on given answers, compared with expected verdicts.
 
 use std::{
     fs::File,
@@ -19,16 +19,16 @@ use crate::{
     interrupt,
 };
 
-/// Bytes of a row at most.
+/// Maximum bytes per row.
 const MAX_ROW_BYTES: u64 = 64 << 20;
-/// Rows and bytes that are in memory at once.
+/// Maximum rows and bytes in memory at once.
 const BLOCK_ROWS: usize = 1 << 14;
 const BLOCK_BYTES: usize = 64 << 20;
-/// Rows that a thread takes at a time, where verdicts cost microseconds.
+/// Rows that a thread takes at a time if verdicts take microseconds.
 const CHUNK: usize = 64;
-/// Rows that are listed unless all are asked for.
+/// Rows listed by default.
 const LISTED: usize = 20;
-/// Characters of an answer in a list.
+/// Characters of an answer shown in a list.
 const SHOWN_CHARS: usize = 60;
 
 /// Grades a file's rows and prints how many agree.
@@ -53,7 +53,7 @@ pub(crate) fn run(args: VerifyArgs) -> Result<()> {
         }
     }
     if tally.rows == 0 {
-        bail!("{} holds no rows", args.file.display());
+        bail!("{} has no rows", args.file.display());
     }
     let rate = tally.rows as f64 / begun.elapsed().as_secs_f64();
     if args.json {
@@ -78,7 +78,7 @@ fn overrides(args: &VerifyArgs) -> Vec<String> {
 /// Lines of a file with their numbers, from 1.
 type Block = Vec<(usize, Vec<u8>)>;
 
-/// The next lines; none at the end.
+/// The next lines; `None` at the end.
 fn read_block(file: &mut impl BufRead, lines_before: usize) -> Result<Block> {
     let (mut block, mut bytes) = (Block::new(), 0);
     while block.len() < BLOCK_ROWS && bytes < BLOCK_BYTES {
@@ -111,11 +111,11 @@ fn judge_block(block: &Block, reward: &Reward, threads: usize) -> Vec<Outcome> {
     judged.unwrap_or_default().into_iter().flatten().collect()
 }
 
-/// What a row says its verdict should be.
+/// The verdict that a row expects.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Expected {
     Right(bool),
-    /// There is no answer to be found.
+    /// No answer should be found.
     NoAnswer,
 }
 
@@ -141,8 +141,8 @@ fn judge(number: usize, line: &[u8], reward: &Reward) -> Result<Judged, String> 
     Ok(Judged { number, gold: problem.answer, text, expected, verdict })
 }
 
-/// The reference answer, the text to be graded and what is expected. A row of `text` and `expected` alone is about
-/// finding an answer: the one found has to be the expected one.
+/// The reference answer, the text to grade and the expected verdict. A row with only `text` and `expected` tests
+/// extraction: the answer found must be the expected one.
 fn fields(row: &Map<String, Value>) -> Result<(String, String, Option<Expected>), String> {
     let given = text_of(row, "response")?.or(text_of(row, "pred")?);
     let gold = text_of(row, "gold")?.or(text_of(row, "answer")?);
@@ -164,7 +164,7 @@ fn fields(row: &Map<String, Value>) -> Result<(String, String, Option<Expected>)
     }
 }
 
-/// A text or number; none if there is no such field.
+/// A text or number; `None` if there is no such field.
 fn text_of(row: &Map<String, Value>, field: &str) -> Result<Option<String>, String> {
     match row.get(field) {
         None | Some(Value::Null) => Ok(None),
@@ -175,13 +175,13 @@ fn text_of(row: &Map<String, Value>, field: &str) -> Result<Option<String>, Stri
 }
 
 impl Judged {
-    /// Whether the verdict is the expected one; none where nothing is expected or the verifier failed.
+    /// Whether the verdict is the expected one; `None` if nothing is expected or the verifier failed.
     fn agrees(&self) -> Option<bool> {
         let is_malformed = matches!(self.verdict, Verdict::Malformed { .. });
         match (&self.verdict, self.expected?) {
             (Verdict::Failed { .. }, Expected::Right(_)) => None,
             (_, Expected::Right(right)) => Some(self.verdict.is_correct() == right),
-            // Without a reference answer the verifier fails on what it could read.
+            // Without a reference answer, the verifier fails on any answer that it can read.
             (_, Expected::NoAnswer) => Some(is_malformed),
         }
     }
@@ -203,7 +203,7 @@ impl Judged {
     }
 }
 
-/// The end of a text on one line: answers stand there.
+/// The end of a text on one line, because that is where answers are.
 fn excerpt(text: &str) -> String {
     let line: Vec<char> = printable(text).chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
     let start = line.len().saturating_sub(SHOWN_CHARS);
@@ -214,7 +214,7 @@ fn excerpt(text: &str) -> String {
 /// Counts over all rows.
 #[derive(Default)]
 struct Tally {
-    /// Lines read, blank ones included.
+    /// Lines read, including blank ones.
     lines: usize,
     rows: usize,
     right: usize,
@@ -240,7 +240,7 @@ impl Tally {
         }
     }
 
-    /// Whether any row says what is expected.
+    /// Whether any row has an expected verdict.
     fn is_compared(&self) -> bool {
         self.agree + self.disagree > 0
     }
@@ -277,7 +277,7 @@ impl Tally {
             let compared = self.agree + self.disagree;
             let share = format!("{:.2} %", 100.0 * self.agree as f64 / compared as f64);
             text += &format!(
-                "\n  agree with what is expected: {} of {} ({share})\n",
+                "\n  agree with the expected verdict: {} of {} ({share})\n",
                 grouped(self.agree as u64),
                 grouped(compared as u64)
             );

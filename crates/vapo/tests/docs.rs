@@ -1,4 +1,4 @@
-//! The documentation, held against the program: every metric, setting and function that it names.
+//! Tests the documentation against the program: every metric, setting and function that it names.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Every kind of column in a few seconds: a critic, a clip of each sort, a reference policy, evaluations.
+/// Every kind of column in a few seconds: a critic, each kind of clip, a reference policy, evaluations.
 const RUN: &str = r#"
 [run]
 dir = "run"
@@ -42,7 +42,7 @@ const SHAPED: [&str; 5] = [
     "critic.bound=sigmoid",
 ];
 
-/// What users read.
+/// The pages for users.
 const PAGES: [&str; 10] = [
     "README.md",
     "docs/commands.md",
@@ -56,7 +56,7 @@ const PAGES: [&str; 10] = [
     "docs/evaluation.md",
 ];
 
-/// The sections of a config, by which a setting in a text is recognised.
+/// The sections of a config, by which a setting in a text is recognized.
 const SECTIONS: [&str; 12] = [
     "run",
     "model",
@@ -81,7 +81,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What stands between single backticks, outside of code blocks.
+/// Text between single backticks, outside of code blocks.
 fn code_spans(text: &str) -> Vec<String> {
     let blocks = text.split("```").step_by(2);
     blocks.flat_map(|text| text.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
@@ -135,11 +135,11 @@ fn every_metric_of_a_run_is_documented_and_every_documented_one_exists() {
         }
     }
     let documented = documented_metrics();
-    assert!(recorded.len() > 50, "a run with everything in it has more than {recorded:?}");
+    assert!(recorded.len() > 50, "a run with every feature has more than {recorded:?}");
     let missing: Vec<_> = recorded.difference(&documented).collect();
     assert!(missing.is_empty(), "not in docs/vapo.md: {missing:?}");
     let stale: Vec<_> = documented.difference(&recorded).collect();
-    assert!(stale.is_empty(), "in docs/vapo.md, but in no run: {stale:?}");
+    assert!(stale.is_empty(), "in docs/vapo.md, but not in any run: {stale:?}");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn settings_exist_and_have_the_defaults_that_the_documentation_gives() {
             let Some((section, key, value)) = setting(&text) else { continue };
             let lines = sections.iter().find(|text| text.starts_with(&format!("{section}]"))).map(|text| text.lines());
             let line = lines.and_then(|mut lines| lines.find(|line| line.starts_with(&format!("{key} = "))));
-            let line = line.unwrap_or_else(|| panic!("{page} names `{section}.{key}`, which is no setting"));
+            let line = line.unwrap_or_else(|| panic!("{page} names `{section}.{key}`, which is not a setting"));
             if let Some(value) = value {
                 assert_eq!(line, format!("{key} = {value}"), "{page}: default of {section}.{key}");
             }
@@ -216,14 +216,14 @@ fn functions_and_files_that_the_documentation_names_exist() {
                     .skip(1)
                     .any(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
             });
-            assert!(defined, "{page} names `{span}`, which is not there");
+            assert!(defined, "{page} names `{span}`, which does not exist");
             functions += 1;
         }
         for link in read(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = link.split('#').next().unwrap_or_default();
             let folder = Path::new(page).parent().unwrap_or(Path::new(""));
             let exists = target.is_empty() || target.contains("://") || root().join(folder).join(target).exists();
-            assert!(exists, "{page} links to {link}, which is not there");
+            assert!(exists, "{page} links to {link}, which does not exist");
         }
     }
     assert!(functions > 30, "only {functions} functions found in the documentation");

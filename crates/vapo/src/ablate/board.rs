@@ -1,4 +1,4 @@
-//! What is seen of a study at work: a line per ended run, and below them, for somebody watching, a line per arm.
+//! The display of a running study: a line per finished run and, in a terminal, a line per arm below them.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ pub(super) struct Board {
     arms: Vec<ProgressBar>,
     total: ProgressBar,
     begun: Instant,
-    /// Steps that were done when this session began.
+    /// Steps that were done when this session started.
     steps_before: u64,
     names_width: usize,
 }
@@ -49,7 +49,7 @@ impl Board {
         self.lines.suspend(|| self.screen.line(text));
     }
 
-    /// Tells of a run that has ended.
+    /// Reports a run that has ended.
     pub(super) fn ended(&self, plan: &Plan, states: &[JobState], running: &RunningJob) {
         let job = &plan.jobs[running.index];
         let runs = || plan.jobs.iter().zip(states).filter(|(job, _)| !job.is_beginning);
@@ -64,7 +64,7 @@ impl Board {
         self.tell(&format!("{line}   {ended}/{}", runs().count()));
     }
 
-    /// Shows how far everything is.
+    /// Shows the progress of all arms.
     pub(super) fn show(&self, plan: &Plan, states: &[JobState], running: &[RunningJob]) {
         for (index, bar) in self.arms.iter().enumerate() {
             let own = |job: &Job| job.arm == index && !job.is_beginning;
@@ -89,14 +89,14 @@ impl Board {
         self.total.set_message(if now > 0 { format!("about {} left", rough_duration(left)) } else { String::new() });
     }
 
-    /// Takes the lines away.
+    /// Removes the lines of the arms.
     pub(super) fn clear(&self) {
-        // Only the terminal can fail here, and then nobody sees the lines.
+        // Only the terminal can fail here, and then the lines are not visible.
         let _ = self.lines.clear();
     }
 }
 
-/// Steps done and planned in the jobs of a kind. A shared beginning's steps count where they are done: once.
+/// Steps done and planned in the jobs of a kind. Steps of a shared value pretraining count once, where they are done.
 fn steps(plan: &Plan, states: &[JobState], running: &[RunningJob], kind: impl Fn(&Job) -> bool) -> (u64, u64) {
     let (mut done, mut all) = (0, 0);
     for (index, job) in plan.jobs.iter().enumerate().filter(|(_, job)| kind(job)) {

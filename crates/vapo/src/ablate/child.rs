@@ -1,4 +1,4 @@
-//! A run as a process of this program. It ends with a checkpoint when its standard input does, so also when this process is killed.
+//! A run as a child process. It stops with a checkpoint when its standard input is closed, so also when this process is killed.
 
 use std::{
     fs::{self, File},
@@ -12,22 +12,22 @@ use anyhow::{Context, Result, bail};
 use vapo_study::Job;
 use vapo_train::{Row, RunDir};
 
-/// How long a run of an earlier session may take for its checkpoint.
+/// How long a run of an earlier session may take to write its checkpoint.
 const ORPHAN_DEADLINE: Duration = Duration::from_secs(600);
 const ORPHAN_INTERVAL: Duration = Duration::from_millis(50);
-/// After so long somebody wants to know what is waited for.
+/// After this time, print what is being waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Longest reason of a crash that is kept.
+/// Maximum length of the reason of a crash.
 const REASON_CHARACTERS: usize = 400;
 
-/// A run at work.
+/// A running run.
 pub(super) struct RunningJob {
-    /// Its place in the plan.
+    /// Its index in the plan.
     pub(super) index: usize,
     process: Child,
-    /// Open as long as it shall work.
+    /// Closed to stop it.
     lifeline: Option<ChildStdin>,
-    /// Length of its metrics when they were last looked at.
+    /// Length of its metrics file when it was last checked.
     metrics_bytes: u64,
     last_sign_of_life: Instant,
     /// Steps that it has recorded.
@@ -37,10 +37,10 @@ pub(super) struct RunningJob {
 }
 
 impl RunningJob {
-    /// Starts a run whose directory is prepared. What it prints goes to its log, which it keeps locked.
+    /// Starts a run whose directory is prepared. Its output goes to its log, which it keeps locked.
     ///
     /// # Errors
-    /// The log cannot be written or the process not be started.
+    /// The log cannot be written or the process cannot be started.
     pub(super) fn start(index: usize, job: &Job) -> Result<Self> {
         let log = open_log(&job.log_path())?;
         let errors = log.try_clone().context("cannot share the log")?;
@@ -48,7 +48,7 @@ impl RunningJob {
         let mut command = Command::new(program);
         command.arg("resume").arg("--supervised").arg(job.path());
         command.stdin(Stdio::piped()).stdout(log).stderr(errors);
-        // A group of its own: Ctrl-C is for this process, which then closes the lifelines.
+        // In its own process group: Ctrl-C reaches only this process, which then closes the lifelines.
         command.process_group(0);
         let mut process = command.spawn().with_context(|| format!("cannot start {}", job.name))?;
         Ok(Self {
@@ -62,31 +62,31 @@ impl RunningJob {
         })
     }
 
-    /// Asks it to end with a checkpoint.
+    /// Asks it to stop with a checkpoint.
     pub(super) fn ask_to_stop(&mut self) {
         self.lifeline = None;
     }
 
-    /// Ends it at once.
+    /// Kills it.
     pub(super) fn kill(&mut self) {
-        // An error means that it has ended by itself.
+        // An error means that it has already exited.
         let _ = self.process.kill();
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has exited.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system cannot report it.
     pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.process.try_wait().context("cannot wait for a run")
     }
 
-    /// Looks at its metrics. How long they have been the same is returned.
+    /// Reads its metrics; returns how long they have been unchanged.
     pub(super) fn look(&mut self, job: &Job) -> Duration {
         let bytes = fs::metadata(job.path().join("metrics.jsonl")).map_or(0, |file| file.len());
         if bytes != self.metrics_bytes {
             (self.metrics_bytes, self.last_sign_of_life) = (bytes, Instant::now());
-            // What cannot be read now will be read when the run has ended.
+            // Metrics that cannot be read now will be read when the run has ended.
             let rows = RunDir::open(job.path()).and_then(|directory| directory.metrics()).unwrap_or_default();
             self.steps = rows.last().and_then(Row::global_step).unwrap_or(0);
             self.accuracy = vapo_study::newest_accuracy(&rows);
@@ -99,12 +99,12 @@ fn open_log(path: &Path) -> Result<File> {
     let file = File::options().create(true).append(true).open(path);
     let file = file.with_context(|| format!("cannot write {}", path.display()))?;
     if file.try_lock().is_err() {
-        bail!("{} is locked, expected no other process to work on that run", path.display());
+        bail!("{} is locked: another process is working on that run", path.display());
     }
     Ok(file)
 }
 
-/// Waits for the process of an earlier session that still writes this run's checkpoint.
+/// Waits for a process of an earlier session that is still writing this run's checkpoint.
 ///
 /// # Errors
 /// It takes too long.
@@ -112,26 +112,26 @@ pub(super) fn wait_for_orphan(job: &Job, tell: impl Fn(&str)) -> Result<()> {
     let begun = Instant::now();
     let path = job.log_path();
     let Ok(file) = File::open(&path) else { return Ok(()) };
-    let mut told = false;
+    let mut printed = false;
     while file.try_lock().is_err() {
-        if !told && begun.elapsed() > PATIENCE {
+        if !printed && begun.elapsed() > PATIENCE {
             tell(&format!("  {}: waiting for an earlier session's process to write its checkpoint", job.name));
-            told = true;
+            printed = true;
         }
         if begun.elapsed() > ORPHAN_DEADLINE {
-            bail!("another process still works on {}", job.path().display());
+            bail!("another process is still working on {}", job.path().display());
         }
         std::thread::sleep(ORPHAN_INTERVAL);
     }
     Ok(())
 }
 
-/// Why a run failed, in its own words: the message at the end of its log, else its exit status.
+/// Why a run failed: the message at the end of its log, otherwise its exit status.
 pub(super) fn reason_of_crash(job: &Job, status: ExitStatus) -> String {
     let log = fs::read_to_string(job.log_path()).unwrap_or_default();
-    let told = log.rfind("\nerror: ").map(|at| log[at..].trim());
+    let message = log.rfind("\nerror: ").map(|at| log[at..].trim());
     let panicked = log.rfind("panicked at").map(|at| log[at..].trim());
-    let reason = told
+    let reason = message
         .or(panicked)
         .map_or_else(|| status.to_string(), |text| text.split_whitespace().collect::<Vec<_>>().join(" "));
     reason.chars().take(REASON_CHARACTERS).collect()

@@ -1,4 +1,4 @@
-//! `vapo ablate`: arms times seeds as processes of this program, then the comparison.
+//! `vapo ablate`: runs every arm with every seed as child processes, then compares them.
 
 mod board;
 mod child;
@@ -22,7 +22,7 @@ use crate::{
 use board::Board;
 use pool::Pool;
 
-/// Runs what is missing of a study and reports what is there.
+/// Runs the missing runs of a study and reports the results.
 pub(crate) fn run(args: AblateArgs) -> Result<()> {
     let study = Study::load(&args.study)?;
     let directory = args.out.clone().unwrap_or_else(|| PathBuf::from("studies").join(&study.name));
@@ -48,36 +48,36 @@ pub(crate) fn run(args: AblateArgs) -> Result<()> {
     if !ended {
         let out = args.out.map_or(String::new(), |out| format!(" --out {}", out.display()));
         let again = format!("vapo ablate {}{out}", args.study.display());
-        screen.line(&format!("  go on with {}", screen.bold(&again)));
+        screen.line(&format!("  continue with {}", screen.bold(&again)));
     }
     Ok(())
 }
 
-/// As many processes as there are cores for their threads.
+/// As many processes as the cores can hold, given the threads of each.
 fn jobs_for_this_machine(study: &Study) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
     let most = study.arms.iter().map(|arm| threads(&arm.config)).max().unwrap_or(1);
     (cores / most).max(1)
 }
 
-/// Loads what every arm names and counts the memory of so many runs at once, before anything runs.
+/// Loads the models and data of every arm and counts the memory of this many concurrent runs, before anything runs.
 fn check_arms(study: &Study, jobs: usize) -> Result<()> {
     for arm in &study.arms {
         let check = || -> vapo_train::Result<()> {
             let plan = memory_plan(&arm.config, load_task(&arm.config)?.as_ref())?;
             available_memory().map_or(Ok(()), |bytes| plan.check(bytes / jobs as u64))
         };
-        check().with_context(|| format!("arm `{}` ({jobs} runs at once)", arm.name))?;
+        check().with_context(|| format!("arm `{}` ({jobs} concurrent runs)", arm.name))?;
     }
     Ok(())
 }
 
-/// Keeps two programs from working in one study; released when this one ends, however it ends.
+/// Prevents two processes from working on the same study; released when this one exits, for any reason.
 fn lock(directory: &Path) -> Result<File> {
     let path = directory.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     if file.try_lock().is_err() {
-        bail!("another `vapo ablate` works in {}", directory.display());
+        bail!("another `vapo ablate` is running in {}", directory.display());
     }
     Ok(file)
 }
@@ -90,7 +90,7 @@ fn header(screen: &Screen, study: &Study, plan: &Plan, jobs: usize) -> Result<()
     screen.line(&screen.bold(&format!("vapo {}: study {}", env!("CARGO_PKG_VERSION"), study.name)));
     let number = |count_of: usize, one: &str, many: &str| count(count_of as u64, one, many);
     screen.line(&format!(
-        "  {} x {} on `{}`, {} at once, in {}",
+        "  {} x {} on `{}`, {} concurrent, in {}",
         number(study.arms.len(), "arm", "arms"),
         number(study.seeds.len(), "seed", "seeds"),
         study.task(),
@@ -102,11 +102,11 @@ fn header(screen: &Screen, study: &Study, plan: &Plan, jobs: usize) -> Result<()
         screen.line(&format!("  {sharing} of {} runs share {shared} value pretrainings", runs().count()));
     }
     if ended > 0 {
-        screen.line(&format!("  {ended} of {} runs have ended already", runs().count()));
+        screen.line(&format!("  {ended} of {} runs have already finished", runs().count()));
     }
     study.warnings().iter().for_each(|warning| screen.warn(warning));
     for path in plan.left_over() {
-        screen.warn(&format!("{} is not in the study file: left out of the report", path.display()));
+        screen.warn(&format!("{} is not in the study file and is left out of the report", path.display()));
     }
     Ok(())
 }
@@ -115,18 +115,18 @@ fn header(screen: &Screen, study: &Study, plan: &Plan, jobs: usize) -> Result<()
 fn report(screen: &Screen, study: &Study, plan: &Plan) -> Result<()> {
     let results = Results::read(study, plan)?;
     if results.unfinished == results.runs {
-        screen.line("  no run has ended yet");
+        screen.line("  no run has finished yet");
         return Ok(());
     }
     write_report(study, &results, &plan.directory)?;
     table(screen, study, &results);
     if results.unfinished > 0 {
-        screen.warn(&format!("{} of {} runs have not ended", results.unfinished, results.runs));
+        screen.warn(&format!("{} of {} runs have not finished", results.unfinished, results.runs));
     }
     for (name, budget, used, first) in results.unequal_budgets() {
         if study.equal.contains(&budget) {
             screen.warn(&format!(
-                "arm `{name}` used {used:.0} {} of policy training, `{}` {first:.0}: they should be equal",
+                "arm `{name}` used {used:.0} {} in policy training, but `{}` used {first:.0}: they should be equal",
                 budget.name(),
                 results.arms[0].name
             ));

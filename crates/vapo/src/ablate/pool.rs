@@ -1,4 +1,4 @@
-//! The runs of a study, so many at once, each started when what it begins with is there.
+//! The runs of a study: a fixed number at once, each started when the value pretraining it needs is done.
 
 use std::{
     process::ExitStatus,
@@ -16,36 +16,36 @@ use super::{
 };
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Time between looks at the runs' metrics.
+/// Time between checks of the runs' metrics.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a run may take to end with a checkpoint.
+/// How long a run may take to stop with a checkpoint.
 const STOP_DEADLINE: Duration = Duration::from_secs(600);
 
-/// Runs at work and runs to come.
+/// Current and pending runs.
 pub(super) struct Pool<'a> {
     study: &'a Study,
     plan: &'a Plan,
     jobs: usize,
     states: Vec<JobState>,
     running: Vec<RunningJob>,
-    /// Ended by somebody else without an error: not started again in this session.
+    /// Stopped from outside without an error: not restarted in this session.
     stopped: Vec<usize>,
     board: Board,
 }
 
 impl<'a> Pool<'a> {
     /// # Errors
-    /// A run's state cannot be read, or a process of an earlier session does not end.
+    /// A run's state cannot be read, or a process of an earlier session does not exit.
     pub(super) fn new(study: &'a Study, plan: &'a Plan, jobs: usize, board: Board) -> Result<Self> {
         plan.jobs.iter().try_for_each(|job| wait_for_orphan(job, |text| board.tell(text)))?;
         let states = plan.states()?;
         Ok(Self { study, plan, jobs, states, running: Vec::new(), stopped: Vec::new(), board })
     }
 
-    /// Works until all runs have ended, then true, or until `stop` is set and all have written their checkpoints.
+    /// Works until all runs have ended (returns true), or until `stop` is set and all have written their checkpoints.
     ///
     /// # Errors
-    /// A process cannot be started or a file not be written; runs at work are asked to stop.
+    /// A process cannot be started or a file cannot be written; current runs are asked to stop.
     pub(super) fn work(mut self, stop: &AtomicBool) -> Result<bool> {
         let mut last_look = Instant::now();
         let mut stopping: Option<Instant> = None;
@@ -95,7 +95,7 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Takes in the runs that have ended.
+    /// Collects the runs that have ended.
     fn collect(&mut self) -> Result<()> {
         let mut at = 0;
         while at < self.running.len() {
@@ -133,14 +133,14 @@ impl<'a> Pool<'a> {
         Ok(JobState::Crashed(reason.to_owned()))
     }
 
-    /// Shows how far the runs are, and ends those that do not get on.
+    /// Shows the progress of the runs, and stops those that are stalled.
     fn look(&mut self, stopping: bool) -> Result<()> {
         for running in &mut self.running {
             let job = &self.plan.jobs[running.index];
             let silence = running.look(job);
             if !stopping && silence > self.study.stalled {
                 job.record_crash(&format!(
-                    "no new row of metrics for {:.0} minutes (`stalled_minutes`)",
+                    "no new metrics row for {:.0} minutes (`stalled_minutes`)",
                     self.study.stalled.as_secs_f64() / 60.0
                 ))?;
                 running.kill();

@@ -17,7 +17,7 @@ use crate::program::Place;
 
 const SMOKE: &str = include_str!("../../../../configs/studies/smoke.toml");
 
-/// A report without what depends on the clock.
+/// A report without fields that depend on time.
 fn timeless(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields
@@ -38,7 +38,7 @@ fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
 }
 
-/// Waits for a file below the place.
+/// Waits for a file in the directory.
 fn wait_for(place: &Place, file: &str) {
     let begun = Instant::now();
     while !place.path(file).exists() {
@@ -51,11 +51,11 @@ fn wait_for(place: &Place, file: &str) {
 fn a_study_that_was_killed_and_stopped_gives_the_report_of_one_that_was_not() {
     let place = Place::new();
     place.write("smoke.toml", SMOKE);
-    let told = place.vapo(&["ablate", "smoke.toml", "--out", "straight", "--jobs", "2"]).ok();
+    let printed = place.vapo(&["ablate", "smoke.toml", "--out", "straight", "--jobs", "2"]).ok();
     for words in
         ["2 arms x 2 seeds", "4 of 4 runs share 2 value pretrainings", "without-lm-loss seed 1", "4/4", "README.md"]
     {
-        assert!(told.contains(words), "no {words:?} in\n{told}");
+        assert!(printed.contains(words), "no {words:?} in\n{printed}");
     }
     let straight = report(&place, "straight");
     assert_eq!((&straight["runs"], &straight["unfinished"], &straight["crashes"]), (&4.into(), &0.into(), &0.into()));
@@ -74,19 +74,19 @@ fn a_study_that_was_killed_and_stopped_gives_the_report_of_one_that_was_not() {
     wait_for(&place, "broken/runs/vapo/seed-0/metrics.jsonl");
     signal(&child, Signal::SIGINT);
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("stopping: ") && told.contains("go on with vapo ablate smoke.toml --out broken"), "{told}");
-    let told = place.vapo(&args).ok();
-    assert!(told.contains("4/4"), "{told}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert!(printed.contains("stopping: ") && printed.contains("continue with vapo ablate smoke.toml --out broken"), "{printed}");
+    let printed = place.vapo(&args).ok();
+    assert!(printed.contains("4/4"), "{printed}");
     assert_eq!(timeless(&report(&place, "broken")), timeless(&straight));
     assert_eq!(place.read("broken/smoke-by-updates.svg"), place.read("straight/smoke-by-updates.svg"));
 
     let again = place.vapo(&args).ok();
-    assert!(again.contains("4 of 4 runs have ended already"), "{again}");
+    assert!(again.contains("4 of 4 runs have already finished"), "{again}");
     place.write("smoke.toml", &SMOKE.replace("run.steps = 4", "run.steps = 5"));
-    let told = place.vapo(&args).failed(1);
-    assert!(told.contains("run.steps: the run has 4, the study 5"), "{told}");
+    let printed = place.vapo(&args).failed(1);
+    assert!(printed.contains("run.steps: the run has 4, the study 5"), "{printed}");
 }
 
 const CRASHING: &str = r#"
@@ -117,8 +117,8 @@ set.critic_optimizer = { learning_rate = 1e30, warmup_updates = 0 }
 name = "tame"
 "#;
     place.write("study.toml", &text);
-    let told = place.vapo(&["ablate", "study.toml", "--jobs", "1"]).ok();
-    assert!(told.contains("crashed after") && told.contains("tame seed 0"), "{told}");
+    let printed = place.vapo(&["ablate", "study.toml", "--jobs", "1"]).ok();
+    assert!(printed.contains("crashed after") && printed.contains("tame seed 0"), "{printed}");
     let found = report(&place, "studies/crashing");
     let crashes: Vec<_> = found["arms"].as_array().unwrap().iter().map(|arm| arm["crashes"].as_u64()).collect();
     assert_eq!(crashes, [Some(1), Some(0)]);
@@ -126,7 +126,7 @@ name = "tame"
     assert!(reason.starts_with("error: ") && reason.contains("finite"), "{reason}");
     assert!(place.read("studies/crashing/runs/wild/seed-0.log").contains(reason.split(' ').nth(1).unwrap()));
 
-    // A crash is a result: it is not tried again unless somebody asks.
+    // A crash is a result: it is not retried unless requested.
     let log = |place: &Place| place.read("studies/crashing/runs/wild/seed-0.log").len();
     let length = log(&place);
     place.vapo(&["ablate", "study.toml"]).ok();
@@ -140,7 +140,7 @@ fn a_run_that_hangs_is_ended() {
     let place = Place::new();
     let text = CRASHING.replace("STALLED", "0.05") + "[[arms]]\nname = \"endless\"\nset.algorithm.epochs = 1000000\n";
     place.write("study.toml", &text);
-    let told = place.vapo(&["ablate", "study.toml"]).ok();
-    assert!(told.contains("no new row of metrics for"), "{told}");
+    let printed = place.vapo(&["ablate", "study.toml"]).ok();
+    assert!(printed.contains("no new metrics row for"), "{printed}");
     assert!(Path::new(&place.path("studies/crashing/runs/endless/seed-0.log")).exists());
 }

@@ -26,8 +26,8 @@ fn model(place: &Place) {
 fn talk(place: &Place, more: &[&str], lines: &str) -> (Vec<Value>, String) {
     let args = [&["generate", "--model", "model", "-i", "--json", "--max-new-tokens", "6"], more].concat();
     let done = place.vapo_with_input(&args, lines);
-    let told = done.stderr.clone();
-    (done.ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect(), told)
+    let printed = done.stderr.clone();
+    (done.ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect(), printed)
 }
 
 fn tokens(row: &Value, key: &str) -> Vec<u64> {
@@ -38,14 +38,14 @@ fn tokens(row: &Value, key: &str) -> Vec<u64> {
 fn turns_are_kept_as_tokens() {
     let place = Place::new();
     model(&place);
-    let (rows, told) = talk(&place, &[], "7a\n\n2b\n/reset\n7a\n/system 5\n7a\n/sing\n/quit\nnever read\n");
-    assert_eq!(rows.len(), 4, "{told}");
-    assert!(told.contains("a conversation") && told.contains("there is no /sing"), "{told}");
+    let (rows, printed) = talk(&place, &[], "7a\n\n2b\n/reset\n7a\n/system 5\n7a\n/sing\n/quit\nnever read\n");
+    assert_eq!(rows.len(), 4, "{printed}");
+    assert!(printed.contains("a conversation") && printed.contains("there is no command /sing"), "{printed}");
     let (first, second) = (&rows[0], &rows[1]);
     let so_far = [tokens(first, "prompt_tokens"), tokens(first, "response_tokens")].concat();
     let asked = tokens(second, "prompt_tokens");
-    assert_eq!(asked[..so_far.len()], so_far[..], "what was sampled stays as it is");
-    // `:` behind the answer, then `2b=`.
+    assert_eq!(asked[..so_far.len()], so_far[..], "sampled tokens do not change");
+    // `:` after the answer, then `2b=`.
     let colon = tokens(&rows[0], "prompt_tokens");
     assert_eq!(asked.len(), so_far.len() + 4);
     assert_eq!(tokens(&rows[2], "prompt_tokens"), colon, "a new conversation");
@@ -53,7 +53,7 @@ fn turns_are_kept_as_tokens() {
     assert_eq!(talk(&place, &[], "7a\n2b\n").0, rows[..2], "the same lines, the same answers");
     assert_ne!(talk(&place, &["--seed", "1"], "7a\n2b\n").0, rows[..2]);
 
-    // What was sampled is scored with the same bits.
+    // Scoring the samples gives the same bits.
     place.write("talk.jsonl", &rows.iter().map(|row| format!("{row}\n")).collect::<String>());
     let scored = place.vapo(&["score", "--model", "model", "--data", "talk.jsonl"]).ok();
     for (row, scored) in rows.iter().zip(scored.lines()) {
@@ -69,13 +69,13 @@ fn turns_are_kept_as_tokens() {
 fn answers_go_on_and_end_where_the_context_does() {
     let place = Place::new();
     model(&place);
-    // No token ends an answer: only lengths do.
+    // No token ends an answer; only the maximum length does.
     let config = place.read("model/config.json");
     let endless = config.replace("\"eos_token_id\": 1", "\"eos_token_id\": null");
     assert_ne!(endless, config);
     place.write("model/config.json", &endless);
-    let (rows, told) = talk(&place, &["--raw"], "7a+2b\n/more\n/reset\n");
-    assert!(told.contains("/more goes on") && told.contains("each line is a prompt of its own"), "{told}");
+    let (rows, printed) = talk(&place, &["--raw"], "7a+2b\n/more\n/reset\n");
+    assert!(printed.contains("/more continues") && printed.contains("each line is a separate prompt"), "{printed}");
     let [first, more] = &rows[..] else { panic!("{rows:?}") };
     assert_eq!(first["stop"], "length");
     let whole = [tokens(first, "prompt_tokens"), tokens(first, "response_tokens")].concat();
@@ -85,7 +85,7 @@ fn answers_go_on_and_end_where_the_context_does() {
     let args = ["generate", "--model", "model", "-i", "--max-new-tokens", "400"];
     let done = place.vapo_with_input(&args, &format!("{long}\n/more\n"));
     assert_eq!(done.stdout.trim_end().chars().count(), 1, "511 of 512 tokens are the question: {}", done.stdout);
-    assert!(done.stderr.contains("the model reads 512 tokens"), "{}", done.stderr);
+    assert!(done.stderr.contains("the model's context holds 512 tokens"), "{}", done.stderr);
     assert!(done.stderr.contains("no room for an answer"), "{}", done.stderr);
 }
 
@@ -94,11 +94,11 @@ fn the_first_ctrl_c_ends_nothing() {
     let place = Place::new();
     model(&place);
     let mut child = place.start_with_input(&["generate", "--model", "model", "-i", "--json"]);
-    let (mut input, mut told) = (child.stdin.take().unwrap(), BufReader::new(child.stderr.take().unwrap()));
+    let (mut input, mut printed) = (child.stdin.take().unwrap(), BufReader::new(child.stderr.take().unwrap()));
     let mut line = String::new();
-    told.read_line(&mut line).unwrap();
-    assert!(line.contains("Ctrl-D ends"), "{line}");
-    // An answer shows that the program listens.
+    printed.read_line(&mut line).unwrap();
+    assert!(line.contains("Ctrl-D exits"), "{line}");
+    // An answer shows that the program is ready.
     writeln!(input, "7a").unwrap();
     let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(answers.next().unwrap().unwrap().contains("logprobs"));
@@ -106,7 +106,7 @@ fn the_first_ctrl_c_ends_nothing() {
     let begun = Instant::now();
     line.clear();
     while !line.contains("Ctrl-C again") {
-        assert!(begun.elapsed() < Duration::from_secs(60) && told.read_line(&mut line).unwrap() > 0, "{line}");
+        assert!(begun.elapsed() < Duration::from_secs(60) && printed.read_line(&mut line).unwrap() > 0, "{line}");
     }
     writeln!(input, "2b\n/quit").unwrap();
     assert!(answers.next().unwrap().unwrap().contains("logprobs"));

@@ -1,4 +1,4 @@
-//! `vapo verify` and `vapo eval` on files of one's own.
+//! `vapo verify` and `vapo eval` on a user's own files.
 
 use std::{
     path::Path,
@@ -15,7 +15,7 @@ use vapo_lm::{Head, Model, ModelConfig, Sizes, WeightDtype};
 
 use crate::program::Place;
 
-/// The characters that stand for the bytes in a byte-level vocabulary, as GPT-2 introduced them.
+/// The characters for the bytes in a byte-level vocabulary, as introduced by GPT-2.
 fn byte_characters() -> Vec<char> {
     let printable = |byte: u32| matches!(byte, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
     let mut others = 256..;
@@ -52,7 +52,7 @@ fn write_byte_model(directory: &Path) {
     std::fs::write(directory.join("tokenizer.json"), tokenizer.to_string()).unwrap();
 }
 
-/// A few own problems and the recipe as it is: everything but the model and the problems is AIME's.
+/// A few problems with the unchanged recipe: everything but the model and the problems is AIME's.
 #[test]
 fn the_aime_recipe_runs_to_its_measures() {
     let place = Place::new();
@@ -89,14 +89,14 @@ fn the_aime_recipe_runs_to_its_measures() {
     }
     assert_eq!(text, run(&["--threads", "3"]), "the same numbers on any number of threads");
 
-    let told: Value = serde_json::from_str(&run(&["--json"])).unwrap();
-    assert_eq!((&told["samples_per_problem"], &told["top_p"]), (&32.into(), &0.7.into()));
-    let average = &told["measures"]["avg@32"];
-    assert_eq!((&average["value"], &average["problems"]), (&told["accuracy"], &3.into()));
+    let printed: Value = serde_json::from_str(&run(&["--json"])).unwrap();
+    assert_eq!((&printed["samples_per_problem"], &printed["top_p"]), (&32.into(), &0.7.into()));
+    let average = &printed["measures"]["avg@32"];
+    assert_eq!((&average["value"], &average["problems"]), (&printed["accuracy"], &3.into()));
     assert_eq!(average["interval"].as_array().unwrap().len(), 2);
 }
 
-/// Responses of a sum that are always right by this reward: what decides is the program's reply.
+/// Responses that this reward always counts as right, because the program's reply decides.
 #[test]
 fn a_program_of_ones_own_grades_an_evaluation() {
     let place = Place::new();
@@ -170,12 +170,12 @@ fn a_run_stops_when_its_verifier_does() {
     ];
     let args: Vec<&str> =
         ["train", "tiny.toml"].into_iter().chain(settings.iter().flat_map(|s| ["--set", s])).collect();
-    let told = place.vapo(&args).failed(1);
+    let printed = place.vapo(&args).failed(1);
     assert!(
-        told.contains("the verifier failed on 4 of the evaluation's 4 responses (reward.max_failed_share is 0.1)"),
-        "{told}"
+        printed.contains("the verifier failed on 4 of the evaluation's 4 responses (reward.max_failed_share is 0.1)"),
+        "{printed}"
     );
-    assert!(told.contains("exit status: 4"), "{told}");
+    assert!(printed.contains("exit status: 4"), "{printed}");
 }
 
 #[test]
@@ -208,10 +208,10 @@ fn answers_of_a_file_are_graded_and_compared() {
     };
     let rows = [row("1/2", "\\boxed{0.5}", true), row("7", "8", false), "\n".into(), row("7", "so 7", false)];
     place.write("answers.jsonl", &rows.concat());
-    let told: Value = serde_json::from_str(&place.vapo(&["verify", "answers.jsonl", "--json"]).ok()).unwrap();
-    let keys: Vec<&String> = told.as_object().unwrap().keys().collect();
+    let printed: Value = serde_json::from_str(&place.vapo(&["verify", "answers.jsonl", "--json"]).ok()).unwrap();
+    let keys: Vec<&String> = printed.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["rows", "agree", "disagree", "failed", "rows_per_sec"]);
-    assert_eq!([&told["rows"], &told["agree"], &told["disagree"], &told["failed"]], [3, 2, 1, 0]);
+    assert_eq!([&printed["rows"], &printed["agree"], &printed["disagree"], &printed["failed"]], [3, 2, 1, 0]);
     let text = place.vapo(&["verify", "answers.jsonl"]).ok();
     assert!(text.contains("graded by `math`") && text.contains("2 of 3 (66.67 %)"), "{text}");
     assert!(text.contains("  row 4: gold \"7\", answer \"so 7\": right, expected wrong\n"), "{text}");
@@ -222,8 +222,8 @@ fn answers_of_a_file_are_graded_and_compared() {
     let many: String = (0..40_000).map(|n| row(&n.to_string(), &format!("Answer: {}", n / 7 * 7), true)).collect();
     place.write("many.jsonl", &many);
     let list = |threads: &str| {
-        let told = place.vapo(&["verify", "many.jsonl", "--list", "--threads", threads]).ok();
-        told.split_once('\n').unwrap().1.to_owned()
+        let printed = place.vapo(&["verify", "many.jsonl", "--list", "--threads", threads]).ok();
+        printed.split_once('\n').unwrap().1.to_owned()
     };
     let one = list("1");
     assert_eq!(one.lines().filter(|line| line.starts_with("  row ")).count(), 40_000 - 5715);

@@ -1,4 +1,4 @@
-//! The program as its users meet it.
+//! The program as users see it.
 
 mod ablate;
 mod chat;

@@ -1,4 +1,4 @@
-//! Plans against what runs then need.
+//! Plans compared with what runs then need.
 
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ fn plan(place: &Place, args: &[&str]) -> Value {
     serde_json::from_str(&place.vapo(&args).ok()).unwrap()
 }
 
-/// The built-in run with few steps, and a length limit that they reach: caches of slots that never held a long answer are
-/// counted, but cost nothing yet.
+/// The built-in run with few steps, and a length limit that answers reach: caches of slots that never held a long answer
+/// are counted, but use no memory yet.
 #[test]
 fn the_peak_of_the_built_in_run_is_foretold_within_15_percent() {
     let place = Place::new();
@@ -50,7 +50,7 @@ fn a_model_whose_weights_are_absent_is_planned_by_its_shape() {
     assert_eq!((&planned["prompt_tokens"]["assumed"], &planned["response_tokens"]), (&true.into(), &5000.0.into()));
     let phases: Vec<&str> = planned["phases"].as_array().unwrap().iter().filter_map(|p| p["name"].as_str()).collect();
     assert_eq!(phases, ["value pretraining", "training", "evaluation"]);
-    // Six operations per weight and token: 8192 responses of 5000 tokens, attention besides.
+    // Six operations per weight and token: 8192 responses of 5000 tokens, plus attention.
     let stages = planned["phases"][1]["stages"].as_array().unwrap();
     let training = stages.iter().find(|stage| stage["name"] == "policy updates").unwrap();
     let per_weight = training["flops"].as_f64().unwrap() / (31.2e9 * 8192.0 * 5000.0);
@@ -58,15 +58,15 @@ fn a_model_whose_weights_are_absent_is_planned_by_its_shape() {
     let text = place.vapo(&["plan", "configs/large.toml", "--no-timing"]).ok();
     assert!(text.contains("it does not fit") && text.contains("(assumed: --prompt-tokens)"), "{text}");
     let lost = place.vapo(&["plan", "--set", "model.path=nowhere", "--no-timing"]).failed(1);
-    assert!(lost.starts_with("error: no config.json in nowhere (model.path), and none in models/nowhere"), "{lost}");
+    assert!(lost.starts_with("error: no config.json in nowhere (model.path) or in models/nowhere"), "{lost}");
 }
 
 #[test]
 fn times_are_measured_unless_they_are_not_wanted() {
     let place = Place::new();
-    let told = place.vapo(&["plan", "tiny.toml", "--response-tokens", "40"]).ok();
+    let printed = place.vapo(&["plan", "tiny.toml", "--response-tokens", "40"]).ok();
     for words in ["parameters   policy 103.4k, critic 103.5k", "it fits", "training, 2 times", "the whole run: about"] {
-        assert!(told.contains(words), "no {words:?} in\n{told}");
+        assert!(printed.contains(words), "no {words:?} in\n{printed}");
     }
     let bad = place.vapo(&["plan", "--response-tokens", "0"]).failed(1);
     assert_eq!(bad, "error: --response-tokens (0) must be at least 1\n");

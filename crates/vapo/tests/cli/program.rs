@@ -1,4 +1,4 @@
-//! Runs the real program in a directory of its own.
+//! Runs the real program in its own directory.
 
 use std::{
     io::Write,
@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A run of a second: three steps with everything in them.
+/// A run of one second: three steps with every feature.
 pub(crate) const TINY: &str = r#"
 [run]
 steps = 2
@@ -47,7 +47,7 @@ every = 0
 keep = 0
 "#;
 
-/// What a command did.
+/// The result of a command.
 pub(crate) struct Done {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -55,7 +55,7 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// Standard output of a command that went well.
+    /// Standard output of a command that succeeded.
     pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self.stdout
@@ -103,7 +103,7 @@ impl Place {
         command
     }
 
-    /// Runs `vapo` with these arguments to its end.
+    /// Runs `vapo` with these arguments until it exits.
     pub(crate) fn vapo(&self, args: &[&str]) -> Done {
         let output = self.command(args).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -119,13 +119,13 @@ impl Place {
         Done { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// Starts `vapo` and lets it run; its input is a pipe.
+    /// Starts `vapo` in the background; its input is a pipe.
     pub(crate) fn start_with_input(&self, args: &[&str]) -> Child {
         let mut command = self.command(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Starts `vapo` and lets it run.
+    /// Starts `vapo` in the background.
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
@@ -138,7 +138,7 @@ pub(crate) fn weights(checkpoint: &Path) -> Vec<Vec<u8>> {
         .into()
 }
 
-/// A row of metrics without what depends on the clock.
+/// A metrics row without fields that depend on time.
 pub(crate) fn without_times(row: &Value) -> Value {
     let fields = row.as_object().unwrap().iter().filter(|(key, _)| !vapo_train::is_time_field(key));
     Value::Object(fields.map(|(key, value)| (key.clone(), value.clone())).collect())

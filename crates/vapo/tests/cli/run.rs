@@ -1,4 +1,4 @@
-//! Small runs of the real program, from training to questions to the trained model.
+//! Small runs of the real program, from training to sampling from the trained model.
 
 use std::{
     thread::sleep,
@@ -15,10 +15,10 @@ use serde_json::Value;
 #[test]
 fn a_run_is_recorded_and_its_model_answers() {
     let place = Place::new();
-    let told = place.vapo(&["train", "tiny.toml"]).ok();
-    assert!(!told.contains('\x1b'), "escape codes in a pipe:\n{told}");
+    let printed = place.vapo(&["train", "tiny.toml"]).ok();
+    assert!(!printed.contains('\x1b'), "escape codes in a pipe:\n{printed}");
     for words in ["held-out accuracy", "value pretraining", "    prompt ", "    before ", "vapo resume run", "3/3"] {
-        assert!(told.contains(words), "no {words:?} in\n{told}");
+        assert!(printed.contains(words), "no {words:?} in\n{printed}");
     }
     records_are_complete(&place);
     evaluation_repeats_the_runs(&place);
@@ -46,9 +46,9 @@ fn records_are_complete(place: &Place) {
         assert!(rows[3].get(key).is_some(), "no {key} in {}", rows[3]);
     }
     assert_eq!(rows[1]["training/value_pretraining"], 1);
-    assert_eq!(rows[1].get("actor/pg_loss"), None, "the policy rests during value pretraining");
+    assert_eq!(rows[1].get("actor/pg_loss"), None, "the policy is not trained during value pretraining");
     for row in &rows[1..] {
-        assert_eq!(row["training/rollout_logp_diff_max"], 0.0, "sampled log-probs are the trained ones");
+        assert_eq!(row["training/rollout_logp_diff_max"], 0.0, "sampled log-probs are those of the trainer");
     }
     let summary: Value = serde_json::from_str(&place.read("run/summary.json")).unwrap();
     let keys: Vec<&String> = summary.as_object().unwrap().keys().collect();
@@ -65,15 +65,15 @@ fn records_are_complete(place: &Place) {
 fn evaluation_repeats_the_runs(place: &Place) {
     let after = place.rows("run/metrics.jsonl")[3]["val-core/chain/acc/mean@2"].clone();
     for model in ["run", "run/checkpoints/step-000003", "run/checkpoints/step-000003/policy"] {
-        let told = place.vapo(&["eval", "--model", model, "--json"]).ok();
-        let result: Value = serde_json::from_str(&told).unwrap();
+        let printed = place.vapo(&["eval", "--model", model, "--json"]).ok();
+        let result: Value = serde_json::from_str(&printed).unwrap();
         assert_eq!((&result["accuracy"], &result["samples_per_problem"]), (&after, &2.into()), "{model}");
     }
     let text = place.vapo(&["eval", "--config", "tiny.toml", "-n", "1", "--problems", "3", "--out", "s.jsonl"]).ok();
     assert!(text.contains("built-in base model") && text.contains("3 problems x 1 sample,"), "{text}");
     assert_eq!(place.rows("s.jsonl").len(), 3);
 
-    // An answer is a digit: of ten copies of a problem with different answers one is right.
+    // An answer is a digit: of ten copies of a problem with different answers, one is right.
     let row = |answer: usize| format!("{{\"question\": \"7a+5b*{answer}:\", \"answer\": {answer}}}\n");
     place.write("problems.jsonl", &(0..10).map(row).collect::<String>());
     let own = place.vapo(&["eval", "--data", "problems.jsonl", "-n", "2", "--json"]).ok();
@@ -104,7 +104,7 @@ fn generation_takes_prompts_from_everywhere(place: &Place) {
     assert_eq!(none, "error: no prompts in stdin\n");
 }
 
-/// What `generate` sampled, `score` judges with the same bits; values only with a critic, which a run's bound confines.
+/// `score` gives the same bits as `generate`; values only with a critic, within the run's bound.
 fn scores_are_the_log_probs_of_sampling(place: &Place) {
     let sampled = place.vapo(&["generate", "--model", "run", "-n", "3", "--json", "7a+5b*3:", "1a+2b+3c+4:"]).ok();
     place.write("sampled.jsonl", &sampled);
@@ -133,8 +133,8 @@ fn rows_that_cannot_be_scored_are_named() {
     let good = r#"{"prompt": "7a+5:", "response": "7a+5=2", "other": [1]}"#;
     let refused = |row: &str| {
         place.write("rows.jsonl", &format!("{good}\n\n{row}\n"));
-        let told = place.vapo(&["score", "--data", "rows.jsonl"]).failed(1);
-        told.strip_prefix("error: rows.jsonl: row 3: ").unwrap_or_else(|| panic!("{told}")).to_string()
+        let printed = place.vapo(&["score", "--data", "rows.jsonl"]).failed(1);
+        printed.strip_prefix("error: rows.jsonl: row 3: ").unwrap_or_else(|| panic!("{printed}")).to_string()
     };
     assert!(refused("{\"prompt\": \"7a+5:\"").contains("EOF"));
     assert!(refused(r#"{"prompt": "7a+5:"}"#).contains("expected a text `response` or a list `response_tokens`"));
@@ -164,19 +164,19 @@ fn a_run_that_ctrl_c_stopped_ends_as_if_it_had_not_been() {
     wait_for(&stopped, 2);
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("stopping: ") && told.trim_end().ends_with("go on with vapo resume run"), "{told}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert!(printed.contains("stopping: ") && printed.trim_end().ends_with("continue with vapo resume run"), "{printed}");
     assert!(!stopped.path("run/summary.json").exists(), "a stopped run has not ended");
     let rows = stopped.rows("run/metrics.jsonl").len();
     assert!(rows < 8, "the run was over before it was stopped");
 
     let resumed = stopped.vapo(&["resume", "run"]).ok();
-    assert!(resumed.contains("goes on after step"), "{resumed}");
+    assert!(resumed.contains("resuming after step"), "{resumed}");
     let metrics = |place: &Place| place.rows("run/metrics.jsonl").iter().map(without_times).collect::<Vec<_>>();
     assert_eq!(metrics(&stopped), metrics(&straight));
     let last = "run/checkpoints/step-000007";
-    assert!(weights(&stopped.path(last)) == weights(&straight.path(last)), "other weights after a resume");
+    assert!(weights(&stopped.path(last)) == weights(&straight.path(last)), "different weights after a resume");
 
     let further = stopped.vapo(&["resume", "run", "--set", "run.steps=7"]).ok();
     assert!(further.contains("8/8"), "{further}");
@@ -185,7 +185,7 @@ fn a_run_that_ctrl_c_stopped_ends_as_if_it_had_not_been() {
 #[test]
 fn a_second_ctrl_c_stops_at_once() {
     let place = Place::new();
-    // A minute of updates that a first Ctrl-C waits for.
+    // A minute of updates, which the first Ctrl-C waits for.
     let endless = ["algorithm.epochs=100000", "rollout.max_new_tokens=2", "value_pretraining.steps=0"];
     let args: Vec<&str> = ["train", "tiny.toml"].into_iter().chain(endless.iter().flat_map(|s| ["--set", s])).collect();
     let child = place.start(&args);
@@ -216,15 +216,15 @@ fn pretraining_gives_the_same_bytes_on_any_number_of_threads() {
     place.vapo(&["eval", "--model", "two", "-n", "1", "--problems", "2", "--max-new-tokens", "8"]).ok();
     assert!(make("one", "1").failed(1).starts_with("error: one exists"));
     let odd = place.vapo(&["pretrain", "--out", "three", "--hidden-size", "20"]).failed(1);
-    assert_eq!(odd, "error: --hidden-size (20) must be a multiple of 8: 4 heads of an even size\n");
+    assert_eq!(odd, "error: --hidden-size (20) must be a multiple of 8 (4 heads of even size)\n");
 }
 
-/// Waits until a run has recorded so many rows.
+/// Waits until a run has recorded this many rows.
 fn wait_for(place: &Place, rows: usize) {
     let begun = Instant::now();
     let recorded = || std::fs::read_to_string(place.path("run/metrics.jsonl")).unwrap_or_default().lines().count();
     while recorded() < rows {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the run does not get on");
+        assert!(begun.elapsed() < Duration::from_secs(60), "the run makes no progress");
         sleep(Duration::from_millis(5));
     }
 }

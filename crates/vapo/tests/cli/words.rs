@@ -1,4 +1,4 @@
-//! Help texts, configs and errors: what the program says without working.
+//! Help texts, configs and error messages: everything printed without a run.
 
 use crate::program::Place;
 
