@@ -11,7 +11,7 @@
 //!    from the counts of the *whole optimizer step*.
 //! 4. [`policy`], [`gspo`], [`detached`]: policy losses. [`terms`], [`kl`]: optional terms of them.
 //!    [`value`]: the critic's loss and bounded values. [`importance`]: ratios of probabilities.
-//! 5. [`stats`]: sums that can be merged over micro-batches and workers. [`sight`]: diagnostics of the critic.
+//! 5. [`stats`]: sums that can be merged over micro-batches and workers. [`diagnostics`]: diagnostics of the critic.
 //!
 //! # Weights: one convention for every loss
 //!
@@ -80,6 +80,7 @@
 pub mod baseline;
 pub mod credit;
 pub mod detached;
+pub mod diagnostics;
 pub mod gspo;
 pub mod importance;
 pub mod kl;
@@ -88,7 +89,6 @@ pub mod normalize;
 pub mod policy;
 pub mod reduction;
 pub mod shaping;
-pub mod sight;
 pub mod stats;
 pub mod terms;
 pub mod value;
@@ -96,6 +96,7 @@ pub mod value;
 pub use baseline::{group_centered, group_standardized, leave_one_out};
 pub use credit::{Reward, gae, length_adaptive_lambda, value_targets};
 pub use detached::{cispo_loss, dis_loss};
+pub use diagnostics::{Calibration, Correlation};
 pub use gspo::gspo_loss;
 pub use importance::{RatioRange, truncated_importance_weights};
 pub use kl::{KlEstimator, kl_loss};
@@ -104,7 +105,6 @@ pub use normalize::Normalization;
 pub use policy::{Clip, PolicyBatch, PolicyLoss, clipped_policy_loss};
 pub use reduction::{Reduction, StepCounts};
 pub use shaping::{kl_penalized_rewards, soft_overlong_penalty};
-pub use sight::{Calibration, Correlation};
 pub use stats::{ExplainedVariance, PolicyStats, Summary, ValueStats};
 pub use terms::{EntropyBonus, TokenLoss, entropy_bonus, positive_lm_loss};
 pub use value::{ValueBatch, ValueBound, ValueLoss, value_loss};

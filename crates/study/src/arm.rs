@@ -1,4 +1,4 @@
-//! An arm over its seeds.
+//! The results of an arm over its seeds.
 
 use crate::{
     file::{Arm, Budget},
@@ -6,16 +6,16 @@ use crate::{
     record::{Cost, Metric, Point, Record},
 };
 
-/// What an arm reached, over the seeds that have ended.
+/// An arm's results over the seeds that have ended.
 #[derive(Clone, Debug)]
 pub struct ArmResult {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// Its description.
     pub note: String,
-    /// The settings that make it.
+    /// The settings that define it.
     pub set: Vec<(String, String)>,
-    /// Its runs, crashed ones included.
+    /// Its runs, including crashed ones.
     pub records: Vec<Record>,
     /// Accuracy before training.
     pub before: Option<Interval>,
@@ -23,7 +23,7 @@ pub struct ArmResult {
     pub last: Option<Interval>,
     /// Mean accuracy over the updates.
     pub area: Option<Interval>,
-    /// Mean curve: cost and accuracy of each evaluation.
+    /// The mean curve: cost and accuracy at each evaluation.
     pub curve: Vec<CurvePoint>,
     /// Metrics of policy training, means over runs.
     pub metrics: Vec<Metric>,
@@ -40,18 +40,18 @@ pub struct CurvePoint {
     pub accuracy: Interval,
 }
 
-/// What it took to reach an accuracy.
+/// The cost of reaching an accuracy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reach {
     /// The accuracy.
     pub accuracy: f64,
-    /// Cost where the mean curve first reaches it, straight between evaluations; none if it never does.
+    /// Cost where the mean curve, interpolated linearly, first reaches it; `None` if it never does.
     pub cost: Option<Cost>,
     /// Runs that reached it.
     pub seeds: usize,
 }
 
-/// Sums of as many right answers in another order may differ by this much.
+/// Sums of equally many right answers in a different order may differ by this much.
 const ROUNDING: f64 = 1e-9;
 
 impl ArmResult {
@@ -78,7 +78,7 @@ impl ArmResult {
         self.records.iter().filter(|record| record.crash.is_some()).count()
     }
 
-    /// Mean cost of all training, value pretraining included.
+    /// Mean cost of all training, including value pretraining.
     pub fn total(&self) -> Cost {
         Cost::mean(&self.records.iter().map(|record| record.total).collect::<Vec<_>>())
     }
@@ -93,7 +93,7 @@ impl ArmResult {
         self.total().zip(self.pretraining(), |total, pretraining| total - pretraining)
     }
 
-    /// What it took to reach an accuracy.
+    /// The cost of reaching an accuracy.
     pub fn reach(&self, accuracy: f64) -> Reach {
         let reached = |record: &&Record| record.points.iter().any(|point| reaches(point, accuracy));
         let points: Vec<Point> =
@@ -107,7 +107,7 @@ impl ArmResult {
     }
 }
 
-/// Point by point: all runs of an arm are evaluated at the same steps. After a crash a run's last accuracy stays.
+/// The mean at each point: all runs of an arm are evaluated at the same steps. After a crash, a run keeps its last accuracy.
 fn mean_curve(records: &[Record]) -> Vec<CurvePoint> {
     let length = records.iter().map(|record| record.points.len()).max().unwrap_or(0);
     let point = |index: usize| {

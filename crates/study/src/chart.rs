@@ -1,4 +1,4 @@
-//! Curves as SVG: a mean line and its interval for each arm, named at its end. No background and middle tones, for light and dark pages.
+//! Curves as SVG: for each arm a mean line and its interval, with the arm's name at the end. No background and medium tones, for light and dark pages.
 
 use std::path::Path;
 
@@ -16,15 +16,15 @@ use crate::{
 };
 
 const SIZE: (u32, u32) = (900, 480);
-/// Room for the names at the right: for the line that leads to them, and for each character.
+/// Space for the names on the right: for the line that leads to them, and for each character.
 const LEADER_WIDTH: usize = 24;
 const CHARACTER_WIDTH: usize = 7;
-/// Least distance of two names.
+/// Minimum distance between two names.
 const NAME_HEIGHT: i32 = 15;
-const GREY: RGBColor = RGBColor(128, 128, 128);
+const GRAY: RGBColor = RGBColor(128, 128, 128);
 
-/// Tones that are told apart on white and on black.
-const COLOURS: [RGBColor; 12] = [
+/// Tones that are distinguishable on white and on black.
+const COLORS: [RGBColor; 12] = [
     RGBColor(58, 128, 214),
     RGBColor(228, 116, 38),
     RGBColor(52, 158, 88),
@@ -39,7 +39,7 @@ const COLOURS: [RGBColor; 12] = [
     RGBColor(120, 180, 60),
 ];
 
-/// What a curve is drawn over.
+/// The x-axis of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Axis {
     Updates,
@@ -79,7 +79,7 @@ impl Axis {
 /// Draws the arms' curves into a file.
 ///
 /// # Errors
-/// It cannot be written.
+/// The file cannot be written.
 pub(crate) fn draw(arms: &[&ArmResult], axis: Axis, path: &Path) -> Result<()> {
     let mut svg = String::new();
     let picture = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
@@ -106,28 +106,28 @@ fn draw_on<'a>(picture: &Picture<'a>, arms: &[&ArmResult], axis: Axis) -> Drawn<
         .build_cartesian_2d(0.0..end, low..high)?;
     plot.configure_mesh()
         .disable_x_mesh()
-        .bold_line_style(GREY.mix(0.25))
+        .bold_line_style(GRAY.mix(0.25))
         .light_line_style(TRANSPARENT)
-        .axis_style(GREY)
-        .label_style(("sans-serif", 13).into_font().color(&GREY))
+        .axis_style(GRAY)
+        .label_style(("sans-serif", 13).into_font().color(&GRAY))
         .x_desc(axis.title())
         .y_desc("held-out accuracy")
         .y_labels(11)
         .x_label_formatter(&|value| short(*value, end))
         .y_label_formatter(&|value| format!("{:.0} %", 100.0 * value))
         .draw()?;
-    let coloured = || arms.iter().zip(COLOURS.iter().cycle());
-    for (arm, colour) in coloured().filter(|(arm, _)| arm.curve.len() > 1) {
-        plot.draw_series([Polygon::new(band(&arm.curve, axis), colour.mix(0.12))])?;
+    let colored = || arms.iter().zip(COLORS.iter().cycle());
+    for (arm, color) in colored().filter(|(arm, _)| arm.curve.len() > 1) {
+        plot.draw_series([Polygon::new(band(&arm.curve, axis), color.mix(0.12))])?;
     }
-    for (arm, colour) in coloured() {
+    for (arm, color) in colored() {
         let line = arm.curve.iter().map(|point| (axis.of(point.cost), point.accuracy.mean));
-        plot.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
+        plot.draw_series(LineSeries::new(line, color.stroke_width(2)))?;
     }
     draw_names(picture, &plot, arms, axis)
 }
 
-/// The outline of the intervals: upper ends forwards, lower ends back.
+/// The outline of the intervals: the upper ends forwards, then the lower ends backwards.
 fn band(curve: &[CurvePoint], axis: Axis) -> Vec<(f64, f64)> {
     let end = |point: &CurvePoint, accuracy: Option<f64>| {
         (axis.of(point.cost), accuracy.unwrap_or(point.accuracy.mean).clamp(0.0, 1.0))
@@ -137,7 +137,7 @@ fn band(curve: &[CurvePoint], axis: Axis) -> Vec<(f64, f64)> {
     upper.chain(lower).collect()
 }
 
-/// Writes each arm's name beside the end of its line, one below the other where they would meet.
+/// Writes each arm's name next to the end of its line, moved apart where names would overlap.
 fn draw_names<'a>(picture: &Picture<'a>, plot: &Plot<'_, 'a>, arms: &[&ArmResult], axis: Axis) -> Drawn<'a> {
     let right = SIZE.0 as i32 - names_width(arms) as i32;
     let mut names: Vec<(i32, i32, usize)> = Vec::new();
@@ -149,9 +149,9 @@ fn draw_names<'a>(picture: &Picture<'a>, plot: &Plot<'_, 'a>, arms: &[&ArmResult
     names.sort_unstable();
     let wanted: Vec<i32> = names.iter().map(|(y, ..)| *y).collect();
     for ((y, x, index), place) in names.iter().zip(spread(&wanted, SIZE.1 as i32 - 60)) {
-        let (arm, colour) = (arms[*index], COLOURS[index % COLOURS.len()]);
-        picture.draw(&PathElement::new(vec![(*x, *y), (right + 6, place)], colour.mix(0.5)))?;
-        let style = ("sans-serif", 13).into_font().color(&colour).pos(Pos::new(HPos::Left, VPos::Center));
+        let (arm, color) = (arms[*index], COLORS[index % COLORS.len()]);
+        picture.draw(&PathElement::new(vec![(*x, *y), (right + 6, place)], color.mix(0.5)))?;
+        let style = ("sans-serif", 13).into_font().color(&color).pos(Pos::new(HPos::Left, VPos::Center));
         picture.draw(&Text::new(label(arm), (right + 10, place), style))?;
     }
     Ok(())
@@ -163,13 +163,13 @@ fn label(arm: &ArmResult) -> String {
     format!("{} {last:.1} %", arm.name)
 }
 
-/// Pixels that the longest label takes, at most half of the picture.
+/// Width of the longest label in pixels, at most half of the picture.
 fn names_width(arms: &[&ArmResult]) -> u32 {
     let longest = arms.iter().map(|arm| label(arm).len()).max().unwrap_or(0);
     ((LEADER_WIDTH + CHARACTER_WIDTH * longest) as u32).min(SIZE.0 / 2)
 }
 
-/// Places at least [`NAME_HEIGHT`] apart, near the wanted ones (ascending), none below `bottom` while there is room.
+/// Positions at least [`NAME_HEIGHT`] apart, close to the desired ones (ascending), and not below `bottom` if there is room.
 fn spread(wanted: &[i32], bottom: i32) -> Vec<i32> {
     let mut places = Vec::with_capacity(wanted.len());
     for &y in wanted {

@@ -1,4 +1,4 @@
-//! What can go wrong, in words.
+//! Errors of a study.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error of a study.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A study file says something that cannot be.
+    /// A study file is invalid.
     #[error("{}: {message}", path.display())]
     Study {
         /// The study file.
@@ -19,7 +19,7 @@ pub enum Error {
         /// What was expected and found.
         message: String,
     },
-    /// An arm's settings are wrong.
+    /// An arm's settings are invalid.
     #[error("arm `{arm}`: {source}")]
     Arm {
         /// The arm.
@@ -27,7 +27,7 @@ pub enum Error {
         /// What is wrong.
         source: Box<vapo_train::Error>,
     },
-    /// Runs that are there were made by another study file.
+    /// Existing runs were made by a different study file.
     #[error("{0}")]
     Changed(String),
     /// A run's files.
@@ -40,7 +40,7 @@ pub enum Error {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A curve cannot be drawn.
@@ -48,7 +48,7 @@ pub enum Error {
     Chart {
         /// The picture.
         path: PathBuf,
-        /// What the library said.
+        /// The library's error.
         message: String,
     },
 }

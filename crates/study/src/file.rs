@@ -1,4 +1,4 @@
-//! The study file: what is compared.
+//! The study file, which defines what is compared.
 
 use std::{
     fs,
@@ -31,48 +31,48 @@ const STUDY_KEYS: &[&str] = &[
 const ARM_KEYS: &[&str] = &["name", "like", "note", "set"];
 /// Keys of a chart.
 const CHART_KEYS: &[&str] = &["name", "arms"];
-/// Settings that are the study's business.
+/// Settings that the study itself sets.
 const OWN_SETTINGS: &[(&str, &str)] = &[("run.seed", "`seeds`"), ("run.dir", "`--out`")];
-/// Most runs of a study.
+/// Maximum number of runs in a study.
 const MOST_RUNS: usize = 10_000;
-/// Fewest seeds of which an interval says much.
+/// Minimum number of seeds for a meaningful interval.
 pub(crate) const FEW_SEEDS: usize = 5;
 
-/// A study: arms times seeds.
+/// A study: every arm with every seed.
 #[derive(Clone, Debug)]
 pub struct Study {
     /// Name of the study and of its directory.
     pub name: String,
-    /// What it asks, for the report; may be empty.
+    /// Its question, for the report; may be empty.
     pub about: String,
     /// Seeds of every arm.
     pub seeds: Vec<u64>,
-    /// Accuracies whose cost is told.
+    /// Accuracies whose cost is reported.
     pub accuracies: Vec<f64>,
-    /// Arm whose final accuracy is a further one.
+    /// Arm whose final accuracy is added to these.
     pub reference: Option<String>,
-    /// Budgets of policy training that must be the same in all arms.
+    /// Budgets of policy training that must be equal in all arms.
     pub equal: Vec<Budget>,
-    /// A run without a new row of metrics for so long is ended.
+    /// A run that writes no metrics row for this long is stopped.
     pub stalled: Duration,
-    /// Curves that are drawn together; empty: all in one.
+    /// Curves drawn together; empty: all in one chart.
     pub charts: Vec<Chart>,
-    /// What is compared.
+    /// The arms.
     pub arms: Vec<Arm>,
-    /// The file as it is.
+    /// The file's text.
     pub text: String,
 }
 
-/// One of the things compared.
+/// One of the alternatives compared.
 #[derive(Clone, Debug)]
 pub struct Arm {
-    /// Its name, also that of its directory.
+    /// Its name, also the name of its directory.
     pub name: String,
-    /// What it is, for the report; may be empty.
+    /// Its description, for the report; may be empty.
     pub note: String,
-    /// The settings that make it, those of the arm it is like included, later ones winning.
+    /// The settings that define it, including those of the arm named by `like`; later ones override earlier ones.
     pub set: Vec<(String, String)>,
-    /// All settings; `run.seed` and `run.dir` are those of no run.
+    /// All settings; `run.seed` and `run.dir` are placeholders.
     pub config: Config,
 }
 
@@ -98,10 +98,10 @@ pub enum Budget {
 }
 
 impl Budget {
-    /// All of them.
+    /// All budgets.
     pub const ALL: [Self; 3] = [Self::Prompts, Self::Samples, Self::Updates];
 
-    /// A word for it.
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Prompts => "prompts",
@@ -110,7 +110,7 @@ impl Budget {
         }
     }
 
-    /// What a config plans; what a run really uses can differ (sampling until a group is mixed, a crash).
+    /// The amount planned by a config; a run may use a different amount (because of dynamic sampling or a crash).
     pub fn planned(self, config: &Config) -> u64 {
         let (rollout, algorithm) = (&config.rollout, &config.algorithm);
         let per_step = match self {
@@ -122,7 +122,7 @@ impl Budget {
     }
 }
 
-/// The plain values of a study file; tables of settings are read with their places.
+/// The plain values of a study file; tables of settings are read with their positions.
 #[derive(Deserialize)]
 struct Plain {
     name: String,
@@ -173,16 +173,16 @@ fn half_an_hour() -> f64 {
 }
 
 impl Study {
-    /// Reads a study file and resolves every arm's config. Relative paths in it mean what they mean to the process.
+    /// Reads a study file and resolves every arm's config. Relative paths in it are relative to the working directory.
     ///
     /// # Errors
-    /// The file cannot be read, a key is unknown, an arm's settings are wrong, or budgets that shall be equal are planned otherwise.
+    /// The file cannot be read, a key is unknown, an arm's settings are invalid, or budgets that must be equal differ in the plan.
     pub fn load(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
         Self::from_toml(&text, path)
     }
 
-    /// The same from a text; `path` stands in messages.
+    /// The same from a text; `path` is used in messages.
     ///
     /// # Errors
     /// As for [`Study::load`].
@@ -195,7 +195,7 @@ impl Study {
             Some(_) if table.contains_key("arms") || table.contains_key("charts") => {
                 return Err(Error::study(
                     path,
-                    "`arms_from` takes arms and charts from another study, expected none here",
+                    "`arms_from` takes arms and charts from another study, so this one must not have its own",
                 ));
             }
             Some(sibling) => {
@@ -223,12 +223,12 @@ impl Study {
         Ok(study)
     }
 
-    /// The arm of that name.
+    /// The arm with this name.
     pub fn arm(&self, name: &str) -> Option<&Arm> {
         self.arms.iter().find(|arm| arm.name == name)
     }
 
-    /// The problems that all arms are measured on, in a word.
+    /// A name for the problems on which all arms are evaluated.
     pub fn task(&self) -> String {
         let data = &self.arms[0].config.data;
         match &data.eval {
@@ -237,12 +237,12 @@ impl Study {
         }
     }
 
-    /// What deserves attention and stops nothing.
+    /// Warnings.
     pub fn warnings(&self) -> Vec<String> {
         let few = self.seeds.len() < FEW_SEEDS;
         let few = few.then(|| {
             let noun = if self.seeds.len() == 1 { "seed" } else { "seeds" };
-            format!("{} {noun}: intervals over fewer than {FEW_SEEDS} say little about the next seed", self.seeds.len())
+            format!("{} {noun}: intervals over fewer than {FEW_SEEDS} seeds are not very meaningful", self.seeds.len())
         });
         few.into_iter().collect()
     }
@@ -252,7 +252,7 @@ impl Study {
         for name in names.chain(self.charts.iter().map(|chart| &chart.name)) {
             if !is_plain_name(name) {
                 return Err(format!(
-                    "name `{name}` must be of a-z, 0-9, `-`, `_` and `+`: it names a directory or file"
+                    "name `{name}` may contain only a-z, 0-9, `-`, `_` and `+`, because it names a directory or file"
                 ));
             }
         }
@@ -263,10 +263,10 @@ impl Study {
             return Err(format!("expected at most {MOST_RUNS} runs"));
         }
         if let Some(twice) = repeated(self.arms.iter().map(|arm| arm.name.clone())) {
-            return Err(format!("arm `{twice}` is there twice"));
+            return Err(format!("there are two arms `{twice}`"));
         }
         if let Some(twice) = repeated(self.seeds.iter().map(u64::to_string)) {
-            return Err(format!("seed {twice} is there twice"));
+            return Err(format!("seed {twice} is listed twice"));
         }
         let charted = self.charts.iter().flat_map(|chart| &chart.arms);
         if let Some(name) = self.reference.iter().chain(charted).find(|name| self.arm(name).is_none()) {
@@ -282,7 +282,7 @@ impl Study {
         self.equal.iter().try_for_each(|budget| self.check_budget(*budget))
     }
 
-    /// Arms must be measured alike, or their accuracies are of different things.
+    /// Arms must be evaluated in the same way, or their accuracies are not comparable.
     fn check_measure(&self) -> Result<(), String> {
         let first = &self.arms[0];
         match self
@@ -291,7 +291,7 @@ impl Study {
             .find(|arm| (&arm.config.eval, &arm.config.data) != (&first.config.eval, &first.config.data))
         {
             Some(other) => Err(format!(
-                "arms `{}` and `{}` differ in [data] or [eval], expected the same problems and measurement",
+                "arms `{}` and `{}` differ in [data] or [eval], expected the same problems and evaluation",
                 first.name, other.name
             )),
             None => Ok(()),
@@ -303,7 +303,7 @@ impl Study {
         let planned = budget.planned(&first.config);
         match self.arms.iter().find(|arm| budget.planned(&arm.config) != planned) {
             Some(arm) => Err(format!(
-                "arm `{}` plans {} {name} of policy training and arm `{}` {planned}, expected the same (`equal` lists what must be)",
+                "arm `{}` plans {} {name} in policy training and arm `{}` {planned}, expected the same (see `equal`)",
                 arm.name,
                 budget.planned(&arm.config),
                 first.name,
@@ -313,7 +313,7 @@ impl Study {
     }
 }
 
-/// What all arms start from: one thread for each run, the config file or the built-in run, the study's settings.
+/// The base of all arms: one thread per run, the config file or the built-in run, the study's settings.
 fn base_layers(plain: &Plain, table: &DeTable<'_>, text: &str, path: &Path) -> Result<Vec<Settings>> {
     let threads = Settings::from_toml("run.threads = 1", path)?;
     let base = match &plain.config {
@@ -323,7 +323,7 @@ fn base_layers(plain: &Plain, table: &DeTable<'_>, text: &str, path: &Path) -> R
     Ok(vec![threads, base, settings_of(table, "settings", text, path)])
 }
 
-/// A study file with the places of its values, its keys known.
+/// A study file with the positions of its values and checked keys.
 fn checked_table<'a>(text: &'a str, path: &Path) -> Result<DeTable<'a>> {
     let table = DeTable::parse(text).map_err(|error| at(text, path, &error))?.into_inner();
     check_keys(&table, STUDY_KEYS, text, path)?;
@@ -340,7 +340,7 @@ fn charts_and_arms(table: &DeTable<'_>, text: &str, path: &Path, base: &[Setting
     Ok((lists.charts, resolve(&lists.arms, &own, base, path)?))
 }
 
-/// Each arm's settings over those of the arm it is like, over the base.
+/// Each arm's settings, over those of the arm named by `like`, over the base.
 fn resolve(plain: &[PlainArm], own: &[Settings], base: &[Settings], path: &Path) -> Result<Vec<Arm>> {
     let mut arms: Vec<Arm> = Vec::new();
     let mut layers: Vec<Vec<Settings>> = Vec::new();
@@ -351,7 +351,8 @@ fn resolve(plain: &[PlainArm], own: &[Settings], base: &[Settings], path: &Path)
                 Some(index) => layers[index].clone(),
                 None => {
                     let hint = did_you_mean(like, arms.iter().map(|arm| &*arm.name));
-                    let message = format!("arm `{}` is like `{like}`, expected an arm above it{hint}", arm.name);
+                    let message =
+                        format!("arm `{}` is like `{like}`, expected the name of an arm above it{hint}", arm.name);
                     return Err(Error::study(path, message));
                 }
             },
@@ -362,7 +363,7 @@ fn resolve(plain: &[PlainArm], own: &[Settings], base: &[Settings], path: &Path)
         let written = || stack[base.len()..].iter().flat_map(Settings::entries);
         for (key, owner) in OWN_SETTINGS {
             if stack.iter().skip(base.len() - 1).flat_map(Settings::entries).any(|(written, _)| written == *key) {
-                return Err(Error::study(path, format!("{key} is the study's business: use {owner}")));
+                return Err(Error::study(path, format!("{key} is set by the study: use {owner}")));
             }
         }
         let mut set: Vec<(String, String)> = Vec::new();

@@ -1,19 +1,19 @@
-//! Means over seeds and how far they can be trusted.
+//! Means over seeds and their confidence intervals.
 
 /// A mean over seeds with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
     /// The mean.
     pub mean: f64,
-    /// Lower end; none for a single value.
+    /// Lower end; `None` for a single value.
     pub low: Option<f64>,
-    /// Upper end; none for a single value.
+    /// Upper end; `None` for a single value.
     pub high: Option<f64>,
 }
 
 impl Interval {
-    /// Student's interval: mean +- t(0.975, n-1) s / sqrt(n), s the deviation with n - 1 in the denominator.
-    /// It takes the seeds' results as independent and about normal. `None` without values.
+    /// Student's interval: mean +- t(0.975, n-1) s / sqrt(n), where s is the standard deviation with n - 1 in the denominator.
+    /// It assumes that the seeds' results are independent and approximately normal. `None` without values.
     pub fn of(values: &[f64]) -> Option<Self> {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
@@ -36,7 +36,7 @@ const T_975: [f64; 30] = [
     2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.045230, 2.042272,
 ];
 
-/// The 97.5 % quantile; beyond the table by its expansion in 1/df to the third power (error below 1e-5).
+/// The 97.5 % quantile; beyond the table, from its expansion in 1/df to the third power (error below 1e-5).
 fn t_quantile(degrees: usize) -> f64 {
     const Z: f64 = 1.959_963_985;
     T_975.get(degrees - 1).copied().unwrap_or_else(|| {
@@ -52,7 +52,7 @@ fn t_quantile(degrees: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// Student's own sleep data (extra hours, drug 2), of which every textbook has the interval 0.8977 to 3.7623.
+    /// Student's own sleep data (extra hours, drug 2), for which textbooks give the interval 0.8977 to 3.7623.
     const SLEEP: [f64; 10] = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4];
 
     #[test]

@@ -1,16 +1,16 @@
-//! Studies: arms times seeds, compared at equal budgets.
+//! Studies: several arms over several seeds, compared at equal budgets.
 //!
 //! # Tour
 //!
 //! 1. [`Study::load`] reads a study file: base settings, arms, seeds. Every arm's config is resolved and checked.
-//! 2. [`Plan::new`] lays out the runs below a directory; arms whose critics are pretrained alike share that beginning.
-//!    Whoever starts the runs (`vapo ablate`) asks the plan for each one's state.
-//! 3. [`Record`] is what a run left: accuracy over its cost, budgets, metrics.
+//! 2. [`Plan::new`] lays out the runs in a directory; arms whose critics are pretrained in the same way share the value
+//!    pretraining. `vapo ablate`, which starts the runs, asks the plan for the state of each one.
+//! 3. [`Record`] holds the results of a run: accuracy over cost, budgets, metrics.
 //! 4. [`Results`] compares the arms: means with intervals over seeds ([`Interval`]), cost to reach an accuracy, area under
 //!    the curve.
 //! 5. [`write_report`] writes `report.json`, `README.md` and the curves.
 //!
-//! Own crate because of `plotters`, which training does not need.
+//! This is a separate crate because of `plotters`, which training does not need.
 
 mod arm;
 mod chart;

@@ -1,4 +1,4 @@
-//! The study's page: tables and pictures.
+//! The study's page: tables and charts.
 
 use vapo_train::metrics::keys;
 
@@ -11,8 +11,8 @@ use crate::{
     results::Results,
 };
 
-/// What is shown of the critic and the policy, with a title; other metrics are in `report.json`.
-const SIGHT: &[(&str, &str)] = &[
+/// The metrics of critic and policy on the page, with titles; other metrics are in `report.json`.
+const DIAGNOSTICS: &[(&str, &str)] = &[
     (keys::EXPLAINED_VARIANCE, "explained variance"),
     (keys::EXPLAINED_VARIANCE_BY_DECILE[0], "tenth 1"),
     (keys::EXPLAINED_VARIANCE_BY_DECILE[1], "tenth 2"),
@@ -53,9 +53,9 @@ pub(crate) fn readme(study: &Study, results: &Results, charts: &[Chart]) -> Stri
     if let Some(rows) = reach_table(study, results) {
         page += "\n## Cost to reach an accuracy\n\n";
         page += &table(&rows);
-        page += "\nUpdates of the policy, samples and processor seconds where the mean curve first reaches it, straight between evaluations; value pretraining counts. `-`: never.\n";
+        page += "\nPolicy updates, samples and processor seconds where the mean curve, interpolated linearly between evaluations, first reaches the accuracy, including value pretraining. `-`: never.\n";
     }
-    page += "\n## Curves\n\nMean over seeds with its 95 % interval. In samples and seconds the flat beginning is value pretraining.\n";
+    page += "\n## Curves\n\nMean over seeds with its 95 % interval. By samples and by seconds, the flat part at the start is value pretraining.\n";
     for chart in charts {
         for axis in Axis::ALL {
             page += &format!(
@@ -69,11 +69,11 @@ pub(crate) fn readme(study: &Study, results: &Results, charts: &[Chart]) -> Stri
     page += "\n## Budgets\n\nMeans per run.\n\n";
     page += &table(&budget_table(results));
     page += &unequal(study, results);
-    page += "\n## Critic and policy\n\nMeans over the last tenth of policy training, and over seeds. Every metric is explained in docs/vapo.md, chapter 5; all of them are in `report.json`.\n\n";
-    page += &table(&sight_table(results, |arm| &arm.metrics));
+    page += "\n## Critic and policy\n\nMeans over the last tenth of policy training and over seeds. Metrics are explained in docs/vapo.md, chapter 5; all of them are in `report.json`.\n\n";
+    page += &table(&diagnostics_table(results, |arm| &arm.metrics));
     if results.arms.iter().any(|arm| !arm.pretraining_metrics.is_empty()) {
         page += "\nAt the end of value pretraining (mean over its last five steps):\n\n";
-        page += &table(&sight_table(results, |arm| &arm.pretraining_metrics));
+        page += &table(&diagnostics_table(results, |arm| &arm.pretraining_metrics));
     }
     page += "\n## Arms\n\n";
     page += &arms_list(results);
@@ -94,12 +94,12 @@ fn setup(study: &Study, results: &Results) -> String {
         eval.samples,
         env!("CARGO_PKG_VERSION"),
     );
-    text += &format!("All of it took {:.0} processor seconds, evaluations included.\n", results.process_cpu_secs);
+    text += &format!("The study took {:.0} processor seconds, including evaluations.\n", results.process_cpu_secs);
     if results.unfinished > 0 {
-        text += &format!("\n**Not complete: {} of {} runs have not ended.**\n", results.unfinished, results.runs);
+        text += &format!("\n**Incomplete: {} of {} runs have not finished.**\n", results.unfinished, results.runs);
     }
     if study.seeds.len() < FEW_SEEDS {
-        text += &format!("\n**Fewer than {FEW_SEEDS} seeds: the intervals say little.**\n");
+        text += &format!("\n**Fewer than {FEW_SEEDS} seeds: the intervals are not very meaningful.**\n");
     }
     text
 }
@@ -135,13 +135,12 @@ fn final_table(study: &Study, results: &Results) -> Vec<Vec<String>> {
 
 fn below_final_table(study: &Study, results: &Results) -> String {
     let mut text = String::from(
-        "\nIntervals are Student's over seeds. \"Mean over updates\" is the area under the curve divided by its length. ",
+        "\nIntervals are Student's t intervals over seeds. \"Mean over updates\" is the area under the curve divided by its length. ",
     );
     if study.reference.is_some() {
-        text += "\"Paired\": the difference seed by seed, with the interval of its mean. ";
+        text += "\"Paired\" is the mean difference seed by seed, with its interval. ";
     }
-    text +=
-        "Tokens and seconds are means per run of all training, value pretraining included and evaluations left out.";
+    text += "Tokens and seconds are means per run over all training, with value pretraining and without evaluations.";
     if results.crashes() > 0 {
         text += " A crashed run counts with its last evaluation.";
     }
@@ -206,7 +205,7 @@ fn unequal(study: &Study, results: &Results) -> String {
     let unequal = results.unequal_budgets();
     let held = study.equal.iter().map(|budget| budget.name()).collect::<Vec<_>>().join(" and ");
     let mut text = match held.is_empty() {
-        true => "\nNo budget is held equal by this study.\n".to_owned(),
+        true => "\nThis study holds no budget equal.\n".to_owned(),
         false => format!("\nHeld equal in policy training: {held}.\n"),
     };
     for (name, budget, used, first) in unequal {
@@ -217,13 +216,13 @@ fn unequal(study: &Study, results: &Results) -> String {
     text + "\n"
 }
 
-/// What the critic sees and the policy does. Rows: metrics; columns: arms.
-fn sight_table(results: &Results, of: fn(&ArmResult) -> &Vec<Metric>) -> Vec<Vec<String>> {
+/// Diagnostics of critic and policy. Rows: metrics; columns: arms.
+fn diagnostics_table(results: &Results, of: fn(&ArmResult) -> &Vec<Metric>) -> Vec<Vec<String>> {
     let value = |arm: &ArmResult, key: &str| of(arm).iter().find(|metric| metric.key == key).map(|metric| metric.last);
     let arms: Vec<&ArmResult> = results.arms.iter().filter(|arm| !of(arm).is_empty()).collect();
     let mut rows =
         vec![std::iter::once(String::new()).chain(arms.iter().map(|arm| arm.name.clone())).collect::<Vec<_>>()];
-    for (key, title) in SIGHT {
+    for (key, title) in DIAGNOSTICS {
         let values: Vec<Option<f64>> = arms.iter().map(|arm| value(arm, key)).collect();
         if values.iter().any(Option::is_some) {
             let cells = values.into_iter().map(|value| value.map_or("-".into(), significant));
@@ -270,7 +269,7 @@ fn range(interval: Option<Interval>) -> String {
     }
 }
 
-/// Points of a difference with the half width of its interval: `+3.1 ± 1.2`.
+/// A difference in percentage points with the half-width of its interval: `+3.1 ± 1.2`.
 fn signed(interval: Option<Interval>) -> String {
     match interval {
         Some(Interval { mean, high: Some(high), .. }) => format!("{:+.1} ± {:.1}", 100.0 * mean, 100.0 * (high - mean)),
@@ -285,7 +284,7 @@ fn secs(number: f64) -> String {
     format!("{number:.digits$}")
 }
 
-/// Three significant digits or so.
+/// About three significant digits.
 fn significant(number: f64) -> String {
     match number.abs() {
         0.0 => "0".into(),

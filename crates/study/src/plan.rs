@@ -1,4 +1,4 @@
-//! Which runs a study is made of, where they are and how far.
+//! The runs of a study, their directories and their states.
 
 use std::{
     fs,
@@ -39,61 +39,61 @@ const POLICY_ONLY: &[&str] = &[
     "checkpoint.keep",
 ];
 
-/// Settings in which a run may differ from the study that goes on with it.
+/// Settings in which an existing run may differ from the study that continues it.
 const WITHOUT_EFFECT: &[&str] = &["run.dir", "run.threads"];
 
-/// Why a run ended early, in its directory.
+/// File in a run's directory with the reason why it ended early.
 const CRASH_FILE: &str = "crash.txt";
 
 /// All runs of a study.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where the study is kept.
+    /// The study's directory.
     pub directory: PathBuf,
-    /// In the order in which they start: seed by seed, a shared beginning before its arms.
+    /// In starting order: seed by seed, a shared value pretraining before its arms.
     pub jobs: Vec<Job>,
 }
 
-/// A run, or the value pretraining that several runs begin with.
+/// A run, or the value pretraining that several runs start from.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Index of the arm; the first of those that share it for value pretraining.
+    /// Index of the arm; for a shared value pretraining, the first of the arms that share it.
     pub arm: usize,
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Its seed.
     pub seed: u64,
     /// Its settings with seed and directory.
     pub config: Config,
-    /// Whether it is the value pretraining alone.
-    pub is_beginning: bool,
-    /// The job whose state it goes on from.
-    pub begins_with: Option<usize>,
+    /// Whether it is only the value pretraining.
+    pub is_pretraining: bool,
+    /// The job whose checkpoint it starts from.
+    pub starts_from: Option<usize>,
 }
 
-/// How far a job is, by what is on disk.
+/// The state of a job, according to the files on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// Nothing is there.
+    /// It has no directory.
     New,
-    /// Its directory is there.
+    /// Its directory exists.
     Begun,
-    /// It has its summary.
+    /// It has a summary.
     Finished,
-    /// It ended early, and why.
+    /// It ended early, for this reason.
     Crashed(String),
 }
 
 impl Plan {
-    /// The runs of a study below `directory`.
+    /// The runs of a study in `directory`.
     pub fn new(study: &Study, directory: &Path) -> Self {
         let groups = sharing_groups(study);
         let mut jobs: Vec<Job> = Vec::new();
         for &seed in &study.seeds {
-            let mut beginnings = vec![None; study.arms.len()];
+            let mut pretrainings = vec![None; study.arms.len()];
             for group in groups.iter().filter(|group| group.len() > 1) {
-                group.iter().for_each(|&arm| beginnings[arm] = Some(jobs.len()));
-                jobs.push(beginning(study, group[0], seed, directory));
+                group.iter().for_each(|&arm| pretrainings[arm] = Some(jobs.len()));
+                jobs.push(pretraining(study, group[0], seed, directory));
             }
             for (index, arm) in study.arms.iter().enumerate() {
                 let path = directory.join("runs").join(&arm.name).join(format!("seed-{seed}"));
@@ -102,23 +102,23 @@ impl Plan {
                     name: format!("{} seed {seed}", arm.name),
                     seed,
                     config: placed(arm.config.clone(), seed, path),
-                    is_beginning: false,
-                    begins_with: beginnings[index],
+                    is_pretraining: false,
+                    starts_from: pretrainings[index],
                 });
             }
         }
         Self { directory: directory.to_path_buf(), jobs }
     }
 
-    /// How far each job is.
+    /// The state of each job.
     ///
     /// # Errors
     /// A file cannot be read.
     pub fn states(&self) -> Result<Vec<JobState>> {
         let mut states = self.jobs.iter().map(Job::state).collect::<Result<Vec<_>>>()?;
         for (index, job) in self.jobs.iter().enumerate() {
-            if let (JobState::New, Some(beginning)) = (&states[index], job.begins_with)
-                && let JobState::Crashed(reason) = &states[beginning]
+            if let (JobState::New, Some(pretraining)) = (&states[index], job.starts_from)
+                && let JobState::Crashed(reason) = &states[pretraining]
             {
                 states[index] = JobState::Crashed(format!("its value pretraining: {reason}"));
             }
@@ -126,17 +126,17 @@ impl Plan {
         Ok(states)
     }
 
-    /// Whether a job's result is still wanted: nobody waits for a beginning whose runs have all begun.
+    /// Whether a job's result is still needed: a value pretraining is not, once all of its runs have started.
     pub fn is_wanted(&self, index: usize, states: &[JobState]) -> bool {
-        !self.jobs[index].is_beginning
+        !self.jobs[index].is_pretraining
             || self
                 .jobs
                 .iter()
                 .zip(states)
-                .any(|(job, state)| job.begins_with == Some(index) && *state == JobState::New)
+                .any(|(job, state)| job.starts_from == Some(index) && *state == JobState::New)
     }
 
-    /// Refuses to go on with runs that other settings made.
+    /// Refuses to continue runs that were made with other settings.
     ///
     /// # Errors
     /// [`Error::Changed`] with the settings that differ.
@@ -149,7 +149,7 @@ impl Plan {
             let differences = differences(&made, &job.config);
             if !differences.is_empty() {
                 return Err(Error::Changed(format!(
-                    "{} was made by other settings than the study file has now:\n{}\ngive the study another name or --out, or remove {}",
+                    "{} was made with settings that differ from the study file:\n{}\nuse another study name or --out, or remove {}",
                     job.path().display(),
                     differences.join("\n"),
                     self.directory.display()
@@ -159,7 +159,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Runs that are there but not in the study any more.
+    /// Existing runs that are no longer in the study.
     pub fn left_over(&self) -> Vec<PathBuf> {
         let children = |path: &Path| -> Vec<PathBuf> {
             let mut paths: Vec<_> =
@@ -179,17 +179,17 @@ impl Job {
         self.config.run.dir.as_deref().unwrap_or(Path::new(""))
     }
 
-    /// What it printed.
+    /// The file with its output.
     pub fn log_path(&self) -> PathBuf {
         self.path().with_extension("log")
     }
 
-    /// Steps that it will do; with value pretraining to a plateau at most.
+    /// Number of steps it will do; the maximum, if value pretraining ends at a plateau.
     pub fn steps(&self) -> u64 {
         self.config.value_pretraining.steps + self.config.run.steps
     }
 
-    /// How far it is, by what is on disk.
+    /// Its state, according to the files on disk.
     ///
     /// # Errors
     /// A file cannot be read.
@@ -207,11 +207,11 @@ impl Job {
         })
     }
 
-    /// Makes the run directory unless it is there, so that the run can be resumed.
+    /// Creates the run directory unless it exists, so that the run can be resumed.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn prepare(&self, beginning: Option<&Job>) -> Result<()> {
+    pub fn prepare(&self, pretraining: Option<&Job>) -> Result<()> {
         let path = self.path();
         if path.join("config.toml").is_file() {
             return Ok(());
@@ -219,14 +219,14 @@ impl Job {
         if path.exists() {
             fs::remove_dir_all(path).map_err(Error::io("remove", path))?;
         }
-        match beginning {
-            Some(beginning) => RunDir::open(beginning.path())?.fork(&self.config)?,
+        match pretraining {
+            Some(pretraining) => RunDir::open(pretraining.path())?.fork(&self.config)?,
             None => RunDir::create(&self.config)?,
         };
         Ok(())
     }
 
-    /// Keeps the reason why the run ended early.
+    /// Records the reason why the run ended early.
     ///
     /// # Errors
     /// It cannot be written.
@@ -235,7 +235,7 @@ impl Job {
         Ok(write_atomically(&self.path().join(CRASH_FILE), format!("{reason}\n").as_bytes())?)
     }
 
-    /// Lets a crashed run go on from its newest checkpoint.
+    /// Allows a crashed run to continue from its newest checkpoint.
     ///
     /// # Errors
     /// The record of the crash cannot be removed.
@@ -245,7 +245,7 @@ impl Job {
     }
 }
 
-/// Indices of arms that pretrain the same critic, each in one group.
+/// Groups of indices of arms that pretrain the same critic.
 fn sharing_groups(study: &Study) -> Vec<Vec<usize>> {
     let mut groups: Vec<(Entries, Vec<usize>)> = Vec::new();
     for (index, arm) in study.arms.iter().enumerate() {
@@ -253,7 +253,7 @@ fn sharing_groups(study: &Study) -> Vec<Vec<usize>> {
         if !config.has_critic() || config.value_pretraining.steps == 0 {
             continue;
         }
-        // A schedule looks ahead to the run's last update.
+        // A schedule depends on the run's last update.
         let mut key = match config.critic_optimizer.schedule {
             ScheduleKind::Constant => without(config, POLICY_ONLY),
             _ => config.entries(),
@@ -267,7 +267,7 @@ fn sharing_groups(study: &Study) -> Vec<Vec<usize>> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-fn beginning(study: &Study, arm: usize, seed: u64, directory: &Path) -> Job {
+fn pretraining(study: &Study, arm: usize, seed: u64, directory: &Path) -> Job {
     let name = &study.arms[arm].name;
     let path = directory.join("value-pretraining").join(name).join(format!("seed-{seed}"));
     let mut config = placed(study.arms[arm].config.clone(), seed, path);
@@ -277,8 +277,8 @@ fn beginning(study: &Study, arm: usize, seed: u64, directory: &Path) -> Job {
         name: format!("value pretraining ({name}) seed {seed}"),
         seed,
         config,
-        is_beginning: true,
-        begins_with: None,
+        is_pretraining: true,
+        starts_from: None,
     }
 }
 
@@ -297,7 +297,7 @@ fn without(config: &Config, keys: &[&str]) -> Entries {
     entries
 }
 
-/// Settings in which a run differs from what the study wants, a line each.
+/// Settings in which a run differs from the study, one per line.
 fn differences(made: &Config, wanted: &Config) -> Vec<String> {
     let pairs = without(made, WITHOUT_EFFECT).into_iter().zip(without(wanted, WITHOUT_EFFECT));
     pairs

@@ -1,4 +1,4 @@
-//! What a run left: accuracy over its cost, budgets, metrics.
+//! The results of a run: accuracy over cost, budgets, metrics.
 
 use vapo_train::{
     Phase, Row, RunDir,
@@ -10,12 +10,12 @@ use crate::{
     plan::{Job, JobState},
 };
 
-/// Share of the steps of policy training whose mean is a metric's last value.
+/// The share of the policy training steps, at the end, over which a metric's last value is averaged.
 const LAST_SHARE: f64 = 0.1;
-/// Steps at the end of value pretraining whose mean shows the critic it left.
+/// Number of steps at the end of value pretraining over which the critic's metrics are averaged.
 const LAST_PRETRAINING_STEPS: usize = 5;
 
-/// What training has used so far. Evaluations and checkpoints are not part of it.
+/// The cost of training so far, without evaluations and checkpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
     /// Optimizer updates of the policy.
@@ -35,7 +35,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Adds a step's row: its counters are totals, its times are its own.
+    /// Adds a step's row: its counters are totals, its times are for this step.
     fn after(self, row: &Row) -> Result<Self> {
         let number = |key: &str| Ok::<f64, Error>(row.required(key)?.unwrap_or(0.0));
         Ok(Self {
@@ -62,7 +62,7 @@ impl Cost {
         }
     }
 
-    /// The mean of some; zeros of none.
+    /// The mean of several costs; zeros if there are none.
     pub(crate) fn mean(costs: &[Self]) -> Self {
         let sum = costs.iter().fold(Self::default(), |sum, cost| sum.zip(*cost, |a, b| a + b));
         sum.zip(sum, |a, _| a / costs.len().max(1) as f64)
@@ -72,7 +72,7 @@ impl Cost {
 /// Held-out accuracy after a cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// What training had used.
+    /// The cost of training so far.
     pub cost: Cost,
     /// Mean over samples and problems; the mean over data sources if there are several.
     pub accuracy: f64,
@@ -96,17 +96,17 @@ pub struct Record {
     pub seed: u64,
     /// Why it ended early, if it did.
     pub crash: Option<String>,
-    /// Evaluations in order; where there was value pretraining, its end is the second point, with the first one's accuracy.
+    /// Evaluations in order; after value pretraining, its end is the second point, with the accuracy of the first.
     pub points: Vec<Point>,
-    /// What value pretraining used, shared or not.
+    /// The cost of value pretraining, shared or not.
     pub pretraining: Cost,
-    /// What all of training used.
+    /// The cost of all training.
     pub total: Cost,
     /// Metrics of policy training in the order of `metrics.jsonl`.
     pub metrics: Vec<Metric>,
     /// The critic's metrics at the end of value pretraining (`mean` over all of its steps).
     pub pretraining_metrics: Vec<Metric>,
-    /// Processor seconds of the whole process, evaluations included; those of a shared beginning too.
+    /// Processor seconds of the whole process, including evaluations and a shared value pretraining.
     pub process_cpu_secs: f64,
 }
 
@@ -133,7 +133,7 @@ impl Record {
     /// Reads the rows of a run.
     ///
     /// # Errors
-    /// A row lacks a metric of every step.
+    /// A row lacks a metric that every step has.
     pub(crate) fn of_rows(seed: u64, rows: &[Row]) -> Result<Self> {
         let phases = rows.iter().map(Row::phase).collect::<vapo_train::Result<Vec<_>>>()?;
         let mut points: Vec<Point> = Vec::new();
@@ -174,12 +174,12 @@ impl Record {
         self.points.last().map(|point| point.accuracy)
     }
 
-    /// What policy training used.
+    /// The cost of policy training.
     pub fn policy_cost(&self) -> Cost {
         self.total.zip(self.pretraining, |total, pretraining| total - pretraining)
     }
 
-    /// Mean accuracy over the updates from 0 to `horizon`, straight between evaluations; after a crash the last one stays.
+    /// Mean accuracy over the updates from 0 to `horizon`, interpolated linearly; after a crash, the last accuracy is kept.
     pub(crate) fn area(&self, horizon: f64) -> Option<f64> {
         let last = self.points.last()?;
         let end = Point { cost: Cost { updates: horizon.max(last.cost.updates), ..last.cost }, ..*last };
@@ -196,7 +196,7 @@ pub fn newest_accuracy(rows: &[Row]) -> Option<f64> {
     rows.iter().rev().find_map(Row::accuracy)
 }
 
-/// Every metric that is no counter, no time and no evaluation.
+/// Every metric except counters, times and evaluations.
 fn metrics(rows: &[&Row], last: usize) -> Vec<Metric> {
     let is_metric = |key: &str| !is_time_field(key) && !is_bookkeeping(key);
     let mut keys: Vec<&str> = Vec::new();
@@ -211,7 +211,7 @@ fn metrics(rows: &[&Row], last: usize) -> Vec<Metric> {
     let metric = |key: &str| {
         let values = |rows: &[&Row]| rows.iter().filter_map(|row| row.get(key)).collect::<Vec<f64>>();
         let (all, last) = (values(rows), values(&rows[rows.len().saturating_sub(last)..]));
-        // A metric that is undefined at the end keeps no last value, so it is left out.
+        // A metric that is undefined at the end has no last value and is left out.
         (!last.is_empty()).then(|| Metric { key: key.to_owned(), mean: mean(&all), last: mean(&last) })
     };
     keys.into_iter().filter_map(metric).collect()

@@ -16,7 +16,7 @@ use crate::{
     results::Results,
 };
 
-/// Whether a field of `report.json` depends on the clock; all others repeat exactly.
+/// Whether a field of `report.json` depends on time; all others are exactly reproducible.
 pub fn is_time_field(key: &str) -> bool {
     key.contains("secs")
 }

@@ -1,4 +1,4 @@
-//! All arms of a study side by side.
+//! The results of all arms of a study.
 
 use crate::{
     arm::ArmResult,
@@ -9,10 +9,10 @@ use crate::{
     record::{Cost, Record},
 };
 
-/// Relative difference of a measured budget that is still called equal.
+/// Relative difference up to which measured budgets count as equal.
 const EQUAL_WITHIN: f64 = 0.001;
 
-/// What a study has found so far.
+/// The results of a study so far.
 #[derive(Clone, Debug)]
 pub struct Results {
     /// The arms in the study's order.
@@ -21,12 +21,12 @@ pub struct Results {
     pub unfinished: usize,
     /// All runs.
     pub runs: usize,
-    /// Processor seconds that the study has taken, evaluations included and every shared beginning once.
+    /// Processor seconds used by the study, including evaluations, and each shared value pretraining once.
     pub process_cpu_secs: f64,
 }
 
 impl Results {
-    /// Reads what the runs left.
+    /// Reads the results of the runs.
     ///
     /// # Errors
     /// A file of a run cannot be read.
@@ -37,12 +37,12 @@ impl Results {
         for (job, state) in plan.jobs.iter().zip(&states) {
             let record = Record::read(job, state)?;
             let own_secs = record.as_ref().map_or(0.0, |record| record.process_cpu_secs);
-            let inherited = match (own_secs > 0.0, job.begins_with) {
-                (true, Some(index)) => beginning_cpu_secs(plan, index, &states)?,
+            let inherited = match (own_secs > 0.0, job.starts_from) {
+                (true, Some(index)) => pretraining_cpu_secs(plan, index, &states)?,
                 _ => 0.0,
             };
             process_cpu_secs += own_secs - inherited;
-            if !job.is_beginning {
+            if !job.is_pretraining {
                 runs += 1;
                 match record {
                     Some(record) => records[job.arm].push(record),
@@ -54,7 +54,7 @@ impl Results {
         Ok(Self { arms, unfinished, runs, process_cpu_secs })
     }
 
-    /// The arm of that name.
+    /// The arm with this name.
     pub fn arm(&self, name: &str) -> Option<&ArmResult> {
         self.arms.iter().find(|arm| arm.name == name)
     }
@@ -64,7 +64,7 @@ impl Results {
         self.arms.iter().map(ArmResult::crashes).sum()
     }
 
-    /// Final accuracy of an arm minus that of another, seed by seed: what the seeds share falls out.
+    /// Final accuracy of an arm minus that of another, seed by seed, so that effects shared by a seed cancel.
     pub fn difference(&self, arm: &ArmResult, other: &ArmResult) -> Option<Interval> {
         let pairs = arm.records.iter().filter_map(|record| {
             let partner = other.records.iter().find(|partner| partner.seed == record.seed)?;
@@ -73,7 +73,7 @@ impl Results {
         Interval::of(&pairs.collect::<Vec<f64>>())
     }
 
-    /// Where an arm used another budget in policy training than the first arm: its name, the budget, both means.
+    /// Arms whose budget in policy training differs from the first arm's: the name, the budget, both means.
     pub fn unequal_budgets(&self) -> Vec<(&str, Budget, f64, f64)> {
         let measured = |cost: Cost, budget: Budget| match budget {
             Budget::Prompts => cost.prompts,
@@ -90,6 +90,6 @@ impl Results {
     }
 }
 
-fn beginning_cpu_secs(plan: &Plan, index: usize, states: &[JobState]) -> Result<f64> {
+fn pretraining_cpu_secs(plan: &Plan, index: usize, states: &[JobState]) -> Result<f64> {
     Ok(Record::read(&plan.jobs[index], &states[index])?.map_or(0.0, |record| record.process_cpu_secs))
 }

@@ -1,4 +1,4 @@
-//! What a study file may say.
+//! Valid and invalid study files.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ fn arms_stack_base_preset_and_their_own_settings() {
     let study = load(STUDY).unwrap();
     assert_eq!(study.seeds, [0, 1, 2, 3, 4]);
     let config = |name: &str| &study.arm(name).unwrap().config;
-    // Every run has one thread; the built-in run below the study's settings, the arm's preset above them.
+    // Every run has one thread; the study's settings override the built-in run, the arm's preset overrides them.
     assert_eq!((config("vapo").run.threads, config("vapo").run.steps), (1, 7));
     assert_eq!(config("vapo").policy_optimizer.learning_rate, 3e-4);
     assert_eq!(config("vapo").value_pretraining.steps, 50);
@@ -52,8 +52,8 @@ fn arms_stack_base_preset_and_their_own_settings() {
 fn what_cannot_be_is_refused_in_words() {
     let refused = |from: &str, to: &str, words: &str| {
         assert!(STUDY.contains(from));
-        let told = load(&STUDY.replacen(from, to, 1)).unwrap_err();
-        assert!(told.contains(words), "expected {words:?} in {told:?}");
+        let error = load(&STUDY.replacen(from, to, 1)).unwrap_err();
+        assert!(error.contains(words), "expected {words:?} in {error:?}");
     };
     refused("seeds = 5", "seed = 5", "s.toml: line 3: unknown key `seed`, did you mean `seeds`?");
     refused("like = ", "likes = ", "line 13: unknown key `likes`, did you mean `like`?");
@@ -61,21 +61,21 @@ fn what_cannot_be_is_refused_in_words() {
     refused(
         "like = \"vapo\"",
         "like = \"vapp\"",
-        "arm `vapo-20` is like `vapp`, expected an arm above it, did you mean `vapo`?",
+        "arm `vapo-20` is like `vapp`, expected the name of an arm above it, did you mean `vapo`?",
     );
     refused("reference = \"dapo\"", "reference = \"dap\"", "there is no arm `dap`, did you mean `dapo`?");
     refused("bound = \"atan\"", "bound = \"tan\"", "arm `vapo-20`: s.toml:15: critic.bound: ");
-    refused("run.steps = 7", "run.seed = 7", "run.seed is the study's business: use `seeds`");
-    refused("name = \"dapo\"", "name = \"vapo\"", "arm `vapo` is there twice");
-    refused("name = \"dapo\"", "name = \"../dapo\"", "name `../dapo` must be of a-z");
-    refused("seeds = 5", "seeds = [1, 1]", "seed 1 is there twice");
+    refused("run.steps = 7", "run.seed = 7", "run.seed is set by the study: use `seeds`");
+    refused("name = \"dapo\"", "name = \"vapo\"", "there are two arms `vapo`");
+    refused("name = \"dapo\"", "name = \"../dapo\"", "name `../dapo` may contain only a-z");
+    refused("seeds = 5", "seeds = [1, 1]", "seed 1 is listed twice");
     refused("seeds = 5", "seeds = \"five\"", "expected a number of seeds or a list of them");
     refused("seeds = 5", "seeds = 5\naccuracies = [60]", "accuracies (60) must be between 0 and 1");
     refused("seeds = 5", "seeds = 100000", "expected at most 10000 runs");
     refused(
         "set.algorithm.preset = \"dapo\"",
         "set.algorithm.preset = \"dapo\"\nset.rollout.group_size = 8",
-        "arm `dapo` plans 896 samples of policy training and arm `vapo` 1792, expected the same",
+        "arm `dapo` plans 896 samples in policy training and arm `vapo` 1792, expected the same",
     );
     refused(
         "set.algorithm.preset = \"dapo\"",
@@ -102,12 +102,12 @@ fn arms_of_another_study_stand_over_the_settings_of_this_one() {
     assert_eq!((two.charts.len(), &*two.charts[0].arms[1]), (1, "dapo"));
     assert_eq!((two.arms[0].config.run.steps, two.arms[2].config.value_pretraining.steps), (8, 0));
 
-    let told = write("three.toml", &format!("{text}{charts}")).unwrap_err();
-    assert!(told.contains("three.toml: `arms_from` takes arms and charts from another study"), "{told}");
-    let told = write("four.toml", &text.replace("one.toml", "none.toml")).unwrap_err();
-    assert!(told.contains("none.toml"), "{told}");
-    let told = write("five.toml", &text.replace("one.toml", "two.toml")).unwrap_err();
-    assert!(told.contains("expected at least one arm"), "{told}");
+    let error = write("three.toml", &format!("{text}{charts}")).unwrap_err();
+    assert!(error.contains("three.toml: `arms_from` takes arms and charts from another study"), "{error}");
+    let error = write("four.toml", &text.replace("one.toml", "none.toml")).unwrap_err();
+    assert!(error.contains("none.toml"), "{error}");
+    let error = write("five.toml", &text.replace("one.toml", "two.toml")).unwrap_err();
+    assert!(error.contains("expected at least one arm"), "{error}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The comparison, against numbers worked out by hand, from runs written by hand.
+//! The comparison, checked against hand-worked numbers from hand-written runs.
 
 use std::{fs, path::Path};
 
@@ -28,7 +28,7 @@ note = "with value pretraining"
 set.value_pretraining.steps = 1
 "#;
 
-/// Whether a step is one of value pretraining (none: before the first), samples and updates so far, processor seconds, accuracy.
+/// Whether a step is one of value pretraining (`None`: before the first), samples and updates so far, processor seconds, accuracy.
 type Step = (Option<bool>, u64, u64, f64, Option<f64>);
 
 fn write_run(directory: &Path, rows: &[Step], end: &str) {
@@ -182,9 +182,9 @@ fn runs_of_other_settings_are_not_mixed_in() {
 
     let changed = STUDY.replace("updates_per_rollout = 2", "updates_per_rollout = 5");
     let changed = Plan::new(&Study::from_toml(&changed, Path::new("by-hand.toml")).unwrap(), root.path());
-    let told = changed.check_existing().unwrap_err().to_string();
-    assert!(told.contains("plain/seed-4 was made by other settings"), "{told}");
-    assert!(told.contains("algorithm.updates_per_rollout: the run has 2, the study 5"), "{told}");
+    let error = changed.check_existing().unwrap_err().to_string();
+    assert!(error.contains("plain/seed-4 was made with settings that differ"), "{error}");
+    assert!(error.contains("algorithm.updates_per_rollout: the run has 2, the study 5"), "{error}");
 
     let fewer = STUDY.replace("seeds = [4, 7]", "seeds = [7]");
     let fewer = Plan::new(&Study::from_toml(&fewer, Path::new("by-hand.toml")).unwrap(), root.path());

@@ -1,11 +1,11 @@
-//! A shared value pretraining gives the run that would have done its own.
+//! A run with shared value pretraining equals the run with its own.
 
 use std::{fs, path::Path, sync::atomic::AtomicBool};
 
 use vapo_study::{JobState, Plan, Study};
 use vapo_train::{Config, Event, Outcome, Row, Run, RunDir, is_time_field};
 
-/// The second arm differs from the first in every setting that only policy training reads.
+/// The second arm differs from the first in every setting that only policy training uses.
 const STUDY: &str = r#"
 name = "sharing"
 seeds = [3]
@@ -49,9 +49,9 @@ fn train(mut run: Run) {
     assert!(matches!(outcome, Outcome::Finished(_)));
 }
 
-/// Rows without times, and without what value pretraining would have given the policy, which it does not train.
+/// Rows without times, and without metrics of the policy, which value pretraining does not train.
 fn metrics(directory: &Path) -> Vec<String> {
-    let told = |row: &Row, key: &str| {
+    let compared = |row: &Row, key: &str| {
         let of_the_policy = ["critic/advantages/", "vapo/policy_lambda/", "vapo/advantage_"]
             .iter()
             .any(|prefix| key.starts_with(prefix));
@@ -60,23 +60,25 @@ fn metrics(directory: &Path) -> Vec<String> {
     };
     let rows = RunDir::open(directory).unwrap().metrics().unwrap();
     let line = |row: &Row| {
-        row.entries().filter(|(key, _)| told(row, key)).map(|(key, value)| format!("{key}={value} ")).collect()
+        row.entries().filter(|(key, _)| compared(row, key)).map(|(key, value)| format!("{key}={value} ")).collect()
     };
     rows.iter().map(line).collect()
 }
 
 #[test]
-fn a_shared_beginning_gives_the_run_that_would_have_had_its_own() {
+fn a_run_with_shared_value_pretraining_equals_the_run_with_its_own() {
     let root = tempfile::tempdir().unwrap();
     let study = Study::from_toml(STUDY, Path::new("sharing.toml")).unwrap();
     let plan = Plan::new(&study, root.path());
-    let [beginning, a, b] = plan.jobs.as_slice() else { panic!("expected a beginning and two runs: {:?}", plan.jobs) };
-    assert!(beginning.is_beginning && (a.begins_with, b.begins_with) == (Some(0), Some(0)));
+    let [pretraining, a, b] = plan.jobs.as_slice() else {
+        panic!("expected a value pretraining and two runs: {:?}", plan.jobs)
+    };
+    assert!(pretraining.is_pretraining && (a.starts_from, b.starts_from) == (Some(0), Some(0)));
 
-    beginning.prepare(None).unwrap();
-    train(Run::resume(beginning.path(), &[]).unwrap());
+    pretraining.prepare(None).unwrap();
+    train(Run::resume(pretraining.path(), &[]).unwrap());
     assert_eq!(plan.states().unwrap(), [JobState::Finished, JobState::New, JobState::New]);
-    b.prepare(Some(beginning)).unwrap();
+    b.prepare(Some(pretraining)).unwrap();
     assert_eq!(plan.states().unwrap()[2], JobState::Begun);
     train(Run::resume(b.path(), &[]).unwrap());
 
@@ -90,12 +92,12 @@ fn a_shared_beginning_gives_the_run_that_would_have_had_its_own() {
         let bytes = |run: &Path| fs::read(run.join("checkpoints/step-000005").join(file)).unwrap();
         assert!(bytes(b.path()) == bytes(&alone), "{file} differs");
     }
-    // What the two did together was not touched by the second.
-    assert_eq!(metrics(beginning.path()), metrics(&alone)[..3]);
+    // The second run did not change the shared value pretraining.
+    assert_eq!(metrics(pretraining.path()), metrics(&alone)[..3]);
 }
 
 #[test]
-fn arms_whose_critics_learn_otherwise_share_nothing() {
+fn arms_whose_critics_are_trained_differently_share_nothing() {
     for own in [
         "set.critic_optimizer.learning_rate = 1e-4",
         "set.value_pretraining.steps = 3",
@@ -107,6 +109,6 @@ fn arms_whose_critics_learn_otherwise_share_nothing() {
             + &format!("[[arms]]\nname = \"a\"\n[[arms]]\nname = \"b\"\n{own}\n");
         let study = Study::from_toml(&text, Path::new("sharing.toml")).unwrap();
         let plan = Plan::new(&study, Path::new("nowhere"));
-        assert!(plan.jobs.iter().all(|job| job.begins_with.is_none()), "{own}");
+        assert!(plan.jobs.iter().all(|job| job.starts_from.is_none()), "{own}");
     }
 }

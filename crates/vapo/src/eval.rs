@@ -126,10 +126,7 @@ fn to_text(chosen: &Chosen, task: &str, evaluation: &Evaluation) -> String {
     let share = |mean: Option<f64>| percent(mean.unwrap_or(0.0));
     text += &format!("\n  length     {:>7.1} tokens\n", shares.tokens.mean().unwrap_or(0.0));
     text += &format!("  cut off    {:>7}\n", share(shares.truncated.mean()));
-    text += &format!(
-        "  malformed  {:>7}  no readable answer; counted as wrong\n",
-        share(shares.malformed.mean())
-    );
+    text += &format!("  malformed  {:>7}  no readable answer; counted as wrong\n", share(shares.malformed.mean()));
     if shares.failed.max() == Some(1.0) {
         text += &format!("  failed     {:>7}  the verifier could not decide; left out\n", share(shares.failed.mean()));
     }

@@ -127,7 +127,8 @@ impl RunProgress {
     /// Prints warnings about a step right after it.
     fn complain(&self, report: &StepReport) {
         if let Some(share) = report.rollout.failed_share().filter(|&share| share > 0.0) {
-            self.screen.warn(&format!("{} of the responses could not be graded and are left out of the loss", percent(share)));
+            self.screen
+                .warn(&format!("{} of the responses could not be graded and are left out of the loss", percent(share)));
         }
         if let Some(difference) = report.logp_diff_max().filter(|&difference| difference > 0.0) {
             self.screen.warn(&format!("sampled and recomputed log-probs differ by up to {difference:.1e}, expected 0"));

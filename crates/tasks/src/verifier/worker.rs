@@ -107,8 +107,7 @@ impl Worker {
     /// There was no reply before the deadline; the worker must not be used again.
     pub(super) fn ask(&mut self, mut request: Vec<u8>, deadline: Instant) -> Result<Vec<u8>, Broken> {
         if let Ok(Output::Line(line)) = self.replies.try_recv() {
-            let message =
-                format!("it wrote a line without a request (write messages to stderr): {}", shown(&line));
+            let message = format!("it wrote a line without a request (write messages to stderr): {}", shown(&line));
             return Err(Broken::Misbehaved(message));
         }
         request.push(b'\n');

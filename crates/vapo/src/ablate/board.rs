@@ -52,7 +52,7 @@ impl Board {
     /// Reports a run that has ended.
     pub(super) fn ended(&self, plan: &Plan, states: &[JobState], running: &RunningJob) {
         let job = &plan.jobs[running.index];
-        let runs = || plan.jobs.iter().zip(states).filter(|(job, _)| !job.is_beginning);
+        let runs = || plan.jobs.iter().zip(states).filter(|(job, _)| !job.is_pretraining);
         let ended = runs().filter(|(_, state)| matches!(state, JobState::Finished | JobState::Crashed(_))).count();
         let accuracy = running.accuracy.map_or("-".into(), percent);
         let what = match &states[running.index] {
@@ -67,7 +67,7 @@ impl Board {
     /// Shows the progress of all arms.
     pub(super) fn show(&self, plan: &Plan, states: &[JobState], running: &[RunningJob]) {
         for (index, bar) in self.arms.iter().enumerate() {
-            let own = |job: &Job| job.arm == index && !job.is_beginning;
+            let own = |job: &Job| job.arm == index && !job.is_pretraining;
             let (done, all) = steps(plan, states, running, own);
             let runs = || plan.jobs.iter().zip(states).filter(|(job, _)| own(job));
             let ended = runs().filter(|(_, state)| matches!(state, JobState::Finished | JobState::Crashed(_))).count();
@@ -100,7 +100,7 @@ impl Board {
 fn steps(plan: &Plan, states: &[JobState], running: &[RunningJob], kind: impl Fn(&Job) -> bool) -> (u64, u64) {
     let (mut done, mut all) = (0, 0);
     for (index, job) in plan.jobs.iter().enumerate().filter(|(_, job)| kind(job)) {
-        let shared = if job.begins_with.is_some() { job.config.value_pretraining.steps } else { 0 };
+        let shared = if job.starts_from.is_some() { job.config.value_pretraining.steps } else { 0 };
         let own = job.steps() - shared;
         let at_work = running.iter().find(|running| running.index == index).map(|running| running.steps);
         all += own;

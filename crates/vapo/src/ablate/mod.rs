@@ -84,7 +84,7 @@ fn lock(directory: &Path) -> Result<File> {
 
 fn header(screen: &Screen, study: &Study, plan: &Plan, jobs: usize) -> Result<()> {
     let states = plan.states()?;
-    let runs = || plan.jobs.iter().zip(&states).filter(|(job, _)| !job.is_beginning);
+    let runs = || plan.jobs.iter().zip(&states).filter(|(job, _)| !job.is_pretraining);
     let ended = runs().filter(|(_, state)| matches!(state, JobState::Finished | JobState::Crashed(_))).count();
     let shared = plan.jobs.len() - runs().count();
     screen.line(&screen.bold(&format!("vapo {}: study {}", env!("CARGO_PKG_VERSION"), study.name)));
@@ -98,7 +98,7 @@ fn header(screen: &Screen, study: &Study, plan: &Plan, jobs: usize) -> Result<()
         plan.directory.display()
     ));
     if shared > 0 {
-        let sharing = plan.jobs.iter().filter(|job| job.begins_with.is_some()).count();
+        let sharing = plan.jobs.iter().filter(|job| job.starts_from.is_some()).count();
         screen.line(&format!("  {sharing} of {} runs share {shared} value pretrainings", runs().count()));
     }
     if ended > 0 {

@@ -77,7 +77,7 @@ impl<'a> Pool<'a> {
         while self.running.len() < self.jobs {
             let Some(index) = (0..self.plan.jobs.len()).find(|index| self.is_ready(*index)) else { break };
             let job = &self.plan.jobs[index];
-            job.prepare(job.begins_with.map(|index| &self.plan.jobs[index]))?;
+            job.prepare(job.starts_from.map(|index| &self.plan.jobs[index]))?;
             self.states[index] = JobState::Begun;
             self.running.push(RunningJob::start(index, job)?);
         }
@@ -87,9 +87,9 @@ impl<'a> Pool<'a> {
     fn is_ready(&self, index: usize) -> bool {
         let job = &self.plan.jobs[index];
         let at_work = self.running.iter().any(|running| running.index == index) || self.stopped.contains(&index);
-        match (&self.states[index], job.begins_with) {
+        match (&self.states[index], job.starts_from) {
             _ if at_work => false,
-            (JobState::New, Some(beginning)) => self.states[beginning] == JobState::Finished,
+            (JobState::New, Some(pretraining)) => self.states[pretraining] == JobState::Finished,
             (JobState::New | JobState::Begun, _) => self.plan.is_wanted(index, &self.states),
             _ => false,
         }

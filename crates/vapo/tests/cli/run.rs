@@ -166,7 +166,10 @@ fn a_run_that_ctrl_c_stopped_ends_as_if_it_had_not_been() {
     let output = child.wait_with_output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{printed}");
-    assert!(printed.contains("stopping: ") && printed.trim_end().ends_with("continue with vapo resume run"), "{printed}");
+    assert!(
+        printed.contains("stopping: ") && printed.trim_end().ends_with("continue with vapo resume run"),
+        "{printed}"
+    );
     assert!(!stopped.path("run/summary.json").exists(), "a stopped run has not ended");
     let rows = stopped.rows("run/metrics.jsonl").len();
     assert!(rows < 8, "the run was over before it was stopped");
