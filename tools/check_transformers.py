@@ -1,10 +1,10 @@
-"""Proves that a checkpoint written by vapo loads in transformers.
+"""Checks that a checkpoint written by vapo loads in transformers.
 
     python tools/check_transformers.py runs/NAME/checkpoints/step-000100/policy [--prompt TEXT] [--tokens N]
     python tools/check_transformers.py runs/NAME/checkpoints/step-000100/critic [--prompt TEXT]
 
 Prints one line: architecture, number of parameters, and the greedy continuation of the prompt (policy) or the value after each of
-its tokens (critic). Fails if a tensor is missing, unexpected or of another shape. Without a tokenizer the prompt is the tokens 0 to 7.
+its tokens (critic). Fails if a tensor is missing, unexpected or has the wrong shape. Without a tokenizer, the prompt is the tokens 0 to 7.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def load(directory):
 
 
 def prompt_tokens(directory, text):
-    """Token ids of the prompt `[1, T]`, and what turns ids back into text."""
+    """Token ids of the prompt `[1, T]`, and a function that turns ids back into text."""
     if not (directory / "tokenizer.json").exists():
         return torch.arange(8)[None], lambda ids: " ".join(map(str, ids.tolist()))
     words = AutoTokenizer.from_pretrained(directory)

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""How much a perfect critic can save: the variance of the policy gradient, exactly, in a problem of N independent steps.
+"""How much a perfect critic can save: the exact variance of the policy gradient in a problem of N independent steps.
 
     python tools/credit.py
 
 Each step is right with probability p, and an answer earns 1 if at least `need` of its N steps are. The gradient of one step's
 log-odds is advantage x score, where the score is 1 - p if the step is right and -p if it is wrong. Its mean is the same for
-every unbiased advantage; its variance says how many answers are needed. Compared are
+every unbiased advantage; its variance determines how many answers are needed. This compares
 
     no critic       advantage = reward - mean reward          (GRPO, DAPO with large groups)
     perfect critic  advantage = V after the step - V before   (GAE with lambda 0 and the true value)
 
-The last column is the variance without a critic over the variance with one, averaged over the steps.
+The last column is the ratio of the variance without a critic to the variance with one, averaged over the steps.
 """
 
 from math import comb

@@ -15,7 +15,7 @@ matplotlib.rcParams.update({
     "svg.hashsalt": "vapo",  # the same run gives the same file
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9, "axes.titlelocation": "left",
 })
-from matplotlib import pyplot  # noqa: E402 (the backend comes first)
+from matplotlib import pyplot  # noqa: E402 (after choosing the backend)
 
 
 def column(rows, key):
@@ -35,7 +35,7 @@ def draw(rows, out):
     pretraining = [row["training/global_step"] for row in rows if row.get("training/value_pretraining") == 1]
     steps, values = column(rows, accuracy_key(rows))
     accuracy.plot(steps, values, "o", color="#c0392b")
-    if pretraining:  # the policy rests meanwhile, and its accuracy with it
+    if pretraining:  # the policy, and so its accuracy, does not change meanwhile
         steps, values = [steps[0], pretraining[-1], *steps[1:]], [values[0], values[0], *values[1:]]
     accuracy.plot(steps, values, color="#c0392b", linewidth=1.8, label="held-out accuracy")
     for step, value in zip(*column(rows, accuracy_key(rows))):

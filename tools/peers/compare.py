@@ -1,10 +1,10 @@
-"""Runs `vapo bench` and PyTorch in turn on this machine and prints how many times faster vapo is.
+"""Runs `vapo bench` and PyTorch alternately on this machine and prints how many times faster vapo is.
 
     cargo build --release
     python tools/peers/compare.py [--shape m1 m2] [--rounds 3] [--threads 1] [--seconds 20] [--vapo target/release/vapo]
 
-A CPU second is no stable unit (the clock moves with the neighbours' load), so each round runs all programs one after the other,
-ratios are taken within a round, and the table shows medians over rounds. Run it on a quiet machine. vapo's peak memory is that of the whole bench.
+A CPU second is not a stable unit (the clock frequency varies with the load of other cores), so each round runs all programs one after
+the other, ratios are computed within a round, and the table shows medians over rounds. Run it on an idle machine. vapo's peak memory is that of the whole benchmark.
 """
 
 import argparse

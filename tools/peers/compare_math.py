@@ -1,10 +1,10 @@
-"""Scores files with vapo's math verifier and with Math-Verify, and lists the rows on which they differ.
+"""Grades files with vapo's math verifier and with Math-Verify, and lists the rows on which they differ.
 
     pip install "math-verify[antlr4_13_2]"
     python tools/peers/compare_math.py FILE.jsonl [..]
 
 Each row of a file is a JSON object with `gold` and `pred` or `response`. Both verifiers get the same strings in one
-process and one thread; the rate of each is that of its own loop, without starting up and reading the file. Where a row
+process and one thread; each rate is that of the verifier's own loop, without startup and reading the file. If a row
 has `expected`, the table says who agrees with it.
 """
 
@@ -36,13 +36,13 @@ def theirs(rows):
 
 
 def is_bare(text):
-    """Math-Verify reads LaTeX between delimiters only: reference answers and formulas without any get them, to be fair."""
+    """Math-Verify only reads LaTeX between delimiters; to be fair, reference answers and formulas without delimiters get them."""
     marks = text.replace("\\$", "")
     return not any(mark in marks for mark in ["$", "\\boxed", "\\(", "\\["])
 
 
 def ours(path, command):
-    """Verdicts of vapo, and the rows per second that it states."""
+    """Verdicts of vapo, and the rows per second that it reports."""
     result = subprocess.run([*command.split(), path], capture_output=True, text=True, check=True)
     rate = float(result.stderr.strip().splitlines()[-1].split()[0])
     return [line == "1" for line in result.stdout.split()], rate
@@ -56,7 +56,7 @@ def shortened(text, length=70):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("files", nargs="+")
-    arguments.add_argument("--ours", default=OURS, help="the command that scores a file with vapo")
+    arguments.add_argument("--ours", default=OURS, help="the command that grades a file with vapo")
     options = arguments.parse_args()
     logging.disable(logging.CRITICAL)
     for path in options.files:

@@ -2,9 +2,9 @@
 
     python tools/peers/parity.py [DIR ...] [--vapo target/release/vapo] [--train]
 
-Makes random tiny models of each family (untied and tied heads, RoPE scaling, one file and shards, float32, bfloat16 and float16), takes the
-given model directories as well, and prints a line for each: the largest difference of a log-prob over random texts (`vapo score`), and how many greedy
-continuations of 64 tokens are the same (`vapo generate`). `--train` also lets vapo train each model for a step and compares what it saved:
+Makes random tiny models of each family (untied and tied heads, RoPE scaling, one file and shards, float32, bfloat16 and float16), also takes
+given model directories, and prints a line for each: the largest log-prob difference over random texts (`vapo score`), and how many greedy
+continuations of 64 tokens are identical (`vapo generate`). With `--train`, vapo also trains each model for a step, and its saved files are compared:
 the policy's log-probs and the critic's values, of the directories in a checkpoint. Needs torch and transformers.
 """
 
@@ -40,7 +40,7 @@ RANDOM_MODELS = {  # config, type in the file, largest shard
 
 
 def byte_tokenizer(directory):
-    """A token per byte, so that random models can be given text."""
+    """One token per byte, so that random models can read text."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
@@ -92,7 +92,7 @@ def largest_difference(rows, scored, key, reference):
 
 
 def load(kind, directory):
-    """A model in float32; every tensor of the file has to fit."""
+    """A model in float32; every tensor in the file must match."""
     model, report = kind.from_pretrained(directory, dtype=torch.float32, output_loading_info=True)
     if faults := {key: sorted(map(str, names)) for key, names in report.items() if names}:
         raise SystemExit(f"{directory} does not fit {kind.__name__}: {faults}")
@@ -117,7 +117,7 @@ def prompts_file(directory):
 
 
 def train_a_step(vapo, directory, place):
-    """A checkpoint of one step from the model, policy and critic changed."""
+    """A checkpoint after one step from the model, with changed policy and critic."""
     problems = {name: place / f"{name}.jsonl" for name in ("train", "eval")}
     for b, path in enumerate(problems.values()):
         path.write_text("".join(json.dumps({"problem": f"{a}+{b}=", "answer": str(a + b)}) + "\n" for a in range(8)))
@@ -164,7 +164,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directories", type=Path, nargs="*", metavar="DIR")
     parser.add_argument("--vapo", default="target/release/vapo")
-    parser.add_argument("--train", action="store_true", help="compare the directories of a checkpoint too")
+    parser.add_argument("--train", action="store_true", help="also compare the directories of a checkpoint")
     arguments = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()

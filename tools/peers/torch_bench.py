@@ -7,10 +7,10 @@ Shapes (float32, random weights, tied head):
     m2   SmolLM2-135M: vocab 49152, width 576, 30 layers, 9 heads of 64, 3 kv heads, ffn 1536
 Work:
     train      forward, loss = -mean(w_t logprob(target_t)), backward, fused AdamW; sdpa attention; m1 32 x 256 tokens, m2 4 x 128
-    generate   sampling at temperature 1 by transformers' `generate()`; m1 batch 64, prompt 32, 224 new tokens, m2 batch 16, prompt 32, 32 new
-    static     the same sampling by a hand-written loop with a preallocated cache
+    generate   sampling at temperature 1 with transformers' `generate()`; m1 batch 64, prompt 32, 224 new tokens, m2 batch 16, prompt 32, 32 new
+    static     the same sampling with a hand-written loop and a preallocated cache
 
-Each pair of shape and work runs in a process of its own and prints one JSON object:
+Each pair of shape and work runs in a separate process and prints one JSON object:
 {"shape", "work", "threads", "tokens_per_cpu_s", "tokens_per_s", "tokens", "peak_rss_mb"}. CPU seconds are user plus system time of all threads;
 generation counts the new tokens and includes the prefill. One untimed round comes first.
 """
@@ -45,7 +45,7 @@ def build(shape):
 
 
 def train(shape):
-    """A function that makes one update and returns the number of tokens it trained on."""
+    """A function that performs one update and returns the number of tokens it trained on."""
     import torch
 
     sequences, length = TRAIN[shape]
@@ -84,7 +84,7 @@ def generate(shape):
 
 
 def static(shape):
-    """As `generate`, with a forward pass written for it: fused projections, one preallocated cache, no masks beyond the prompt."""
+    """Like `generate`, with a specialized forward pass: fused projections, one preallocated cache, no masks after the prompt."""
     import torch
     from torch.nn.functional import linear, rms_norm, scaled_dot_product_attention, silu
 
@@ -172,7 +172,7 @@ def main():
     if len(pairs) == 1:
         print(json.dumps(measure(*pairs[0], arguments.threads, arguments.seconds)))
         return
-    # Pools of other libraries read their size at start.
+    # Thread pools of other libraries read their size at startup.
     environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "MKL_NUM_THREADS": str(arguments.threads)}
     for shape, work in pairs:
         subprocess.run([sys.executable, __file__, "--shape", shape, "--work", work, "--threads", str(arguments.threads),
