@@ -1,4 +1,4 @@
-"""The numbers that the tests of crates/train/src/eval/statistics.rs compare with.
+"""The numbers that the tests of crates/train/src/evaluation/statistics.rs compare with.
 
     python tools/eval_statistics.py          # needs numpy
 
