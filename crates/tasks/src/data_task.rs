@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     Dataset, Error, Grade, Mixture, Problem, Response, Reward, Sampler, Task,
-    dataset::{Asked, asked},
+    dataset::{Question, question},
 };
 
 /// A training set and its weight.
@@ -41,7 +41,7 @@ impl DataTask {
         let all = train.iter().map(|part| &part.set).chain(&held_out);
         let mut warnings: Vec<String> = all.flat_map(Dataset::left_out).collect();
         let held_out = joined(held_out);
-        let kept: BTreeSet<Asked> = held_out.iter().map(asked).collect();
+        let kept: BTreeSet<Question> = held_out.iter().map(question).collect();
         let mut seen = BTreeSet::new();
         let (mut problems, mut lengths, mut weights, mut leaked) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for TrainSet { set, weight } in train {
@@ -199,13 +199,13 @@ struct Left {
 }
 
 /// Leaves out problems that are `kept` for evaluation or were `seen` before.
-fn leave_out(problems: Vec<Problem>, kept: &BTreeSet<Asked>, seen: &mut BTreeSet<Asked>) -> Left {
+fn leave_out(problems: Vec<Problem>, kept: &BTreeSet<Question>, seen: &mut BTreeSet<Question>) -> Left {
     let mut found = Left { left: Vec::with_capacity(problems.len()), held_out: 0, repeated: 0 };
     for problem in problems {
-        let asked = asked(&problem);
-        if kept.contains(&asked) {
+        let question = question(&problem);
+        if kept.contains(&question) {
             found.held_out += 1;
-        } else if seen.insert(asked) {
+        } else if seen.insert(question) {
             found.left.push(problem);
         } else {
             found.repeated += 1;

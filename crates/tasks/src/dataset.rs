@@ -157,22 +157,22 @@ impl Dataset {
     }
 
     /// Appends a problem unless its prompt exists already.
-    fn add(&mut self, mut problem: Problem, kept: &mut BTreeMap<Asked, usize>) {
-        if let Some(&first) = kept.get(&asked(&problem)) {
+    fn add(&mut self, mut problem: Problem, kept: &mut BTreeMap<Question, usize>) {
+        if let Some(&first) = kept.get(&question(&problem)) {
             self.duplicates += 1;
             self.conflicting_duplicates += usize::from(self.problems[first].answer != problem.answer);
             return;
         }
         problem.index = self.problems.len() as u64;
-        kept.insert(asked(&problem), self.problems.len());
+        kept.insert(question(&problem), self.problems.len());
         self.problems.push(problem);
     }
 }
 
 /// The question to the model; problems with the same question are duplicates.
-pub(crate) type Asked = (String, Option<Vec<Message>>);
+pub(crate) type Question = (String, Option<Vec<Message>>);
 
-pub(crate) fn asked(problem: &Problem) -> Asked {
+pub(crate) fn question(problem: &Problem) -> Question {
     (problem.prompt.clone(), problem.context.clone())
 }
 

@@ -53,13 +53,13 @@ mod tests {
     fn results_are_in_order_on_any_number_of_threads() {
         let expected: Vec<usize> = (0..100).map(|n| n * n).collect();
         for threads in [0, 1, 3, 200] {
-            let mut heard = Vec::new();
-            let told = |done| {
-                heard.push(done);
+            let mut reported = Vec::new();
+            let progress = |done| {
+                reported.push(done);
                 ControlFlow::Continue(())
             };
-            assert_eq!(parallel_map(100, threads, |n| n * n, told), Some(expected.clone()));
-            assert_eq!(heard, (1..=100).collect::<Vec<_>>());
+            assert_eq!(parallel_map(100, threads, |n| n * n, progress), Some(expected.clone()));
+            assert_eq!(reported, (1..=100).collect::<Vec<_>>());
         }
         assert_eq!(parallel_map(0, 4, |n| n, |_| ControlFlow::Continue(())), Some(Vec::new()));
     }

@@ -12,12 +12,12 @@ const OVERVIEW: &str = "\
 Examples:
   vapo train                                     # the built-in model learns the built-in task
   vapo train --set algorithm.preset=grpo         # the same with GRPO, for comparison
-  vapo train configs/smollm2-arithmetic.toml     # a real pretrained model on your own problems
+  vapo train configs/smollm2-arithmetic.toml     # a pretrained model, problems from a file
   vapo resume runs/vapo-001                      # continue after Ctrl-C or a crash
   vapo eval --model runs/vapo-001                # held-out accuracy of the trained model
   vapo generate --model runs/vapo-001            # sample from it
 
-Exit codes: 0 success, or stopped with a checkpoint by the first Ctrl-C; 1 error; 2 wrong usage; 130 stopped immediately.
+Exit codes: 0 success, or stopped by Ctrl-C with a checkpoint; 1 error; 2 wrong usage; 130 stopped immediately.
 If NO_COLOR is set or stdout is a pipe, output is plain lines.";
 
 /// Trains language models to reason, by reinforcement learning on problems whose answers can be checked.
@@ -80,7 +80,7 @@ pub(crate) const MOST_THREADS: u64 = 1024;
 /// Where settings come from.
 #[derive(Args)]
 pub(crate) struct ConfigSource {
-    /// Config file (TOML); without it: the built-in run
+    /// Config file (TOML) [default: the built-in run]
     pub(crate) config: Option<PathBuf>,
 
     /// Override a setting, e.g. --set run.steps=200 (repeatable)
@@ -91,7 +91,7 @@ pub(crate) struct ConfigSource {
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   vapo config                                    # the built-in run, with every setting explained
-  vapo config --set algorithm.preset=dapo        # the settings of a preset: vapo, ppo, vc-ppo, grpo, dapo
+  vapo config --set algorithm.preset=dapo        # the settings of a preset
   vapo config my.toml > resolved.toml            # `vapo train resolved.toml` repeats it exactly
 
 In increasing priority: defaults, preset, file, --set. A preset only sets values that you could also set one by one. Unknown keys and values out of range are errors; for names from verl and NeMo-RL, the error message gives the name used here.";
@@ -110,7 +110,7 @@ Examples:
   vapo train --set run.seed=1 --run-dir runs/seed-1    # another seed, in its own directory
   vapo train --set algorithm.preset=grpo               # another method in the same loop
   vapo train --set value_pretraining.steps=0           # VAPO without one of its seven parts
-  vapo config > my.toml; vapo train my.toml            # your own config, starting from a complete one
+  vapo config > my.toml; vapo train my.toml            # edit a complete config
 
 One step: sample responses, grade them, estimate values, assign credit, update critic and policy.
 
@@ -230,7 +230,7 @@ impl SamplingArgs {
 const EVAL_EXAMPLES: &str = "\
 Examples:
   vapo eval                                            # built-in base model and task
-  vapo eval --model runs/vapo-001                      # newest checkpoint, on the run's held-out problems
+  vapo eval --model runs/vapo-001                      # newest checkpoint, its held-out problems
   vapo eval --model runs/vapo-001 -n 1 --temperature 0 # greedy
   vapo eval --model runs/vapo-001/checkpoints/step-000080 -n 64 --json
   vapo eval --model SmolLM2-135M-Instruct --data problems.jsonl -n 4 \\
@@ -287,7 +287,7 @@ Examples:
 
 A row has `gold` (or `answer`) and `response` (or `pred`), a complete response or only an answer; if it also has `expected` (true or false), agreement is counted. Rows with only `text` and `expected` check which answer is extracted. --json prints {\"rows\", \"agree\", \"disagree\", \"failed\", \"rows_per_sec\"}; agree and disagree are null if no row has `expected`. A row on which the verifier failed counts only as failed.";
 
-/// Grade the answers in a file, and compare the verdicts with the expected ones
+/// Grade the answers in a file and compare with the expected verdicts
 #[derive(Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
 pub(crate) struct VerifyArgs {
@@ -321,12 +321,12 @@ pub(crate) struct VerifyArgs {
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:
-  vapo generate --model SmolLM2-135M-Instruct          # chat: /help lists commands, Ctrl-C stops an answer
-  vapo generate                                        # the built-in base model: each line is a prompt
+  vapo generate --model SmolLM2-135M-Instruct          # a chat; /help lists its commands
+  vapo generate                                        # the built-in model: a line is a prompt
   vapo generate --model SmolLM2-135M-Instruct --chat 'What is 7 + 5?'
   vapo generate --model runs/vapo-001 '7a+5b*3c+2d*4:' # one prompt, one response
   vapo generate --model runs/vapo-001 -n 8 --temperature 0.7 '7a+5b*3c+2d*4:' '1a*9b+2c*6d+3:'
-  vapo generate --file prompts.txt --json > out.jsonl  # one prompt per line, one object per response
+  vapo generate --file prompts.txt --json > out.jsonl  # a line per prompt, an object per response
   cat prompts.txt | vapo generate --json               # the same
 
 A .jsonl file holds one object per line with `prompt`, `problem` or `question`. Prompts use the templates the model was trained with (data.prompt_template and data.chat of its config); --chat uses the chat template, --raw no template.
@@ -378,12 +378,13 @@ const SCORE_EXAMPLES: &str = "\
 Examples:
   vapo score --model SmolLM2-135M-Instruct --data texts.jsonl > scores.jsonl
   vapo score --model runs/vapo-001 --critic runs/vapo-001 --data texts.jsonl
-  vapo generate --model runs/vapo-001 --json '7a+5b*3:' | vapo score --model runs/vapo-001 --data -   # the same log-probs
+  vapo generate --model runs/vapo-001 --json '7a+5b*3:' > samples.jsonl
+  vapo score --model runs/vapo-001 --data samples.jsonl   # the same log-probs
 
 Input: a JSON object per line with `prompt` and `response`. The two are tokenized separately, as in a rollout, and no token is added: write the beginning-of-sequence token in the prompt and the end token in the response, if they are needed. `prompt_tokens` and `response_tokens` (lists of ids) are used unchanged and override the texts.
 Output: an object per row, in order, about the tokens of the response: tokens, logprobs (in nats, given all tokens before), and with --critic values (of the state before each token, bounded by critic.bound of a run's critic).";
 
-/// Compute log-probs, and critic values, of the tokens of given texts
+/// Compute log-probs and critic values for the tokens of given texts
 #[derive(Args)]
 #[command(after_help = SCORE_EXAMPLES)]
 pub(crate) struct ScoreArgs {
@@ -422,11 +423,11 @@ const PLAN_EXAMPLES: &str = "\
 Examples:
   vapo plan                                            # the built-in run
   vapo plan configs/smollm2-arithmetic.toml --response-tokens 3
-  vapo plan configs/dapo-math-qwen2.5-32b.toml --json  # the paper's settings: neither weights nor data are needed
+  vapo plan configs/dapo-math-qwen2.5-32b.toml --json  # needs neither weights nor data
 
 Prints parameters, peak memory by part, and tokens, floating-point operations and time of each stage of a step. Memory is counted for responses of maximum length, work for responses of --response-tokens. Prompts are counted with the model's tokenizer; if the problems or the tokenizer are missing, --prompt-tokens gives their length. The time is an estimate: a reduced model (same width, at most 20 M weights) is trained and sampled for a few seconds on this machine, and every stage is assumed to run at the rate in FLOP/s measured for its kind of work.";
 
-/// Estimate what a config needs (parameters, memory, work and time), without loading weights
+/// Estimate parameters, memory, work and time of a config, without loading weights
 #[derive(Args)]
 #[command(after_help = PLAN_EXAMPLES)]
 pub(crate) struct PlanArgs {
@@ -458,11 +459,11 @@ Examples:
 
 const PRETRAIN_EXAMPLES: &str = "\
 Examples:
-  vapo pretrain --out base                             # the built-in base model, the same bytes
+  vapo pretrain --out base                             # the built-in base model, byte for byte
   vapo pretrain --out walk-base --task walk            # one for another built-in task
   vapo train --set data.task=walk --set model.path=walk-base
 
-A base model learns from demonstrations that are often wrong: it learns the format of answers and is sometimes right, which is what reinforcement learning needs. The same settings give the same bytes on any machine and with any number of threads.";
+A base model learns from demonstrations that are often wrong: it learns the format of answers and is sometimes right, which is what reinforcement learning needs. Options without a default use the values of the task's built-in base model. The same settings give the same bytes on any machine and with any number of threads.";
 
 /// Reproduce the built-in base model, or make a similar one
 #[derive(Args)]
@@ -508,14 +509,14 @@ pub(crate) struct PretrainArgs {
 const ABLATE_EXAMPLES: &str = "\
 Examples:
   vapo ablate configs/studies/smoke.toml               # two arms, two seeds, a few seconds
-  vapo ablate configs/studies/paper.toml               # the paper's table 1; the same command continues after Ctrl-C or a crash
-  vapo ablate configs/studies/paper.toml --report      # tables and curves of the results so far; runs nothing
+  vapo ablate configs/studies/paper.toml               # starts or continues the paper's table 1
+  vapo ablate configs/studies/paper.toml --report      # tables and curves of the results so far
 
 A study file defines base settings, arms and seeds; see docs/studies.md. Each run is a separate process with an ordinary run directory. README.md, report.json and curves (SVG) are in the study's directory.
 
 Ctrl-C once: every run writes a checkpoint. Twice: stops immediately; the runs still write their checkpoints.";
 
-/// Compare methods with several seeds at equal budgets, with confidence intervals and curves
+/// Compare methods over several seeds at equal budgets, with intervals and curves
 #[derive(Args)]
 #[command(after_help = ABLATE_EXAMPLES)]
 pub(crate) struct AblateArgs {

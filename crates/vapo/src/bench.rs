@@ -46,9 +46,9 @@ pub(crate) struct BenchArgs {
 /// The shapes used for comparing speed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Shape {
-    /// 4 M parameters: vocabulary 512, width 256, 6 layers, 4 heads of 64, 2 kv heads, ffn 704.
+    /// 4.6 M parameters: vocabulary 512, width 256, 6 layers, 4 heads of 64, 2 kv heads, ffn 704.
     M1,
-    /// SmolLM2-135M's: vocabulary 49152, width 576, 30 layers, 9 heads of 64, 3 kv heads, ffn 1536.
+    /// SmolLM2-135M's shape: vocabulary 49152, width 576, 30 layers, 9 heads of 64, 3 kv heads, ffn 1536.
     M2,
 }
 

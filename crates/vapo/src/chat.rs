@@ -13,7 +13,7 @@ use vapo_train::LanguageModel;
 use crate::{
     conversation::Conversation,
     format::printable,
-    generate::{JsonRow, ask, stop_name},
+    generate::{JsonRow, stop_name, to_prompt},
     interrupt::Attention,
     screen::Screen,
 };
@@ -182,7 +182,7 @@ impl Session {
             None => {
                 let reader = (&language.text, language.model.config());
                 // Room for one token of an answer: whether there is room for more is checked during sampling.
-                ask(&self.template, text, self.answers, reader, 1)?.tokens
+                to_prompt(&self.template, text, self.answers, reader, 1)?.tokens
             }
         };
         let answer = self.answer(&prompt, attention)?;
@@ -244,11 +244,11 @@ impl Session {
     }
 
     /// Ends an answer's line, prints why it ended, and stores it.
-    fn close(&mut self, asked: &str, prompt: Vec<u32>, answer: Answer) -> Result<()> {
+    fn close(&mut self, text: &str, prompt: Vec<u32>, answer: Answer) -> Result<()> {
         let mut stdout = std::io::stdout().lock();
         if self.json {
             let row = JsonRow {
-                prompt: asked,
+                prompt: text,
                 sample: 0,
                 response: &answer.text,
                 stop: stop_name(answer.sample.stop),

@@ -39,23 +39,23 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let texts = prompts(&args)?;
     let template =
         if args.raw { PromptTemplate::default() } else { PromptTemplate::new(config.data.prompt_template.as_str())? };
-    let mut asked = Vec::new();
+    let mut given = Vec::new();
     let model = chosen.load(|shape, text| {
         let Some(texts) = &texts else {
             let tokens = shape.max_position_embeddings.min(CONVERSATION_TOKENS);
             return MemoryPlan::of_sampling(config, shape, (1, 1), tokens).check_machine();
         };
         let longest = config.longest_eval_response();
-        let prompts = (0..).zip(texts).map(|(key, prompt)| ask(&template, prompt, key, (text, shape), longest));
-        asked = prompts.collect::<vapo_train::Result<Vec<Prompt>>>()?;
-        let longest = asked.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
-        MemoryPlan::of_sampling(config, shape, (asked.len(), args.samples), longest).check_machine()
+        let prompts = (0..).zip(texts).map(|(key, prompt)| to_prompt(&template, prompt, key, (text, shape), longest));
+        given = prompts.collect::<vapo_train::Result<Vec<Prompt>>>()?;
+        let longest = given.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
+        MemoryPlan::of_sampling(config, shape, (given.len(), args.samples), longest).check_machine()
     })?;
     let sampling = eval_sampling(config, &model.model, &model.text);
     let engine = Engine::new(threads(config), config.run.micro_batch_tokens);
     let (seed, screen) = (config.run.seed, Screen::for_result());
     if let Some(texts) = &texts {
-        return Batch { model, engine, sampling, samples: args.samples, seed, screen }.run(texts, &asked, args.json);
+        return Batch { model, engine, sampling, samples: args.samples, seed, screen }.run(texts, &given, args.json);
     }
     let conversation = conversation(&args, config, &model)?;
     let mut session = Session::new(model, engine, sampling, seed, screen);
@@ -82,7 +82,7 @@ fn overrides(args: &GenerateArgs) -> Vec<String> {
 ///
 /// # Errors
 /// The prompt is empty or too long, or the chat template refuses it.
-pub(crate) fn ask(
+pub(crate) fn to_prompt(
     template: &PromptTemplate,
     prompt: &str,
     key: u64,
@@ -92,7 +92,7 @@ pub(crate) fn ask(
     let problem = Problem {
         index: key,
         prompt: template.render(prompt),
-        data_source: "the prompts".into(),
+        data_source: "the given prompts".into(),
         ..Problem::default()
     };
     Prompt::new(problem, key, text, shape, max_new_tokens)

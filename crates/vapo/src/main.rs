@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_recognised() {
+    fn a_closed_pipe_is_recognized() {
         assert!(is_broken_pipe(&std::io::Error::from(ErrorKind::BrokenPipe).into()));
         assert!(!is_broken_pipe(&std::io::Error::from(ErrorKind::NotFound).into()));
     }

@@ -194,7 +194,7 @@ fn phase_text(name: &str, times: u64, stages: &[StageWork], rates: Option<&Rates
             &format!("  {:<22} {:>10} {:>10}{}\n", stage.name(), shown(passed), shown(operations), time(stage_secs));
     }
     let sum = time(rates.map(|_| secs));
-    text + &format!("  {:<22} {:>10} {:>10}{sum}\n", "per step", magnitude(tokens), magnitude(flops))
+    text + &format!("  {:<22} {:>10} {:>10}{sum}\n", "total", magnitude(tokens), magnitude(flops))
 }
 
 fn stage_to_json(stage: &StageWork, rates: Option<&Rates>) -> Value {

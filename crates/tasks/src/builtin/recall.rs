@@ -292,8 +292,8 @@ mod tests {
         let draws = 20_000;
         for _ in 0..draws {
             let text = world.demonstrate("b7:", &mut random).unwrap();
-            let [_, result, judgement, ..] = *text.as_bytes() else { panic!("{text}") };
-            counts[usize::from(result == b'0' + right)][usize::from(judgement == KEPT as u8)] += 1;
+            let [_, result, judgment, ..] = *text.as_bytes() else { panic!("{text}") };
+            counts[usize::from(result == b'0' + right)][usize::from(judgment == KEPT as u8)] += 1;
         }
         // Standard errors are below 0.0033.
         for (is_right, is_kept, expected) in [(1, 1, 0.63), (1, 0, 0.07), (0, 1, 0.03), (0, 0, 0.27)] {

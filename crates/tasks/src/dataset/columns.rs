@@ -58,7 +58,7 @@ pub(super) fn problem(
 ) -> Result<(Problem, Columns), RowError> {
     let columns = Columns::of(&row, options)?;
     let answer = answer(&row, &columns.answer)?;
-    let (context, asked) = match lookup(&row.fields, &columns.prompt) {
+    let (context, question) = match lookup(&row.fields, &columns.prompt) {
         Some(Value::Array(messages)) => {
             let (context, last) = conversation(messages)
                 .map_err(|problem| RowError::Messages { field: columns.prompt.clone(), problem })?;
@@ -77,7 +77,7 @@ pub(super) fn problem(
     })?;
     row.fields.shift_remove(&columns.prompt);
     row.fields.shift_remove(&columns.answer);
-    let prompt = options.template.render(&asked);
+    let prompt = options.template.render(&question);
     Ok((Problem { prompt, context, answer, data_source, extra: row.fields, ..Problem::default() }, columns))
 }
 
