@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use vapo_train::{Config, RunDir, config::ScheduleKind, write_atomically};
+use vapo_train::{Config, RunDir, config::ScheduleKind, fork, write_atomically};
 
 use crate::{
     error::{Error, Result},
@@ -220,7 +220,7 @@ impl Job {
             fs::remove_dir_all(path).map_err(Error::io("remove", path))?;
         }
         match pretraining {
-            Some(pretraining) => RunDir::open(pretraining.path())?.fork(&self.config)?,
+            Some(pretraining) => fork(&RunDir::open(pretraining.path())?, &self.config)?,
             None => RunDir::create(&self.config)?,
         };
         Ok(())

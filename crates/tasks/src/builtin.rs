@@ -3,6 +3,7 @@
 
 mod chain;
 mod recall;
+mod steps;
 mod tokenizer;
 mod walk;
 
@@ -10,6 +11,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 pub use chain::Chain;
 pub use recall::Recall;
+pub use steps::WrongStep;
 pub use tokenizer::{BOS, EOS};
 pub use walk::Walk;
 
@@ -120,15 +122,6 @@ pub struct Demonstration {
     pub response: String,
 }
 
-/// Where a response first goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WrongStep {
-    /// The step, from 0.
-    pub step: usize,
-    /// The first wrong character of the response, from 0, in bytes; its length if the response ends too early.
-    pub offset: usize,
-}
-
 /// A built-in world as a task: endless training problems, and held-out problems that are never among them.
 #[derive(Clone, Debug)]
 pub struct BuiltinTask {
@@ -237,14 +230,6 @@ impl Task for BuiltinTask {
             World::Walk(walk) => walk.grade(&problem.prompt, response.text).into(),
         }
     }
-}
-
-/// Checks that a setting is a probability.
-fn check_probability(setting: &'static str, value: f64) -> Result<(), Error> {
-    if (0.0..=1.0).contains(&value) {
-        return Ok(());
-    }
-    Err(Error::Setting { setting, expected: "a probability".to_owned(), found: value.to_string() })
 }
 
 #[cfg(test)]

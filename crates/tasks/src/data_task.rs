@@ -19,10 +19,12 @@ pub struct TrainSet {
 /// Data sets and a reward.
 #[derive(Clone, Debug)]
 pub struct DataTask {
+    name: String,
     train: Vec<Problem>,
     held_out: Vec<Problem>,
     reward: Reward,
-    order: Mixture,
+    /// The order of training; `None` without training problems.
+    order: Option<Mixture>,
     leaked: usize,
     sets: Vec<String>,
     warnings: Vec<String>,
@@ -69,8 +71,29 @@ impl DataTask {
         }
         number(&mut problems);
         reward.probe(problems.iter().chain(&held_out))?;
-        let order = order(seed, &lengths, &weights)?;
-        Ok(DataTask { train: problems, held_out, reward, order, leaked, sets, warnings })
+        let order = Some(order(seed, &lengths, &weights)?);
+        let name = problems.first().map(|problem| problem.data_source.clone()).unwrap_or_default();
+        Ok(DataTask { name, train: problems, held_out, reward, order, leaked, sets, warnings })
+    }
+
+    /// A task used only for evaluation.
+    ///
+    /// # Errors
+    /// [`Error::Term`] if a verifier does not work.
+    pub fn without_training(held_out: Vec<Dataset>, reward: Reward) -> Result<DataTask, Error> {
+        let names: Vec<&str> = held_out.iter().map(|set| set.name.as_str()).collect();
+        let task = DataTask {
+            name: names.join(", "),
+            sets: held_out.iter().map(|set| describe("held-out", set)).collect(),
+            warnings: held_out.iter().flat_map(Dataset::left_out).collect(),
+            held_out: joined(held_out),
+            reward,
+            train: Vec::new(),
+            order: None,
+            leaked: 0,
+        };
+        task.reward.probe(task.held_out.iter())?;
+        Ok(task)
     }
 
     /// Training problems, in the order of the files; the order of training is [`Task::train_problems`].
@@ -86,11 +109,11 @@ impl DataTask {
 
 impl Task for DataTask {
     fn name(&self) -> &str {
-        &self.train[0].data_source
+        &self.name
     }
 
     fn train_problems(&self, start: u64, count: usize) -> Vec<Problem> {
-        let rows = self.order.rows(start, count);
+        let rows = self.order.as_ref().map_or(Vec::new(), |order| order.rows(start, count));
         rows.into_iter().map(|row| self.train[row].clone()).collect()
     }
 
@@ -100,64 +123,6 @@ impl Task for DataTask {
 
     fn held_out(&self) -> &[Problem] {
         &self.held_out
-    }
-
-    fn grade(&self, problem: &Problem, response: Response<'_>) -> Grade {
-        self.reward.grade(problem, response)
-    }
-
-    fn graded_at_once(&self) -> usize {
-        self.reward.graded_at_once()
-    }
-
-    fn sets(&self) -> Vec<String> {
-        self.sets.clone()
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        self.warnings.clone()
-    }
-}
-
-/// A user's problems used only for evaluation, never for training.
-#[derive(Clone, Debug)]
-pub struct HeldOutTask {
-    name: String,
-    problems: Vec<Problem>,
-    reward: Reward,
-    sets: Vec<String>,
-    warnings: Vec<String>,
-}
-
-impl HeldOutTask {
-    /// Combines data sets.
-    ///
-    /// # Errors
-    /// [`Error::Term`] if a verifier does not work.
-    pub fn new(sets: Vec<Dataset>, reward: Reward) -> Result<HeldOutTask, Error> {
-        reward.probe(sets.iter().flat_map(|set| &set.problems))?;
-        let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
-        Ok(HeldOutTask {
-            name: names.join(", "),
-            sets: sets.iter().map(|set| describe("held-out", set)).collect(),
-            warnings: sets.iter().flat_map(Dataset::left_out).collect(),
-            problems: joined(sets),
-            reward,
-        })
-    }
-}
-
-impl Task for HeldOutTask {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn train_problems(&self, _start: u64, _count: usize) -> Vec<Problem> {
-        Vec::new()
-    }
-
-    fn held_out(&self) -> &[Problem] {
-        &self.problems
     }
 
     fn grade(&self, problem: &Problem, response: Response<'_>) -> Grade {
@@ -293,6 +258,16 @@ mod tests {
             ]
         );
         assert_eq!(self::task(set(&["a"]), None, 1).unwrap().warnings(), [""; 0]);
+    }
+
+    #[test]
+    fn a_task_without_training_has_only_held_out_problems() {
+        let named =
+            |name: &str, problems: &[&str]| Dataset { name: name.into(), rows: 9, duplicates: 1, ..set(problems) };
+        let task = DataTask::without_training(vec![named("one", &["a"]), named("two", &["b", "c"])], exact()).unwrap();
+        assert_eq!((task.name(), task.train_problems(0, 3)), ("one, two", vec![]));
+        assert_eq!(task.held_out().iter().map(|problem| problem.index).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!((task.sets().len(), task.warnings().len()), (2, 2));
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 mod columns;
 mod json;
+mod options;
 mod pages;
 mod parquet;
+mod row;
 
 use std::{
     collections::BTreeMap,
@@ -14,30 +16,17 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::{Map, Value};
+pub use options::DataOptions;
 
-use crate::{Error, Message, Origin, Problem, PromptTemplate, Reward};
+use crate::{Error, Message, Origin, Problem, Reward};
 use columns::Columns;
+use row::Each;
 
 /// First bytes of a Parquet file.
 const PARQUET_MAGIC: &[u8] = b"PAR1";
 /// Number of bytes used to recognize a text's format.
 const HEAD: usize = 1 << 20;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-
-/// How a data file is read.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct DataOptions {
-    /// The text around each problem.
-    pub template: PromptTemplate,
-    /// Read at most this many distinct problems.
-    pub limit: Option<usize>,
-    /// The column of the problem; `None`: the first that exists of `prompt`, `problem` and `question`.
-    pub prompt_key: Option<String>,
-    /// The column of the answer, with dots for nested columns; `None`: the first that exists of `reward_model.ground_truth`,
-    /// `answer`, `ground_truth`, `final_answer` and `solution`.
-    pub answer_key: Option<String>,
-}
 
 /// Distinct problems with their answers, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,16 +46,6 @@ pub struct Dataset {
     /// The file's layout, according to its first row, e.g. ``Parquet, verl schema: `prompt` (messages), `reward_model.ground_truth` ``.
     pub layout: String,
 }
-
-/// A row that is being converted to a problem.
-struct Row {
-    fields: Map<String, Value>,
-    /// The row as written in the file, if it was JSON.
-    text: Option<String>,
-}
-
-/// Takes a row with its number, from 1, and says whether to continue.
-type Each<'a> = dyn FnMut(usize, Row) -> Result<ControlFlow<()>, Error> + 'a;
 
 /// A file's format.
 #[derive(Clone, Copy, PartialEq)]
@@ -214,21 +193,10 @@ fn text_format(path: &Path, reader: &mut BufReader<File>) -> std::io::Result<For
     Ok(if is_json && !(complete && more) { Format::Json } else { Format::JsonLines })
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Verifier;
+    use crate::{PromptTemplate, Verifier};
 
     fn load(bytes: &[u8], options: &DataOptions, verifier: &Verifier) -> Result<Dataset, String> {
         let dir = tempfile::tempdir().unwrap();

@@ -24,7 +24,7 @@ mod template;
 mod verifier;
 
 pub use builtin::{BuiltinTask, World};
-pub use data_task::{DataTask, HeldOutTask, TrainSet};
+pub use data_task::{DataTask, TrainSet};
 pub use dataset::{DataOptions, Dataset};
 pub use error::{Error, RowError};
 pub use grade::{Grade, Response, Verdict};

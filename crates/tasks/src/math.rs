@@ -21,44 +21,15 @@ mod region;
 mod residue;
 mod scalar;
 mod text;
+mod token;
 mod words;
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+pub use answers::Equality;
+pub use extract::Rule;
 
 use crate::Verdict;
-
-/// Where to find the final answer in a response.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rule {
-    /// Whichever comes last of `\boxed{..}`, `#### ..` and an announcement (`Answer: ..`, `the answer is ..`); without
-    /// any of them, the whole response if it reads as an answer, otherwise its last expression or number.
-    #[default]
-    Auto,
-    /// The content of the last `\boxed{..}` or `\fbox{..}` with balanced braces.
-    Boxed,
-    /// What follows the last `Answer:`, `answer is` or `answer =`.
-    AnswerLine,
-    /// What follows the last `Answer:` within the last 300 characters, as DAPO and VAPO score (arXiv 2503.14476).
-    Dapo,
-    /// What follows the last `####`, as GSM8K writes it.
-    Hashes,
-    /// The last formula or number.
-    LastExpression,
-}
-
-/// The result of comparing an answer with the reference answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Equality {
-    /// They mean the same.
-    Equal,
-    /// They do not, or it cannot be shown that they do.
-    Different,
-    /// The answer contains nothing readable.
-    Unreadable,
-}
 
 /// Finds the final answer of a response, in time and memory linear in the response's length.
 ///

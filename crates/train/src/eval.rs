@@ -1,17 +1,17 @@
 //! Held-out accuracy: the mean over n samples of each problem (avg@n), and what several samples can do together.
 
-use vapo_lm::{Engine, Model, Sampling, StopStrings};
+use vapo_lm::{Engine, Model};
 use vapo_tasks::{Problem, Random, Stream, Task};
 
 use crate::{
     base::TextFiles,
     config::Config,
+    decoding::eval_sampling,
     error::{Error, Result},
     evaluation::{Answer, Evaluation, ProblemResult},
     observer::{Monitor, Observer},
     rollout::{Generator, Graded, Prompt, grade},
     stage::Stage,
-    trainer::stop_tokens,
 };
 
 /// What an evaluation works with.
@@ -80,21 +80,6 @@ fn answer(graded: &Graded<'_>) -> Answer {
 fn chosen(problems: &[Problem], count: usize) -> impl Iterator<Item = &Problem> {
     let count = count.min(problems.len());
     (0..count).map(move |number| &problems[number * problems.len() / count])
-}
-
-/// How an evaluation samples: `[eval]`, with the run's stop tokens, stop strings and slots.
-pub fn eval_sampling(config: &Config, policy: &Model, text: &TextFiles) -> Sampling {
-    let eval = &config.eval;
-    Sampling {
-        temperature: eval.temperature as f32,
-        top_k: eval.top_k,
-        top_p: eval.top_p as f32,
-        min_p: eval.min_p as f32,
-        max_new_tokens: config.longest_eval_response(),
-        stop_tokens: stop_tokens(config, policy, text),
-        stop_strings: StopStrings::new(&text.tokenizer, &config.rollout.stop_strings),
-        slots: config.rollout.slots,
-    }
 }
 
 #[cfg(test)]

@@ -9,31 +9,28 @@ use crate::{
     rundir::RunDir,
 };
 
-impl RunDir {
-    /// Makes the run `config.run.dir` with everything this run has done until its newest checkpoint; [`crate::Run::resume`]
-    /// goes on there under the settings of `config`. If they differ from this run's only in what did not matter so far,
-    /// the result is the run that would have started with them, byte for byte.
-    ///
-    /// # Errors
-    /// This run has no checkpoint, `config.run.dir` is not given or exists, or a file cannot be copied.
-    pub fn fork(&self, config: &Config) -> Result<Self> {
-        let path =
-            config.run.dir.as_deref().ok_or_else(|| Error::Run("run.dir is off, expected a directory".into()))?;
-        if path.exists() {
-            return Err(Error::Run(format!("run directory {} exists, expected a new one", path.display())));
-        }
-        let Some((_, checkpoint)) = self.checkpoints()?.pop() else {
-            return Err(Error::Run(format!("{} has no checkpoint to go on from", self.path().display())));
-        };
-        create_directory_atomically(path, |directory| {
-            let name = checkpoint.file_name().unwrap_or_default();
-            link_tree(&checkpoint, &directory.join("checkpoints").join(name))?;
-            link_tree(&self.path().join("eval"), &directory.join("eval"))?;
-            copy_file(&self.path().join("metrics.jsonl"), &directory.join("metrics.jsonl"))?;
-            write_atomically(&directory.join("config.toml"), config.to_commented_toml().as_bytes())
-        })?;
-        Self::open(path)
+/// Makes the run `config.run.dir` with everything that `run` has done until its newest checkpoint; [`crate::Run::resume`]
+/// continues there under the settings of `config`. If they differ from the run's only in what did not matter so far, the
+/// result is the run that would have started with them, byte for byte.
+///
+/// # Errors
+/// `run` has no checkpoint, `config.run.dir` is not given or exists, or a file cannot be copied.
+pub fn fork(run: &RunDir, config: &Config) -> Result<RunDir> {
+    let path = config.run.dir.as_deref().ok_or_else(|| Error::Run("run.dir is off, expected a directory".into()))?;
+    if path.exists() {
+        return Err(Error::Run(format!("run directory {} exists, expected a new one", path.display())));
     }
+    let Some((_, checkpoint)) = run.checkpoints()?.pop() else {
+        return Err(Error::Run(format!("{} has no checkpoint to resume from", run.path().display())));
+    };
+    create_directory_atomically(path, |directory| {
+        let name = checkpoint.file_name().unwrap_or_default();
+        link_tree(&checkpoint, &directory.join("checkpoints").join(name))?;
+        link_tree(&run.path().join("eval"), &directory.join("eval"))?;
+        copy_file(&run.path().join("metrics.jsonl"), &directory.join("metrics.jsonl"))?;
+        write_atomically(&directory.join("config.toml"), config.to_commented_toml().as_bytes())
+    })?;
+    RunDir::open(path)
 }
 
 /// Gives a second name to files that are never changed in place; copies where the file system cannot.

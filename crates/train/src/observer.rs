@@ -6,20 +6,11 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::{evaluation::Evaluation, report::StepReport, stage::Stage};
-
-/// How far a stage is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The stage.
-    pub stage: Stage,
-    /// Finished responses or updates.
-    pub done: usize,
-    /// Responses or updates in all.
-    pub total: usize,
-    /// Tokens worked on since the stage began, for a rate.
-    pub tokens: usize,
-}
+use crate::{
+    evaluation::Evaluation,
+    progress::{Progress, Watcher},
+    report::StepReport,
+};
 
 /// What happens in a run.
 #[derive(Clone, Copy, Debug)]
@@ -77,14 +68,15 @@ impl<'a> Monitor<'a> {
     pub(crate) fn tell(&mut self, event: Event<'_>) {
         self.observer.event(event);
     }
+}
 
-    /// Shows progress; breaks when the run shall stop.
-    pub(crate) fn progress(&mut self, progress: Progress) -> ControlFlow<()> {
+impl Watcher for Monitor<'_> {
+    fn progress(&mut self, progress: Progress) -> ControlFlow<()> {
         self.tell(Event::Progress(progress));
         if self.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    pub(crate) fn stopped(&self) -> bool {
+    fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 }

@@ -17,7 +17,8 @@ use crate::{
     checkpoint::save_model,
     error::{Error, Result},
     files::create_directory_atomically,
-    observer::{Monitor, Observer, Progress},
+    observer::{Monitor, Observer},
+    progress::{Progress, Watcher},
     stage::Stage,
 };
 

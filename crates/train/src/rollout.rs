@@ -8,7 +8,7 @@ use vapo_tasks::{Grade, Problem, Response, Task, parallel_map};
 use crate::{
     base::TextFiles,
     error::{Error, Result},
-    observer::{Monitor, Progress},
+    progress::{Progress, Watcher},
     stage::Stage,
 };
 
@@ -103,13 +103,13 @@ impl Generator<'_> {
         &mut self,
         prompts: &'p [Prompt],
         samples: usize,
-        monitor: &mut Monitor<'_>,
+        watcher: &mut dyn Watcher,
     ) -> Result<Option<Vec<Rollout<'p>>>> {
         let requests: Vec<Request<'_>> =
             prompts.iter().map(|prompt| Request { prompt: &prompt.tokens, samples, key: prompt.key }).collect();
         let (stage, total) = (self.stage, prompts.len() * samples);
         let mut progress =
-            |tokens, done| -> ControlFlow<()> { monitor.progress(Progress { stage, done, total, tokens }) };
+            |tokens, done| -> ControlFlow<()> { watcher.progress(Progress { stage, done, total, tokens }) };
         let Some(groups) = self.engine.generate(self.policy, &requests, self.sampling, self.seed, &mut progress) else {
             return Ok(None);
         };
@@ -129,7 +129,7 @@ pub(crate) fn grade<'p>(
     task: &dyn Task,
     rollouts: Vec<Rollout<'p>>,
     threads: usize,
-    monitor: &mut Monitor<'_>,
+    watcher: &mut dyn Watcher,
 ) -> Option<Vec<Graded<'p>>> {
     let total = rollouts.len();
     let grade_one = |index: usize| {
@@ -137,7 +137,7 @@ pub(crate) fn grade<'p>(
         let response = Response { text: &rollout.text, tokens: Some(rollout.sample.tokens.len()) };
         task.grade(&rollout.prompt.problem, response)
     };
-    let told = |done| monitor.progress(Progress { stage: Stage::Grading, done, total, tokens: 0 });
+    let told = |done| watcher.progress(Progress { stage: Stage::Grading, done, total, tokens: 0 });
     let grades = parallel_map(total, threads.max(task.graded_at_once()), grade_one, told)?;
     Some(rollouts.into_iter().zip(grades).map(|(rollout, grade)| Graded { rollout, grade }).collect())
 }

@@ -21,12 +21,14 @@ use crate::{
     files::{create_directory_atomically, write_atomically},
     memory::MemoryPlan,
     metrics::{Row, keys},
+    models::{Models, base_directory},
     observer::{Event, Monitor, Observer},
     phase::Phase,
+    progress::Watcher,
     report::StepReport,
-    resources::{Usage, available_memory},
+    resources::Usage,
     rundir::RunDir,
-    setup::{Models, base_directory, load_task, memory_plan},
+    setup::checked_task,
     step::train_step,
     summary::{AccuracySummary, CriticSummary, RunSummary},
     trainer::{Counters, Trainer},
@@ -332,16 +334,6 @@ impl Run {
         monitor.tell(Event::Saved { path: &path });
         Ok(Outcome::Stopped(path))
     }
-}
-
-/// The problems of a run, and its memory, which the machine has.
-fn checked_task(config: &Config) -> Result<(Box<dyn Task>, MemoryPlan)> {
-    let task = load_task(config)?;
-    let memory = memory_plan(config, task.as_ref())?;
-    if let Some(available) = available_memory() {
-        memory.check(available)?;
-    }
-    Ok((task, memory))
 }
 
 fn fresh_trainer(config: Config) -> Result<(Trainer, MemoryPlan)> {

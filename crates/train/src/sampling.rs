@@ -6,14 +6,15 @@ use vapo_tasks::{Random, Stream};
 
 use crate::{
     batch::check_failures,
+    decoding::training_sampling,
     error::Result,
     metrics::{Row, keys, share},
-    observer::Monitor,
     phase::Phase,
+    progress::Watcher,
     rollout::{Generator, Graded, Prompt, Rollout, grade},
     stage::Stage,
     timing::Timing,
-    trainer::{Trainer, training_sampling},
+    trainer::Trainer,
 };
 
 /// Largest round of dynamic sampling in units of a step's prompts, as large as DAPO's.
@@ -100,7 +101,7 @@ pub(crate) fn sample_step<'p>(
     phase: Phase,
     rounds: &'p PromptRounds,
     timing: &mut Timing,
-    monitor: &mut Monitor<'_>,
+    watcher: &mut dyn Watcher,
 ) -> Result<Option<(Vec<Graded<'p>>, SamplingReport)>> {
     let shape = trainer.shape(phase);
     let selects = phase == Phase::Policy && trainer.config.algorithm.dynamic_sampling_rounds.is_some();
@@ -110,13 +111,13 @@ pub(crate) fn sample_step<'p>(
         let number = report.next_round(shape.prompts);
         let drawn = draw_prompts(trainer, report.prompts as u64, number)?;
         let prompts = round.get_or_init(|| drawn);
-        let Some(rollouts) = timing.lap(Stage::Sampling, || sample(trainer, prompts, shape.group_size, monitor))?
+        let Some(rollouts) = timing.lap(Stage::Sampling, || sample(trainer, prompts, shape.group_size, watcher))?
         else {
             return Ok(None);
         };
         let threads = trainer.engine.threads();
-        let graded = timing.lap(Stage::Grading, || grade(trainer.task.as_ref(), rollouts, threads, monitor));
-        let Some(graded) = graded.filter(|_| !monitor.stopped()) else {
+        let graded = timing.lap(Stage::Grading, || grade(trainer.task.as_ref(), rollouts, threads, watcher));
+        let Some(graded) = graded.filter(|_| !watcher.stopped()) else {
             return Ok(None);
         };
         if selects {
@@ -167,7 +168,7 @@ fn sample<'p>(
     trainer: &mut Trainer,
     prompts: &'p [Prompt],
     group_size: usize,
-    monitor: &mut Monitor<'_>,
+    watcher: &mut dyn Watcher,
 ) -> Result<Option<Vec<Rollout<'p>>>> {
     let mut generator = Generator {
         sampling: &training_sampling(&trainer.config, &trainer.policy.model, &trainer.text),
@@ -177,7 +178,7 @@ fn sample<'p>(
         text: &trainer.text,
         stage: Stage::Sampling,
     };
-    generator.sample(prompts, group_size, monitor)
+    generator.sample(prompts, group_size, watcher)
 }
 
 #[cfg(test)]

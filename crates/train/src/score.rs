@@ -11,7 +11,7 @@ use vapo_lm::{Engine, Model, Sequence, Tokenizer};
 
 use crate::{
     error::{Error, Result},
-    setup::check_reads_the_same,
+    models::check_reads_the_same,
 };
 
 /// A prompt with a response, as tokens.

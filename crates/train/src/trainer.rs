@@ -1,14 +1,16 @@
 //! The state of a run: networks, counters and what they work with.
 
 use serde::{Deserialize, Serialize};
-use vapo_lm::{Engine, Model, Sampling, StopStrings};
+use vapo_lm::{Engine, Model};
 use vapo_tasks::Task;
 
 use crate::{
     base::TextFiles,
     config::{Config, PretrainingRule, ValuePretrainingConfig},
+    models::Models,
     network::Network,
     phase::Phase,
+    setup::threads,
 };
 
 /// Everything that counts up. With the weights and moments it is all that a run continues from.
@@ -63,6 +65,27 @@ pub(crate) struct Shape {
 }
 
 impl Trainer {
+    /// Puts a run together, with fresh moments and counters at 0.
+    pub(crate) fn new(config: Config, task: Box<dyn Task>, models: Models) -> Self {
+        let (algorithm, dtype) = (&config.algorithm, config.model.dtype.into());
+        let policy_updates = config.run.steps.saturating_mul((algorithm.updates_per_rollout * algorithm.epochs) as u64);
+        let critic_passes = algorithm.epochs * algorithm.critic_updates_per_policy_update;
+        let critic_updates = (config.run.steps + config.value_pretraining.steps)
+            .saturating_mul((critic_passes * config.critic_minibatches()) as u64);
+        Self {
+            engine: Engine::new(threads(&config), config.run.micro_batch_tokens),
+            task,
+            text: models.policy.text,
+            policy: Network::new(models.policy.model.with_dtype(dtype), &config.policy_optimizer, policy_updates),
+            critic: models
+                .critic
+                .map(|model| Network::new(model.with_dtype(dtype), &config.critic_optimizer, critic_updates)),
+            reference: models.reference.map(|model| model.for_inference(dtype)),
+            counters: Counters::default(),
+            config,
+        }
+    }
+
     /// What the next step trains; `None` when all steps are done.
     pub(crate) fn next_phase(&self) -> Option<Phase> {
         if self.critic.is_some()
@@ -83,31 +106,6 @@ impl Trainer {
         let (prompts, group_size) = self.config.step_size(phase);
         Shape { prompts, group_size }
     }
-}
-
-/// How training samples.
-pub(crate) fn training_sampling(config: &Config, policy: &Model, text: &TextFiles) -> Sampling {
-    let rollout = &config.rollout;
-    Sampling {
-        temperature: rollout.temperature as f32,
-        top_k: rollout.top_k,
-        top_p: rollout.top_p as f32,
-        min_p: rollout.min_p as f32,
-        max_new_tokens: rollout.max_new_tokens,
-        stop_tokens: stop_tokens(config, policy, text),
-        stop_strings: StopStrings::new(&text.tokenizer, &rollout.stop_strings),
-        slots: rollout.slots,
-    }
-}
-
-/// The model's end-of-sequence tokens, the one that ends an answer in its chat template, and the user's.
-pub(crate) fn stop_tokens(config: &Config, policy: &Model, text: &TextFiles) -> Vec<u32> {
-    let mut tokens = policy.config().eos_token_ids.clone();
-    tokens.extend(text.end_of_turn());
-    tokens.extend(&config.rollout.stop_tokens);
-    tokens.sort_unstable();
-    tokens.dedup();
-    tokens
 }
 
 /// Whether value pretraining has done what its rule asks for.

@@ -17,7 +17,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{WrongStep, check_probability};
+use super::steps::{WrongStep, check_probability};
 use crate::{Error, Random, Verdict};
 
 pub(super) const NAME: &str = "chain";

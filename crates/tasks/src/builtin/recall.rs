@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::{WrongStep, check_probability};
+use super::steps::{WrongStep, check_probability};
 use crate::{Error, Random, Stream, Verdict};
 
 pub(super) const NAME: &str = "recall";

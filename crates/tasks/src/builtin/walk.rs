@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::{WrongStep, check_probability};
+use super::steps::{WrongStep, check_probability};
 use crate::{Error, Random, Verdict};
 
 pub(super) const NAME: &str = "walk";

@@ -2,7 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{DataOptions, Row, json::number_as_written, kind};
+use super::{
+    json::number_as_written,
+    options::DataOptions,
+    row::{Row, kind},
+};
 use crate::{Message, Problem, Reward, RowError, math};
 
 /// Columns that may hold the problem; the first that exists is used.

@@ -14,7 +14,7 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::{Each, Row, kind};
+use super::row::{Each, Row, kind};
 use crate::{Error, RowError};
 
 /// Longest line, in bytes.

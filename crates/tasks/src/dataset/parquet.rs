@@ -14,7 +14,10 @@ use parquet::{
 };
 use serde_json::{Map, Value};
 
-use super::{Each, Row, pages};
+use super::{
+    pages,
+    row::{Each, Row},
+};
 use crate::Error;
 
 /// Maximum number of columns, counting each nested one.

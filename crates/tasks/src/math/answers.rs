@@ -5,7 +5,18 @@ use super::compare::same;
 use super::expr::{Brackets, Expr};
 use super::lexer::Commas;
 use super::parser::parse;
-use super::{Equality, text};
+use super::text;
+
+/// The result of comparing an answer with the reference answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Equality {
+    /// They mean the same.
+    Equal,
+    /// They do not, or it cannot be shown that they do.
+    Different,
+    /// The answer contains nothing readable.
+    Unreadable,
+}
 
 /// Compares two bare answers.
 pub(super) fn compare(gold: &str, answer: &str) -> Equality {

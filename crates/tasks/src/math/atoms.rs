@@ -1,9 +1,9 @@
 //! The smallest parts of a formula: numbers, names, commands with arguments, brackets, matrices.
 
 use super::expr::{Brackets, Expr, Function};
-use super::lexer::{END_GROUP, GROUP, Kind, ROW};
 use super::parser::{Parser, apply, times};
 use super::rational::Rational;
+use super::token::{END_GROUP, GROUP, Kind, ROW};
 use super::words;
 
 /// Larger matrices are not read.

@@ -1,6 +1,28 @@
 //! Finds the final answer in a response.
 
-use super::{Rule, answers, text};
+use serde::{Deserialize, Serialize};
+
+use super::{answers, text};
+
+/// Where to find the final answer in a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// Whichever comes last of `\boxed{..}`, `#### ..` and an announcement (`Answer: ..`, `the answer is ..`); without
+    /// any of them, the whole response if it reads as an answer, otherwise its last expression or number.
+    #[default]
+    Auto,
+    /// The content of the last `\boxed{..}` or `\fbox{..}` with balanced braces.
+    Boxed,
+    /// What follows the last `Answer:`, `answer is` or `answer =`.
+    AnswerLine,
+    /// What follows the last `Answer:` within the last 300 characters, as DAPO and VAPO score (arXiv 2503.14476).
+    Dapo,
+    /// What follows the last `####`, as GSM8K writes it.
+    Hashes,
+    /// The last formula or number.
+    LastExpression,
+}
 
 /// DAPO looks for its marker in this many characters at the end of a response.
 const DAPO_TAIL: usize = 300;

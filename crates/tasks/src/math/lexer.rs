@@ -1,5 +1,6 @@
 //! Splits LaTeX and plain text into tokens of a common notation.
 
+use super::token::{END_GROUP, GROUP, Kind, ROW, Token, WIDE};
 use super::words;
 
 /// Longer answers are not parsed.
@@ -8,15 +9,6 @@ pub(super) const MAX_ANSWER: usize = 10_000;
 const MAX_TOKENS: usize = 1_500;
 /// Numbers with more digits are not parsed.
 const MAX_DIGITS: usize = 4_000;
-
-/// Opens a group that LaTeX does not print.
-pub(super) const GROUP: char = '\u{2045}';
-/// Closes such a group.
-pub(super) const END_GROUP: char = '\u{2046}';
-/// A wide space, which separates items.
-pub(super) const WIDE: char = '\u{2003}';
-/// The end of a row, `\\`.
-pub(super) const ROW: char = '\n';
 
 /// How to read commas between digits where it is ambiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,31 +19,6 @@ pub(super) enum Commas {
     Apart,
     /// `1,23` is 1.23.
     Decimal,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
-    /// Digits, the last `places` of them after the decimal point.
-    Number { digits: String, places: Option<u32> },
-    /// A single letter of a formula or text.
-    Letter(char),
-    /// Consecutive letters; `upright` ones are words and not products.
-    Word { letters: String, upright: bool },
-    /// A LaTeX command with a meaning, without its backslash.
-    Command(String),
-    /// `\begin{..}` of a tabular environment.
-    Begin,
-    /// `\end{..}`.
-    End,
-    /// Operators, relations, brackets and separators.
-    Symbol(char),
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
-    /// Whether white space precedes it.
-    pub(super) spaced: bool,
 }
 
 struct Lexer<'a> {

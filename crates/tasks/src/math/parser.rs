@@ -1,7 +1,8 @@
 //! Parses tokens into trees: lists, relations, sets, sums and products. Atoms are in [`super::atoms`].
 
 use super::expr::{Brackets, Expr, Function, Relation, SetOperation};
-use super::lexer::{self, Commas, END_GROUP, GROUP, Kind, ROW, Token, WIDE};
+use super::lexer::{self, Commas};
+use super::token::{END_GROUP, GROUP, Kind, ROW, Token, WIDE};
 use super::words;
 
 /// Deeper nesting is not parsed; a parenthesis takes about six levels.

@@ -1,6 +1,7 @@
 //! Answers in words, and multiple-choice letters.
 
-use super::lexer::{Commas, Kind, MAX_ANSWER, tokens};
+use super::lexer::{Commas, MAX_ANSWER, tokens};
+use super::token::Kind;
 use super::words;
 
 /// The words of an answer in lower case, without articles and punctuation; `None` if it has no word of two letters.

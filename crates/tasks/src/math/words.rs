@@ -1,7 +1,7 @@
 //! The vocabulary: LaTeX commands, function names, units and words around an answer.
 
 use super::expr::Function;
-use super::lexer::{Kind, WIDE};
+use super::token::{Kind, WIDE};
 
 /// Commands that print an operator, relation, bracket or separator.
 const SYMBOLS: &[(&str, char)] = &[

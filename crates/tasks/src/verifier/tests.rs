@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Random, Stream};
+use crate::{Problem, Random, Response, Stream, Verdict};
 
 fn problem(answer: &str) -> Problem {
     Problem { index: 0, prompt: "?".into(), answer: answer.into(), data_source: "test".into(), ..Problem::default() }

@@ -1,0 +1,37 @@
+//! The tokens of the common notation.
+
+/// Opens a group that LaTeX does not print.
+pub(super) const GROUP: char = '\u{2045}';
+/// Closes such a group.
+pub(super) const END_GROUP: char = '\u{2046}';
+/// A wide space, which separates items.
+pub(super) const WIDE: char = '\u{2003}';
+/// The end of a row, `\\`.
+pub(super) const ROW: char = '\n';
+
+/// What a token is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// Digits, the last `places` of them after the decimal point.
+    Number { digits: String, places: Option<u32> },
+    /// A single letter of a formula or text.
+    Letter(char),
+    /// Consecutive letters; `upright` ones are words and not products.
+    Word { letters: String, upright: bool },
+    /// A LaTeX command with a meaning, without its backslash.
+    Command(String),
+    /// `\begin{..}` of a tabular environment.
+    Begin,
+    /// `\end{..}`.
+    End,
+    /// Operators, relations, brackets and separators.
+    Symbol(char),
+}
+
+/// A token.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    /// Whether white space precedes it.
+    pub(super) spaced: bool,
+}

@@ -1,0 +1,39 @@
+//! The interface of a verifier that has been set up.
+
+use crate::{Problem, Response, Verdict};
+
+/// A verifier's reading of a response.
+pub(crate) struct Reading {
+    pub(crate) verdict: Verdict,
+    /// The answer in canonical form: equal answers have equal texts.
+    pub(crate) answer: Option<String>,
+    /// The verifier's comment.
+    pub(crate) remark: Option<String>,
+}
+
+impl From<Verdict> for Reading {
+    fn from(verdict: Verdict) -> Reading {
+        Reading { verdict, answer: None, remark: None }
+    }
+}
+
+/// An initialized verifier.
+pub(crate) trait Grader: Send + Sync + std::fmt::Debug {
+    /// Checks that a response could match a reference answer. The error says what was expected, as a clause that follows the answer.
+    fn check_answer(&self, _answer: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Grades a response.
+    fn grade(&self, problem: &Problem, response: Response<'_>) -> Reading;
+
+    /// How many responses to grade at once if another program does the work.
+    fn at_once(&self) -> usize {
+        0
+    }
+
+    /// Whether the verifier depends on another program, which may be missing or broken.
+    fn is_external(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,43 @@
+//! How responses are sampled: temperature, filters, limits and stop conditions, from `[rollout]` and `[eval]`.
+
+use vapo_lm::{Model, Sampling, StopStrings};
+
+use crate::{base::TextFiles, config::Config};
+
+/// How training samples.
+pub(crate) fn training_sampling(config: &Config, policy: &Model, text: &TextFiles) -> Sampling {
+    let rollout = &config.rollout;
+    Sampling {
+        temperature: rollout.temperature as f32,
+        top_k: rollout.top_k,
+        top_p: rollout.top_p as f32,
+        min_p: rollout.min_p as f32,
+        max_new_tokens: rollout.max_new_tokens,
+        stop_tokens: stop_tokens(config, policy, text),
+        stop_strings: StopStrings::new(&text.tokenizer, &rollout.stop_strings),
+        slots: rollout.slots,
+    }
+}
+
+/// How an evaluation samples: as `[eval]` says, with the run's stop tokens, stop strings and slots.
+pub fn eval_sampling(config: &Config, policy: &Model, text: &TextFiles) -> Sampling {
+    let eval = &config.eval;
+    Sampling {
+        temperature: eval.temperature as f32,
+        top_k: eval.top_k,
+        top_p: eval.top_p as f32,
+        min_p: eval.min_p as f32,
+        max_new_tokens: config.longest_eval_response(),
+        ..training_sampling(config, policy, text)
+    }
+}
+
+/// The model's end-of-sequence tokens, the one that ends an answer in its chat template, and the user's.
+fn stop_tokens(config: &Config, policy: &Model, text: &TextFiles) -> Vec<u32> {
+    let mut tokens = policy.config().eos_token_ids.clone();
+    tokens.extend(text.end_of_turn());
+    tokens.extend(&config.rollout.stop_tokens);
+    tokens.sort_unstable();
+    tokens.dedup();
+    tokens
+}

@@ -1,0 +1,76 @@
+//! The models that a run starts from.
+
+use vapo_lm::{Head, Model, ModelConfig};
+
+use crate::{
+    base::{LanguageModel, ModelDirectory},
+    config::Config,
+    error::{Error, Result},
+};
+
+/// The models a run starts from or continues with.
+pub(crate) struct Models {
+    pub(crate) policy: LanguageModel,
+    /// None for methods without a critic.
+    pub(crate) critic: Option<Model>,
+    /// The initial policy, if the divergence from it is measured.
+    pub(crate) reference: Option<Model>,
+}
+
+impl Models {
+    /// The models of a new run.
+    pub(crate) fn initial(config: &Config) -> Result<Self> {
+        let policy = LanguageModel::load(base_directory(config)?.path())?.for_data(&config.data)?;
+        let critic = match &config.critic.path {
+            _ if !config.has_critic() => None,
+            Some(path) => Some(Model::load(path, Head::Value)?),
+            None => {
+                let mut critic = policy.model.to_critic();
+                critic.randomize_value_head(config.critic.head_std as f32, config.run.seed);
+                Some(critic)
+            }
+        };
+        let reference = config.has_reference().then(|| policy.model.clone());
+        Self { policy, critic, reference }.checked()
+    }
+
+    /// # Errors
+    /// A model cannot read what the policy reads.
+    pub(crate) fn checked(self) -> Result<Self> {
+        let policy = self.policy.model.config();
+        for (name, model) in [("critic", &self.critic), ("reference policy", &self.reference)] {
+            let Some(shape) = model.as_ref().map(Model::config) else { continue };
+            check_reads_the_same(name, shape, policy)?;
+        }
+        Ok(self)
+    }
+}
+
+/// # Errors
+/// The network called `name` cannot read what the policy reads.
+pub(crate) fn check_reads_the_same(name: &str, shape: &ModelConfig, policy: &ModelConfig) -> Result<()> {
+    if shape.vocab_size != policy.vocab_size {
+        return Err(Error::Run(format!(
+            "the {name}'s vocab_size ({}) must be the policy's ({}): both read the same tokens",
+            shape.vocab_size, policy.vocab_size
+        )));
+    }
+    if shape.max_position_embeddings < policy.max_position_embeddings {
+        return Err(Error::Run(format!(
+            "the {name}'s max_position_embeddings ({}) must be at least the policy's ({})",
+            shape.max_position_embeddings, policy.max_position_embeddings
+        )));
+    }
+    Ok(())
+}
+
+/// The directory of the model that a config starts from.
+///
+/// # Errors
+/// There is none for the built-in task.
+pub fn base_directory(config: &Config) -> Result<ModelDirectory> {
+    match &config.model.path {
+        Some(path) => Ok(ModelDirectory::new(path)),
+        None => ModelDirectory::built_in(&config.data.task),
+    }
+}
