@@ -1,6 +1,6 @@
 //! Alarms: what no healthy run shows, said once when it begins.
 //!
-//! Each looks at the reports of policy training. A sign must hold for a few steps, because one step is noise; an alarm is
+//! Each looks at the reports of policy training, the one for unusable answers at those of value pretraining too. A sign must hold for a few steps, because one step is noise; an alarm is
 //! raised once per episode, and again only after the sign was gone.
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,6 @@ use crate::{
     metrics::{Row, keys},
     phase::Phase,
     report::{StepReport, ValueReport},
-    update::PolicyReport,
 };
 
 /// What goes wrong.
@@ -28,9 +27,13 @@ pub enum Sign {
     Groups,
     /// Dynamic sampling does not find enough groups.
     Sampling,
+    /// Nearly all answers are cut off, or hold nothing that the verifier can read.
+    Answers,
 }
 
-const SIGNS: [Sign; 6] = [Sign::Critic, Sign::Entropy, Sign::Length, Sign::Ratio, Sign::Groups, Sign::Sampling];
+/// Their order is that of the streaks in a checkpoint: new ones go to the end.
+const SIGNS: [Sign; 7] =
+    [Sign::Critic, Sign::Entropy, Sign::Length, Sign::Ratio, Sign::Groups, Sign::Sampling, Sign::Answers];
 /// Steps in a row for which a sign must hold.
 const PATIENCE: u64 = 3;
 /// Alarms kept for the summary; the rest of a run that has that many is no news.
@@ -52,6 +55,8 @@ const MOST_KL: f64 = 0.2;
 const MOST_RATIO: f64 = 1e4;
 /// Share of agreeing groups at which hardly anything is learned.
 const MOST_AGREEING: f64 = 0.9;
+/// Share of answers that are cut off, or malformed, at which the cause is not the policy.
+const MOST_UNUSABLE: f64 = 0.9;
 
 /// An alarm that was raised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,7 +75,7 @@ pub(crate) struct Alarms {
     /// Entropy and length of the first step that trained the policy.
     start: Option<(f64, f64)>,
     /// For how many steps each sign has held.
-    streaks: [u64; SIGNS.len()],
+    streaks: Vec<u64>,
     /// What was raised.
     pub(crate) raised: Vec<Alarm>,
 }
@@ -78,15 +83,16 @@ pub(crate) struct Alarms {
 impl Alarms {
     /// Looks at the report of a step and writes which alarms hold into its row (`vapo/alarm/*`, 0 or 1); those that begin.
     pub(crate) fn watch(&mut self, step: u64, report: &StepReport, row: &mut Row) -> Vec<Alarm> {
-        let (Phase::Policy, Some(policy)) = (report.phase, &report.policy) else {
-            return Vec::new();
-        };
-        if self.start.is_none() {
+        if let (None, Some(policy)) = (self.start, &report.policy) {
             self.start = policy.entropy.mean().zip(report.rollout.response_tokens.mean());
         }
+        self.streaks.resize(SIGNS.len(), 0);
         let mut begun = Vec::new();
         for (index, sign) in SIGNS.into_iter().enumerate() {
-            let message = self.message(sign, report, policy);
+            if report.phase != Phase::Policy && sign != Sign::Answers {
+                continue;
+            }
+            let message = self.message(sign, report);
             self.streaks[index] = if message.is_some() { self.streaks[index] + 1 } else { 0 };
             row.count(&keys::alarm(sign.name()), u64::from(self.streaks[index] >= PATIENCE));
             if let (PATIENCE, Some(message)) = (self.streaks[index], message) {
@@ -99,11 +105,11 @@ impl Alarms {
     }
 
     /// What is wrong, if the sign holds in this step.
-    fn message(&self, sign: Sign, report: &StepReport, policy: &PolicyReport) -> Option<String> {
+    fn message(&self, sign: Sign, report: &StepReport) -> Option<String> {
         match sign {
             Sign::Critic => critic_message(report.credit.values.as_ref()?),
             Sign::Entropy => {
-                let (first, now) = (self.start?.0, policy.entropy.mean()?);
+                let (first, now) = (self.start?.0, report.policy.as_ref()?.entropy.mean()?);
                 (is_unsolved(report) && now < LEAST_ENTROPY_SHARE * first).then(|| {
                     format!("the policy has stopped exploring: entropy {now:.4}, {first:.4} at the start; lower policy_optimizer.learning_rate or algorithm.positive_lm_weight")
                 })
@@ -115,20 +121,23 @@ impl Alarms {
                 })
             }
             Sign::Ratio => {
-                let (kl, ratio) = (policy.stats.approx_kl()?, policy.stats.ratio.max()?);
+                let stats = &report.policy.as_ref()?.stats;
+                let (kl, ratio) = (stats.approx_kl()?, stats.ratio.max()?);
                 (kl.abs() > MOST_KL || ratio > MOST_RATIO).then(|| {
                     format!("the policy moves too far within one rollout: {} {kl:.3}, largest ratio {ratio:.0}; lower policy_optimizer.learning_rate or algorithm.updates_per_rollout", keys::PPO_KL)
                 })
             }
             Sign::Groups => {
                 let (sampling, share) = (&report.sampling, report.sampling.unanimous_share()?);
-                (sampling.responses > sampling.prompts && share >= MOST_AGREEING).then(|| {
+                let compares = sampling.responses > sampling.prompts && unusable_message(report).is_none();
+                (compares && share >= MOST_AGREEING).then(|| {
                     format!(
                         "{:.0} % of the groups agree: problems are too easy or too hard for group comparisons",
                         100.0 * share
                     )
                 })
             }
+            Sign::Answers => unusable_message(report),
             Sign::Sampling => {
                 let missing = report.sampling.missing_groups;
                 (missing > 0).then(|| {
@@ -137,6 +146,26 @@ impl Alarms {
             }
         }
     }
+}
+
+/// Why hardly any answer can be graded as one: too short a limit, or a form that the verifier does not read.
+fn unusable_message(report: &StepReport) -> Option<String> {
+    let rollout = &report.rollout;
+    let (truncated, malformed) = (rollout.truncated_share()?, rollout.malformed_share()?);
+    if !is_unsolved(report) || truncated.max(malformed) < MOST_UNUSABLE {
+        return None;
+    }
+    Some(if truncated >= malformed {
+        format!(
+            "{:.0} % of the answers are cut off: raise rollout.max_new_tokens, or see that the model ends its answers (end token, chat template, rollout.stop_strings)",
+            100.0 * truncated
+        )
+    } else {
+        format!(
+            "{:.0} % of the answers are malformed: the verifier finds no answer in them; check data.prompt_template, data.chat and reward.verifier (`vapo eval --out FILE` shows every answer)",
+            100.0 * malformed
+        )
+    })
 }
 
 fn critic_message(values: &ValueReport) -> Option<String> {
@@ -164,6 +193,7 @@ impl Sign {
             Self::Ratio => "ratio",
             Self::Groups => "groups",
             Self::Sampling => "sampling",
+            Self::Answers => "answers",
         }
     }
 }
@@ -173,7 +203,7 @@ mod tests {
     use vapo_algo::{ExplainedVariance, PolicyStats, Summary};
 
     use super::*;
-    use crate::sampling::SamplingReport;
+    use crate::{sampling::SamplingReport, update::PolicyReport};
 
     /// A change of a healthy step.
     type Change = fn(&mut StepReport);
@@ -222,7 +252,7 @@ mod tests {
 
     #[test]
     fn each_sign_raises_its_alarm_after_three_steps() {
-        let cases: [(Change, Sign); 8] = [
+        let cases: [(Change, Sign); 10] = [
             (|report| critic(report).explained = explained(0.64), Sign::Critic),
             (|report| critic(report).values = Summary::of(&[0.1, 0.1005]), Sign::Critic),
             (|report| policy(report).entropy = Summary::of(&[0.009]), Sign::Entropy),
@@ -231,6 +261,8 @@ mod tests {
             (|report| policy(report).stats.ratio = Summary::of(&[2e4]), Sign::Ratio),
             (|report| report.sampling.unanimous_groups = 15, Sign::Groups),
             (|report| report.sampling.missing_groups = 2, Sign::Sampling),
+            (|report| report.rollout.truncated = 1, Sign::Answers),
+            (|report| (report.rollout.malformed, report.sampling.unanimous_groups) = (1, 16), Sign::Answers),
         ];
         for (index, (change, sign)) in cases.into_iter().enumerate() {
             assert_eq!(raised(&[&[change][..]; 4]), [vec![], vec![], vec![sign], vec![]], "case {index}");
@@ -256,6 +288,24 @@ mod tests {
         assert_eq!(flags.collect::<Vec<_>>(), [0.0, 0.0, 1.0, 1.0, 0.0]);
         assert_eq!((alarms.raised.len(), alarms.raised[0].step), (1, 3));
         assert!(alarms.raised[0].message.contains("actor/ppo_kl 0.300"), "{alarms:?}");
+    }
+
+    #[test]
+    fn unusable_answers_raise_an_alarm_in_value_pretraining_too() {
+        let pretraining: Change = |report| (report.phase, report.policy) = (Phase::ValuePretraining, None);
+        let cut: Change = |report| report.rollout.truncated = 1;
+        assert_eq!(raised(&[&[pretraining, cut][..]; 3])[2], [Sign::Answers]);
+        let solved: Change = |report| report.sampling.correct = 243;
+        assert_eq!(raised(&[&[cut, solved][..]; 3])[2], []);
+    }
+
+    #[test]
+    fn a_state_with_fewer_signs_is_still_read() {
+        let mut alarms: Alarms =
+            serde_json::from_str(r#"{"start": null, "streaks": [0, 0, 0, 2, 0, 0], "raised": []}"#).unwrap();
+        let mut report = healthy();
+        FAR(&mut report);
+        assert_eq!(alarms.watch(3, &report, &mut Row::default())[0].sign, Sign::Ratio);
     }
 
     #[test]

@@ -90,6 +90,16 @@ impl RolloutReport {
         share(self.failed, self.responses() + self.failed as u64)
     }
 
+    /// Share of responses that the length limit cut off.
+    pub fn truncated_share(&self) -> Option<f64> {
+        share(self.truncated, self.responses())
+    }
+
+    /// Share of responses without a readable answer.
+    pub fn malformed_share(&self) -> Option<f64> {
+        share(self.malformed, self.responses())
+    }
+
     /// Response tokens in all.
     pub fn tokens(&self) -> u64 {
         total(&self.response_tokens)
@@ -102,10 +112,10 @@ impl RolloutReport {
             row.summary(&keys::reward_term(name), scores);
         }
         row.summary(&keys::RESPONSE_LENGTH, &self.response_tokens);
-        row.number(keys::RESPONSE_CLIP_RATIO, share(self.truncated, self.responses()));
+        row.number(keys::RESPONSE_CLIP_RATIO, self.truncated_share());
         row.summary(&keys::PROMPT_LENGTH, &self.prompt_tokens);
         row.number(keys::ACCURACY, share(self.correct, self.responses()));
-        row.number(keys::MALFORMED_FRAC, share(self.malformed, self.responses()));
+        row.number(keys::MALFORMED_FRAC, self.malformed_share());
         row.number(keys::FAILED_FRAC, self.failed_share());
         row.number(keys::POSITIVE_TOKEN_FRAC, share(self.correct_tokens, self.tokens()));
     }

@@ -64,7 +64,7 @@ fn assert_hashes(overrides: &[&str], want: [u64; 4]) {
 fn a_vapo_run_has_the_bits_it_had() {
     assert_hashes(
         &["value_pretraining.steps=1"],
-        [0x2f68_5262_b13c_9bc6, 0xa605_5475_e413_62c6, 0xd054_aae9_67d1_dcf2, 0x4301_ebc5_aa59_04a0],
+        [0x2f68_5262_b13c_9bc6, 0xa605_5475_e413_62c6, 0xd054_aae9_67d1_dcf2, 0x5252_08f3_1065_d531],
     );
 }
 
@@ -72,7 +72,7 @@ fn a_vapo_run_has_the_bits_it_had() {
 fn a_dapo_run_in_bf16_has_the_bits_it_had() {
     assert_hashes(
         &["algorithm.preset=dapo", "model.dtype=bfloat16", "rollout.top_p=0.9"],
-        [0xfdbb_514a_bafb_1c01, 0x0000_0000_0000_0000, 0x2ff9_b6cd_d961_9140, 0x9752_e4ed_0151_cea9],
+        [0xfdbb_514a_bafb_1c01, 0x0000_0000_0000_0000, 0x2ff9_b6cd_d961_9140, 0x1cd9_5df1_3a5a_fbbf],
     );
 }
 
@@ -80,6 +80,6 @@ fn a_dapo_run_in_bf16_has_the_bits_it_had() {
 fn a_run_with_a_reference_policy_has_the_bits_it_had() {
     assert_hashes(
         &["algorithm.preset=ppo", "algorithm.kl_weight=0.05", "value_pretraining.steps=1"],
-        [0x86d6_dac5_83bc_2f15, 0xd2f3_7136_3e78_8681, 0xf1c4_99c9_15a6_31a0, 0x4ac2_b3dc_4ab6_b41f],
+        [0x86d6_dac5_83bc_2f15, 0xd2f3_7136_3e78_8681, 0xf1c4_99c9_15a6_31a0, 0x2190_8353_e94d_d1da],
     );
 }
