@@ -6,8 +6,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser};
 use vapo_lm::WeightDtype;
 use vapo_train::config;
 
-use crate::{bench::BenchArgs, import::ImportArgs};
-
 const OVERVIEW: &str = "\
 Examples:
   vapo train                                     # the built-in model learns the built-in task
@@ -36,13 +34,11 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
     Score(ScoreArgs),
     Verify(VerifyArgs),
-    #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
     Plan(PlanArgs),
     Config(ConfigArgs),
     Pretrain(PretrainArgs),
     Ablate(AblateArgs),
-    #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
 }
 
@@ -419,6 +415,23 @@ Examples:
 
 Weights are dequantized (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K); tokenizer and chat template are rebuilt from the file's metadata. transformers can load the directory too.";
 
+/// Convert a GGUF file to a Hugging Face directory
+#[derive(Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
+pub(crate) struct ImportArgs {
+    /// GGUF file of a Llama, Qwen2 or Qwen3 model
+    #[arg(value_name = "MODEL.gguf")]
+    pub(crate) file: PathBuf,
+
+    /// New directory for the model
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+
+    /// Type of the weights to write
+    #[arg(long, default_value = "float32")]
+    pub(crate) dtype: Dtype,
+}
+
 const PLAN_EXAMPLES: &str = "\
 Examples:
   vapo plan                                            # the built-in run
@@ -456,6 +469,45 @@ Examples:
   vapo bench                                           # a small model on one thread
   vapo bench --shape m2 --threads 0                    # SmolLM2-135M's shape on all cores
   vapo bench --model path/to/model --json              # your model's shape, as one JSON object";
+
+/// Measure training, decoding and prefill speed on this machine.
+///
+/// Every rate is the median of several rounds. Shares are of one core's peak rate of fused multiply-adds, measured
+/// immediately before and after each round, so they are meaningful even on a busy machine, unlike rates.
+#[derive(Args)]
+#[command(after_help = BENCH_EXAMPLES)]
+pub(crate) struct BenchArgs {
+    /// A standard shape and its work.
+    #[arg(long, value_enum, default_value_t = BenchShape::M1, conflicts_with = "model")]
+    pub(crate) shape: BenchShape,
+    /// Use the shape in this Hugging Face directory's config.json instead (with random weights).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Type of the weights.
+    #[arg(long, value_enum, default_value_t = Dtype::Float32)]
+    pub(crate) dtype: Dtype,
+    /// Number of sequences sampled at once, instead of the shape's default.
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub(crate) batch: Option<usize>,
+    /// Number of threads; 0 for all cores.
+    #[arg(long, default_value_t = 1, value_parser = at_most(MOST_THREADS))]
+    pub(crate) threads: usize,
+    /// Rounds of each measurement.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The shapes used for comparing speed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BenchShape {
+    /// 4.6 M parameters: vocabulary 512, width 256, 6 layers, 4 heads of 64, 2 kv heads, ffn 704.
+    M1,
+    /// SmolLM2-135M's shape: vocabulary 49152, width 576, 30 layers, 9 heads of 64, 3 kv heads, ffn 1536.
+    M2,
+}
 
 const PRETRAIN_EXAMPLES: &str = "\
 Examples:

@@ -13,8 +13,9 @@ use vapo_train::LanguageModel;
 use crate::{
     conversation::Conversation,
     format::printable,
-    generate::{JsonRow, stop_name, to_prompt},
     interrupt::Attention,
+    prompts::to_prompt,
+    response_row::{JsonRow, stop_name},
     screen::Screen,
 };
 

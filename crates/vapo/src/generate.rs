@@ -3,13 +3,11 @@
 use std::{io::Write, ops::ControlFlow};
 
 use anyhow::{Result, bail};
-use serde::Serialize;
 use serde_json::Value;
-use vapo_lm::{Engine, ModelConfig, Request, Sample, Sampling, StopReason};
-use vapo_tasks::{Problem, PromptTemplate};
+use vapo_lm::{Engine, Request, Sample, Sampling, StopReason};
+use vapo_tasks::PromptTemplate;
 use vapo_train::{
-    Config, LanguageModel, MemoryPlan, Progress, Stage, TextFiles, config::ChatUse, eval_sampling, rollout::Prompt,
-    threads,
+    Config, LanguageModel, MemoryPlan, Progress, Stage, config::ChatUse, eval_sampling, rollout::Prompt, threads,
 };
 
 use crate::{
@@ -18,7 +16,8 @@ use crate::{
     conversation::Conversation,
     format::printable,
     model::Chosen,
-    prompts::prompts,
+    prompts::{prompts, to_prompt},
+    response_row::{JsonRow, stop_name},
     screen::{Screen, StageBar},
 };
 
@@ -76,26 +75,6 @@ fn overrides(args: &GenerateArgs) -> Vec<String> {
     // A JSON string is also a TOML string.
     overrides.extend(args.system.as_ref().map(|text| format!("data.system_prompt={}", Value::from(text.as_str()))));
     overrides
-}
-
-/// A prompt as the model reads it, in the templates of its training; `key` is its index in the random stream.
-///
-/// # Errors
-/// The prompt is empty or too long, or the chat template refuses it.
-pub(crate) fn to_prompt(
-    template: &PromptTemplate,
-    prompt: &str,
-    key: u64,
-    (text, shape): (&TextFiles, &ModelConfig),
-    max_new_tokens: usize,
-) -> vapo_train::Result<Prompt> {
-    let problem = Problem {
-        index: key,
-        prompt: template.render(prompt),
-        data_source: "the given prompts".into(),
-        ..Problem::default()
-    };
-    Prompt::new(problem, key, text, shape, max_new_tokens)
 }
 
 /// A multi-turn conversation, if the model has a chat template and the config uses it or has no prompt template.
@@ -199,26 +178,4 @@ fn print(prompts: &[String], responses: &[Vec<Response>], json: bool, several: b
         }
     }
     Ok(stdout.flush()?)
-}
-
-/// A response as printed by `--json` and read by `vapo score`.
-#[derive(Serialize)]
-pub(crate) struct JsonRow<'a> {
-    pub(crate) prompt: &'a str,
-    pub(crate) sample: usize,
-    pub(crate) response: &'a str,
-    pub(crate) stop: &'static str,
-    pub(crate) prompt_tokens: &'a [u32],
-    pub(crate) response_tokens: &'a [u32],
-    pub(crate) logprobs: &'a [f32],
-}
-
-/// Why a response ended, as printed by `--json`.
-pub(crate) fn stop_name(stop: Option<StopReason>) -> &'static str {
-    match stop {
-        Some(StopReason::StopToken) => "stop_token",
-        Some(StopReason::StopString) => "stop_string",
-        Some(StopReason::Length) => "length",
-        None => "interrupted",
-    }
 }

@@ -1,28 +1,9 @@
 //! `vapo import`: converts a GGUF file to a Hugging Face directory.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
-use clap::Args;
 use vapo_train::import;
 
-use crate::{args::Dtype, screen::Screen};
-
-/// Convert a GGUF file to a Hugging Face directory
-#[derive(Args)]
-pub(crate) struct ImportArgs {
-    /// GGUF file of a Llama, Qwen2 or Qwen3 model
-    #[arg(value_name = "MODEL.gguf")]
-    file: PathBuf,
-
-    /// New directory for the model
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
-
-    /// Type of the weights to write
-    #[arg(long, default_value = "float32")]
-    dtype: Dtype,
-}
+use crate::{args::ImportArgs, screen::Screen};
 
 /// Writes the directory and prints what it contains.
 pub(crate) fn run(args: &ImportArgs) -> Result<()> {

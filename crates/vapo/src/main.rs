@@ -20,6 +20,7 @@ mod progress;
 mod prompts;
 mod rates;
 mod report;
+mod response_row;
 mod resume;
 mod samples;
 mod score;

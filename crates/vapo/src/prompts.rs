@@ -4,6 +4,9 @@ use std::{io::IsTerminal, path::Path};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use vapo_lm::ModelConfig;
+use vapo_tasks::{Problem, PromptTemplate};
+use vapo_train::{TextFiles, rollout::Prompt};
 
 use crate::args::GenerateArgs;
 
@@ -45,4 +48,24 @@ fn json_prompts(path: &Path, text: &str) -> Result<Vec<String>> {
             .with_context(|| format!("{}: expected a text field {}", place(), FIELDS.join(" or ")))
     })
     .collect()
+}
+
+/// A prompt as the model reads it, in the templates of its training; `key` is its index in the random stream.
+///
+/// # Errors
+/// The prompt is empty or too long, or the chat template refuses it.
+pub(crate) fn to_prompt(
+    template: &PromptTemplate,
+    prompt: &str,
+    key: u64,
+    (text, shape): (&TextFiles, &ModelConfig),
+    max_new_tokens: usize,
+) -> vapo_train::Result<Prompt> {
+    let problem = Problem {
+        index: key,
+        prompt: template.render(prompt),
+        data_source: "the given prompts".into(),
+        ..Problem::default()
+    };
+    Prompt::new(problem, key, text, shape, max_new_tokens)
 }
