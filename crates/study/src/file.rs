@@ -34,7 +34,7 @@ const CHART_KEYS: &[&str] = &["name", "arms"];
 /// Settings that the study itself sets.
 const OWN_SETTINGS: &[(&str, &str)] = &[("run.seed", "`seeds`"), ("run.dir", "`--out`")];
 /// Maximum number of runs in a study.
-const MOST_RUNS: usize = 10_000;
+const MAX_RUNS: usize = 10_000;
 /// Minimum number of seeds for a meaningful interval.
 pub(crate) const FEW_SEEDS: usize = 5;
 
@@ -206,7 +206,7 @@ impl Study {
         };
         let study = Self {
             seeds: match plain.seeds {
-                Seeds::Count(count) => (0..count.min(MOST_RUNS as u64 + 1)).collect(),
+                Seeds::Count(count) => (0..count.min(MAX_RUNS as u64 + 1)).collect(),
                 Seeds::List(seeds) => seeds,
             },
             name: plain.name,
@@ -259,8 +259,8 @@ impl Study {
         if self.arms.is_empty() || self.seeds.is_empty() {
             return Err("expected at least one arm and one seed".into());
         }
-        if self.arms.len().saturating_mul(self.seeds.len()) > MOST_RUNS {
-            return Err(format!("expected at most {MOST_RUNS} runs"));
+        if self.arms.len().saturating_mul(self.seeds.len()) > MAX_RUNS {
+            return Err(format!("expected at most {MAX_RUNS} runs"));
         }
         if let Some(twice) = repeated(self.arms.iter().map(|arm| arm.name.clone())) {
             return Err(format!("there are two arms `{twice}`"));

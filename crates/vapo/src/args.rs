@@ -71,7 +71,7 @@ impl Dtype {
 }
 
 /// Maximum number of threads of a command without a config.
-pub(crate) const MOST_THREADS: u64 = 1024;
+pub(crate) const MAX_THREADS: u64 = 1024;
 
 /// Where settings come from.
 #[derive(Args)]
@@ -404,7 +404,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) out: Option<PathBuf>,
 
     /// Number of threads; 0: one per core. Does not change the results
-    #[arg(long, default_value_t = 0, value_parser = at_most(MOST_THREADS))]
+    #[arg(long, default_value_t = 0, value_parser = at_most(MAX_THREADS))]
     pub(crate) threads: usize,
 }
 
@@ -490,7 +490,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub(crate) batch: Option<usize>,
     /// Number of threads; 0 for all cores.
-    #[arg(long, default_value_t = 1, value_parser = at_most(MOST_THREADS))]
+    #[arg(long, default_value_t = 1, value_parser = at_most(MAX_THREADS))]
     pub(crate) threads: usize,
     /// Rounds of each measurement.
     #[arg(long, default_value_t = 3)]
@@ -554,7 +554,7 @@ pub(crate) struct PretrainArgs {
     pub(crate) seed: Option<u64>,
 
     /// Number of threads; 0: one per core. Does not change the result
-    #[arg(long, default_value_t = 0, value_parser = at_most(MOST_THREADS))]
+    #[arg(long, default_value_t = 0, value_parser = at_most(MAX_THREADS))]
     pub(crate) threads: usize,
 }
 
@@ -580,7 +580,7 @@ pub(crate) struct AblateArgs {
     pub(crate) out: Option<PathBuf>,
 
     /// Number of concurrent runs [default: the number of cores divided by run.threads (1 in a study)]
-    #[arg(long, value_name = "COUNT", value_parser = at_most(MOST_THREADS))]
+    #[arg(long, value_name = "COUNT", value_parser = at_most(MAX_THREADS))]
     pub(crate) jobs: Option<usize>,
 
     /// Only report the results so far

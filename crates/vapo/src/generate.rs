@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Maximum number of responses per prompt.
-const MOST_SAMPLES: usize = 100_000;
+const MAX_SAMPLES: usize = 100_000;
 /// A batch is answered in parts of this many rounds of slots: few enough to fit in memory, and to be printed soon.
 const ROUNDS: usize = 16;
 /// Number of tokens of a conversation that memory is planned for; more is allocated as needed.
@@ -30,8 +30,8 @@ const CONVERSATION_TOKENS: usize = 4096;
 
 /// Samples responses and prints them.
 pub(crate) fn run(args: GenerateArgs) -> Result<()> {
-    if !(1..=MOST_SAMPLES).contains(&args.samples) {
-        bail!("--samples ({}) must be between 1 and {MOST_SAMPLES}", args.samples);
+    if !(1..=MAX_SAMPLES).contains(&args.samples) {
+        bail!("--samples ({}) must be between 1 and {MAX_SAMPLES}", args.samples);
     }
     let chosen = Chosen::new(&args.model, &overrides(&args))?;
     let config = &chosen.config;

@@ -14,9 +14,9 @@ const PASS_TOKENS: usize = 512;
 const DECODED_SEQUENCES: usize = 64;
 const DECODED_TOKENS: usize = 8;
 /// Positions of the reduced network; each needs a row of rotary angles.
-const MOST_POSITIONS: usize = 4096;
+const MAX_POSITIONS: usize = 4096;
 /// Minimum duration of a measurement, which is repeated until then.
-const LEAST_SECS: f64 = 0.2;
+const MIN_SECS: f64 = 0.2;
 
 /// Work per second: floating-point operations, or weights for the optimizer.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,7 @@ impl Rates {
 /// and if one layer is still too large, its heads and inner columns. The whole network if it is no larger.
 fn slice(shape: &ModelConfig) -> ModelConfig {
     let mut slice = shape.clone();
-    slice.max_position_embeddings = shape.max_position_embeddings.min(MOST_POSITIONS);
+    slice.max_position_embeddings = shape.max_position_embeddings.min(MAX_POSITIONS);
     let weights = Model::num_params_of(shape, Head::Language);
     if weights <= SLICE_WEIGHTS {
         return slice;
@@ -120,7 +120,7 @@ fn measure(mut work: impl FnMut() -> f64) -> Rate {
     work();
     let (begun, cpu) = (Instant::now(), Usage::now().cpu_secs);
     let mut amount = 0.0;
-    while begun.elapsed().as_secs_f64() < LEAST_SECS {
+    while begun.elapsed().as_secs_f64() < MIN_SECS {
         amount += work();
     }
     let cpu_secs = (Usage::now().cpu_secs - cpu).max(1e-6);
@@ -137,7 +137,7 @@ fn measure_decoding(engine: &mut Engine, model: &Model, sequences: usize) -> Rat
     let flops = config.forward_flops(Head::Language, PassSize { tokens: decoded, keys, scored: decoded });
     let (mut all, mut first) = (Rounds::default(), Rounds::default());
     sample(engine, model, &prompts, new);
-    while all.secs - first.secs < LEAST_SECS && all.count < 64 {
+    while all.secs - first.secs < MIN_SECS && all.count < 64 {
         all.time(|| sample(engine, model, &prompts, new));
         first.time(|| sample(engine, model, &prompts, 1));
     }

@@ -21,7 +21,7 @@ use super::{
 use crate::Error;
 
 /// Maximum number of columns, counting each nested one.
-const MOST_COLUMNS: usize = 10_000;
+const MAX_COLUMNS: usize = 10_000;
 
 /// Reads all rows. A file that makes the `parquet` crate panic (some damaged files do) also gives an error.
 pub(super) fn read(path: &Path, file: File, each: &mut Each<'_>) -> Result<(), Error> {
@@ -38,8 +38,8 @@ fn read_file(path: &Path, file: File, each: &mut Each<'_>) -> Result<(), Error> 
     let pages_file = file.try_clone().map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let reader = SerializedFileReader::new(file).map_err(wrong)?;
     let columns = reader.metadata().file_metadata().schema_descr().num_columns();
-    if columns > MOST_COLUMNS {
-        return Err(content(path, format!("{columns} columns, expected at most {MOST_COLUMNS}")));
+    if columns > MAX_COLUMNS {
+        return Err(content(path, format!("{columns} columns, expected at most {MAX_COLUMNS}")));
     }
     let mut number = 0;
     for index in 0..reader.num_row_groups() {

@@ -16,7 +16,7 @@ use super::{
 use crate::{Problem, Response, Verdict};
 
 /// After this many workers in a row have broken down without a single reply, no more are started.
-const MOST_BROKEN_IN_A_ROW: usize = 16;
+const MAX_BROKEN_IN_A_ROW: usize = 16;
 
 /// How a program is run.
 #[derive(Debug)]
@@ -60,9 +60,9 @@ impl CommandVerifier {
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let all_busy = |pool: &mut Pool| pool.idle.is_empty() && pool.busy >= self.settings.workers;
         let mut pool = self.freed.wait_while(pool, all_busy).unwrap_or_else(PoisonError::into_inner);
-        if pool.broken_in_a_row >= MOST_BROKEN_IN_A_ROW {
+        if pool.broken_in_a_row >= MAX_BROKEN_IN_A_ROW {
             return Err(format!(
-                "gave up after {MOST_BROKEN_IN_A_ROW} processes in a row broke down, the last because {}",
+                "gave up after {MAX_BROKEN_IN_A_ROW} processes in a row broke down, the last because {}",
                 pool.last_break
             ));
         }

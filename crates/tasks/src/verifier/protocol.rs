@@ -85,19 +85,19 @@ pub(super) fn check_range([low, high]: [f64; 2]) -> Result<(), crate::Error> {
 
 /// Checks a number of seconds.
 pub(super) fn check_seconds(setting: &'static str, seconds: f64) -> Result<(), crate::Error> {
-    const MOST: f64 = 86_400.0;
-    if seconds > 0.0 && seconds <= MOST {
+    const MAX: f64 = 86_400.0;
+    if seconds > 0.0 && seconds <= MAX {
         return Ok(());
     }
-    let expected = format!("more than 0 and at most {MOST}");
+    let expected = format!("more than 0 and at most {MAX}");
     Err(crate::Error::Setting { setting, expected, found: seconds.to_string() })
 }
 
 /// Checks the number of concurrent workers or requests.
 pub(super) fn check_at_once(setting: &'static str, number: usize, least: usize) -> Result<(), crate::Error> {
-    const MOST: usize = 1024;
-    if (least..=MOST).contains(&number) {
+    const MAX: usize = 1024;
+    if (least..=MAX).contains(&number) {
         return Ok(());
     }
-    Err(crate::Error::Setting { setting, expected: format!("{least} to {MOST}"), found: number.to_string() })
+    Err(crate::Error::Setting { setting, expected: format!("{least} to {MAX}"), found: number.to_string() })
 }

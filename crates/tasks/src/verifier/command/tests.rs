@@ -89,7 +89,7 @@ fn a_process_that_ends_is_replaced_and_its_request_repeated_once() {
 #[test]
 fn processes_that_always_break_are_given_up() {
     let verifier = verifier(shell("exit 1"), 1, 20.0);
-    let reasons: Vec<String> = (0..MOST_BROKEN_IN_A_ROW).map(|_| failure(&verifier, "7")).collect();
+    let reasons: Vec<String> = (0..MAX_BROKEN_IN_A_ROW).map(|_| failure(&verifier, "7")).collect();
     assert!(reasons[0].starts_with("it ended (exit status: 1)"), "{}", reasons[0]);
     let last = reasons.last().unwrap();
     assert!(last.starts_with("gave up after 16 processes in a row broke down, the last because it ended"), "{last}");
