@@ -128,7 +128,7 @@ fn the_order_of_responses_does_not_change_the_loss() {
 }
 
 #[test]
-fn excluded_tokens_have_no_gradient_whatever_they_hold() {
+fn excluded_tokens_have_no_gradient_for_any_values() {
     let poison = [f32::NAN, f32::INFINITY];
     let weights = [0.0, 0.0];
     let batch = PolicyBatch { old_logp: &poison, advantages: &poison, weights: &weights };

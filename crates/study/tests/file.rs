@@ -49,7 +49,7 @@ fn arms_stack_base_preset_and_their_own_settings() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_in_words() {
+fn invalid_input_is_refused_with_a_clear_message() {
     let refused = |from: &str, to: &str, words: &str| {
         assert!(STUDY.contains(from));
         let error = load(&STUDY.replacen(from, to, 1)).unwrap_err();
@@ -85,7 +85,7 @@ fn what_cannot_be_is_refused_in_words() {
 }
 
 #[test]
-fn arms_of_another_study_stand_over_the_settings_of_this_one() {
+fn arms_of_another_study_override_the_settings_of_this_one() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);

@@ -131,7 +131,7 @@ fn means_intervals_areas_and_costs_are_those_worked_out_by_hand() {
 }
 
 #[test]
-fn the_report_says_so_in_numbers_words_and_pictures() {
+fn the_report_has_numbers_text_and_charts() {
     let root = tempfile::tempdir().unwrap();
     let (study, plan) = by_hand(root.path());
     write_report(&study, &Results::read(&study, &plan).unwrap(), root.path()).unwrap();

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_rows_are_told() {
+    fn repeated_rows_are_reported() {
         let repeated =
             |conflicting_duplicates| Dataset { rows: 5, duplicates: 3, conflicting_duplicates, ..set(&["a", "b"]) };
         let held_out = Dataset { duplicates: 3, rows: 9, ..set(&["x"]) };
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn prompts_depend_on_the_position_alone_and_are_graded() {
+    fn prompts_depend_only_on_the_position_and_are_graded() {
         let task = task(set(&["a", "b", "c"]), None, 7).unwrap();
         let all = task.train_problems(0, 12);
         assert_eq!(task.train_problems(5, 4), all[5..9]);

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_once_per_epoch_whatever_the_step() {
+    fn every_row_is_drawn_once_per_epoch_for_any_step_size() {
         let sampler = Sampler::new(3, 10);
         for count in [1, 3, 4, 7, 10, 25] {
             let steps = 100 / count as u64 + 1;

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_conversations_become_what_the_setting_says() {
+    fn texts_and_conversations_are_rendered_as_configured() {
         let rendered = |template, when, system, context: Option<&[(&str, &str)]>| {
             chat(template, &data(when, system)).render(&problem(context)).map_err(|error| error.to_string())
         };

@@ -176,7 +176,7 @@ mod tests {
     /// A wrong answer of three characters and a right one of one: values 0.4, 0.6 until the second character is chosen,
     /// 0.1 after it. Its advantages -0.2, -0.5, -0.1 against 0, 1, 0: mean -4/15; products -0.5 + 4/15, squares 0.0867 and 2/3.
     #[test]
-    fn values_are_told_apart_where_the_first_wrong_token_was_chosen() {
+    fn values_are_split_at_the_choice_of_the_first_wrong_token() {
         let world = World::named("chain").unwrap();
         let text = TextFiles::from_texts(world.tokenizer_json(), world.tokenizer_config_json()).unwrap();
         let tokens = text.tokenizer.encode("7a+").unwrap();

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_keeps_its_order_and_says_null_for_what_does_not_exist() {
+    fn a_row_keeps_its_order_and_has_null_for_missing_values() {
         let mut row = Row::new(3);
         row.number(keys::VALUE_LOSS, 0.25);
         row.number(keys::POLICY_LOSS, None);

@@ -219,7 +219,7 @@ mod tests {
 
     /// Ratio 1 and no other term: the gradient is -weight x advantage x min(policy / sampler, cap).
     #[test]
-    fn importance_weights_scale_the_policys_loss_alone() {
+    fn importance_weights_scale_only_the_policy_loss() {
         let plain = AlgorithmConfig {
             positive_lm_weight: 0.0,
             kl_weight: 0.0,

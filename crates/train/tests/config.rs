@@ -99,7 +99,7 @@ fn presets_do_not_stack() {
 /// What one method needs and another does not is set by all, so that a file's settings for one do not leak into the other.
 /// The keys below belong to a single method's definition and leave other methods to the file.
 #[test]
-fn what_defines_a_method_is_set_by_every_preset() {
+fn every_preset_sets_what_defines_a_method() {
     let alone = [
         "algorithm.gamma",
         "algorithm.advantage_normalization",
@@ -147,7 +147,7 @@ fn presets_have_the_published_settings() {
 }
 
 #[test]
-fn keys_win_over_the_preset_beside_them_and_the_command_line_over_the_file() {
+fn keys_override_the_preset_and_the_command_line_overrides_the_file() {
     let file = "[algorithm]\nlength_adaptive_alpha = 0.3\npreset = \"vapo\"\ngamma = 1\n";
     assert_eq!(parse(file, &[]).unwrap().algorithm.length_adaptive_alpha, Some(0.3));
     let grpo = parse(file, &["algorithm.preset=grpo", "rollout.group_size=8"]).unwrap();

@@ -72,7 +72,7 @@ fn every_preset_trains_with_finite_metrics() {
 }
 
 #[test]
-fn the_critic_makes_as_many_updates_as_it_is_told() {
+fn the_critic_makes_as_many_updates_as_configured() {
     let root = tempfile::tempdir().unwrap();
     let updates = |name: &str, overrides: &[&str]| {
         let directory = root.path().join(format!("{name}{}", overrides.len()));
@@ -150,7 +150,7 @@ fn a_run_with_dynamic_sampling_resumes_exactly() {
 
 /// One round only, and a task that the base model never solves: no group disagrees.
 #[test]
-fn dynamic_sampling_goes_on_with_what_there_is() {
+fn dynamic_sampling_continues_with_the_groups_found() {
     let root = tempfile::tempdir().unwrap();
     let hopeless =
         ["rollout.max_new_tokens=2", "algorithm.dynamic_sampling_rounds=2", "algorithm.overlong_filtering=false"];
@@ -162,7 +162,7 @@ fn dynamic_sampling_goes_on_with_what_there_is() {
 }
 
 #[test]
-fn the_doctor_tells_what_the_critic_sees() {
+fn the_doctor_reports_diagnostics_of_the_critic() {
     let root = tempfile::tempdir().unwrap();
     let summary = |name: &str| -> serde_json::Value {
         train(config(name, &root.path().join(name), &[]));

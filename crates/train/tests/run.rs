@@ -226,7 +226,7 @@ fn stopped(run: &mut Run, at: Stage, from_step: u64) -> PathBuf {
 }
 
 #[test]
-fn a_stopped_run_leaves_a_checkpoint_and_goes_on_as_if_nothing_had_happened() {
+fn a_stopped_run_leaves_a_checkpoint_and_continues_exactly() {
     let root = tempfile::tempdir().unwrap();
     let whole = root.path().join("whole");
     finished_run(&whole, &[]);

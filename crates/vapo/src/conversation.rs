@@ -119,7 +119,7 @@ mod tests {
     const S: u32 = 4;
 
     #[test]
-    fn sampled_tokens_stay_and_the_end_token_stands_once() {
+    fn sampled_tokens_are_kept_and_the_end_token_occurs_once() {
         let mut talk = conversation(TEMPLATE);
         let first = talk.with_user("hi").unwrap();
         assert_eq!(first, [U, 5, E, A]);

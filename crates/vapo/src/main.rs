@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_told_once_with_its_causes() {
+    fn an_error_is_printed_once_with_its_causes() {
         let error = anyhow!("no such file").context("cannot read a.toml: no such file").context("cannot train");
         assert_eq!(describe(&error), "error: cannot train\n  because: cannot read a.toml: no such file");
         assert_eq!(describe(&anyhow!("a is wrong\nb is wrong")), "error: a is wrong\n  b is wrong");

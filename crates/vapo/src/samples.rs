@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_not_shown() {
+    fn missing_examples_are_not_shown() {
         assert_eq!(choose(&[], &[]), []);
         assert_eq!(choose(&[line("a", &["wrong"])], &[line("b", &["right"])]), []);
     }

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn grades_the_last_result_alone() {
+    fn grades_only_the_last_result() {
         let grade = |response| chain().grade("4", response);
         assert_eq!(grade("7a+5=2b*3=6c+8=4"), Verdict::graded(true));
         assert_eq!(grade("=4"), Verdict::graded(true));

@@ -40,7 +40,7 @@ fn disjoint_ranges_of_the_held_out_problems_are_disjoint_sets() {
 }
 
 #[test]
-fn problems_depend_on_seed_and_position_alone() {
+fn problems_depend_only_on_seed_and_position() {
     for task in tasks() {
         let all = task.train_problems(0, 50);
         assert_eq!(task.train_problems(20, 10), all[20..30]);

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_numbers_apart() {
+    fn distinguishes_numbers() {
         for (text, expected) in [
             ("10-3=7", vec!["10/1", "3/1", "7/1"]),
             ("2-5=-3", vec!["2/1", "5/1", "-3/1"]),

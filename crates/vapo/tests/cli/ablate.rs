@@ -107,7 +107,7 @@ eval = { problems = 4, samples = 1 }
 "#;
 
 #[test]
-fn a_crash_is_counted_and_stops_nobody() {
+fn a_crash_is_counted_and_does_not_stop_others() {
     let place = Place::new();
     let text = CRASHING.replace("STALLED", "30")
         + r#"

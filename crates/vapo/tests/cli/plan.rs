@@ -12,7 +12,7 @@ fn plan(place: &Place, args: &[&str]) -> Value {
 /// The built-in run with few steps, and a length limit that answers reach: caches of slots that never held a long answer
 /// are counted, but use no memory yet.
 #[test]
-fn the_peak_of_the_built_in_run_is_foretold_within_15_percent() {
+fn the_peak_of_the_built_in_run_is_predicted_within_15_percent() {
     let place = Place::new();
     let short = [
         "run.steps=1",
@@ -62,7 +62,7 @@ fn a_model_whose_weights_are_absent_is_planned_by_its_shape() {
 }
 
 #[test]
-fn times_are_measured_unless_they_are_not_wanted() {
+fn times_are_measured_unless_disabled() {
     let place = Place::new();
     let printed = place.vapo(&["plan", "tiny.toml", "--response-tokens", "40"]).ok();
     for words in ["parameters   policy 103.4k, critic 103.5k", "it fits", "training, 2 times", "the whole run: about"] {

@@ -82,7 +82,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn existing_directories_are_left_alone() {
+fn existing_directories_are_not_changed() {
     let place = Place::new();
     std::fs::create_dir(place.path("run")).unwrap();
     place.write("run/notes.txt", "mine");
