@@ -1,7 +1,8 @@
-//! Alarms: what no healthy run shows, said once when it begins.
+//! Alarms: warnings about conditions that a healthy run does not have, printed when they begin.
 //!
-//! Each looks at the reports of policy training, the one for unusable answers at those of value pretraining too. A sign must hold for a few steps, because one step is noise; an alarm is
-//! raised once per episode, and again only after the sign was gone.
+//! Each checks the reports of policy training, and the one for unusable answers also those of value pretraining. A condition
+//! must hold for several steps, because a single step is noisy; an alarm is raised once per episode, and again only after
+//! the condition has ended.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,77 +12,77 @@ use crate::{
     report::{StepReport, ValueReport},
 };
 
-/// What goes wrong.
+/// A kind of problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sign {
-    /// The critic is far worse than a constant, or says the same everywhere.
+    /// The critic is far worse than a constant, or predicts the same value everywhere.
     Critic,
-    /// The policy has hardly any choice left and does not solve the task.
+    /// The policy has hardly any entropy left and does not solve the task.
     Entropy,
     /// Responses are less than half as long as at the start, and the task is not solved.
     Length,
     /// The policy moves too far within one rollout.
     Ratio,
-    /// Nearly all groups agree: nothing to compare.
+    /// In nearly all groups all scores are equal, so there is nothing to compare.
     Groups,
     /// Dynamic sampling does not find enough groups.
     Sampling,
-    /// Nearly all answers are cut off, or hold nothing that the verifier can read.
+    /// Nearly all answers are cut off or unreadable for the verifier.
     Answers,
 }
 
-/// Their order is that of the streaks in a checkpoint: new ones go to the end.
+/// The order of the streaks in a checkpoint, so new signs must be added at the end.
 const SIGNS: [Sign; 7] =
     [Sign::Critic, Sign::Entropy, Sign::Length, Sign::Ratio, Sign::Groups, Sign::Sampling, Sign::Answers];
-/// Steps in a row for which a sign must hold.
+/// Number of consecutive steps for which a condition must hold.
 const PATIENCE: u64 = 3;
-/// Alarms kept for the summary; the rest of a run that has that many is no news.
+/// Maximum number of alarms kept for the summary.
 const MOST_KEPT: usize = 100;
 
-/// Explained variance of a critic that misleads.
+/// Explained variance below which the critic is harmful.
 const WORST_EXPLAINED_VARIANCE: f64 = -0.5;
-/// Least distance between the greatest and the least value of a critic that tells answers apart.
+/// Minimum difference between the greatest and the least value of a critic that distinguishes answers.
 const LEAST_VALUE_SPREAD: f64 = 1e-3;
 /// Share of the first step's entropy below which the policy has collapsed.
 const LEAST_ENTROPY_SHARE: f64 = 0.05;
 /// Share of the first step's length below which answers have collapsed.
 const LEAST_LENGTH_SHARE: f64 = 0.5;
-/// From this accuracy on low entropy and short answers are what success looks like.
+/// From this accuracy on, low entropy and short answers are signs of success.
 const SOLVED: f64 = 0.9;
-/// Largest divergence of the policy within a rollout, nats per token.
+/// Maximum divergence of the policy within a rollout, in nats per token.
 const MOST_KL: f64 = 0.2;
-/// Largest ratio of a token's probabilities.
+/// Maximum ratio of a token's probabilities.
 const MOST_RATIO: f64 = 1e4;
-/// Share of agreeing groups at which hardly anything is learned.
+/// Share of unanimous groups at which hardly anything is learned.
 const MOST_AGREEING: f64 = 0.9;
-/// Share of answers that are cut off, or malformed, at which the cause is not the policy.
+/// Share of cut-off or malformed answers from which the cause is not the policy.
 const MOST_UNUSABLE: f64 = 0.9;
 
 /// An alarm that was raised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
-    /// What goes wrong.
+    /// The kind of problem.
     pub sign: Sign,
-    /// The step that it was raised in.
+    /// The step in which it was raised.
     pub step: u64,
-    /// What it means, in plain words.
+    /// Its message.
     pub message: String,
 }
 
-/// Watches a run; part of what it continues from.
+/// Monitors a run; part of its saved state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Alarms {
     /// Entropy and length of the first step that trained the policy.
     start: Option<(f64, f64)>,
-    /// For how many steps each sign has held.
+    /// For how many steps each condition has held.
     streaks: Vec<u64>,
-    /// What was raised.
+    /// The alarms raised so far.
     pub(crate) raised: Vec<Alarm>,
 }
 
 impl Alarms {
-    /// Looks at the report of a step and writes which alarms hold into its row (`vapo/alarm/*`, 0 or 1); those that begin.
+    /// Checks the report of a step and writes the active alarms into its row (`vapo/alarm/*`, 0 or 1); returns those that begin.
     pub(crate) fn watch(&mut self, step: u64, report: &StepReport, row: &mut Row) -> Vec<Alarm> {
         if let (None, Some(policy)) = (self.start, &report.policy) {
             self.start = policy.entropy.mean().zip(report.rollout.response_tokens.mean());
@@ -104,27 +105,27 @@ impl Alarms {
         begun
     }
 
-    /// What is wrong, if the sign holds in this step.
+    /// The message, if the condition holds in this step.
     fn message(&self, sign: Sign, report: &StepReport) -> Option<String> {
         match sign {
             Sign::Critic => critic_message(report.credit.values.as_ref()?),
             Sign::Entropy => {
                 let (first, now) = (self.start?.0, report.policy.as_ref()?.entropy.mean()?);
                 (is_unsolved(report) && now < LEAST_ENTROPY_SHARE * first).then(|| {
-                    format!("the policy has stopped exploring: entropy {now:.4}, {first:.4} at the start; lower policy_optimizer.learning_rate or algorithm.positive_lm_weight")
+                    format!("the policy has stopped exploring (entropy {now:.4}, {first:.4} at the start): lower policy_optimizer.learning_rate or algorithm.positive_lm_weight")
                 })
             }
             Sign::Length => {
                 let (first, now) = (self.start?.1, report.rollout.response_tokens.mean()?);
                 (is_unsolved(report) && now < LEAST_LENGTH_SHARE * first).then(|| {
-                    format!("answers collapse: {now:.1} tokens, {first:.1} at the start; the critic's bias or a small algorithm.length_adaptive_alpha cuts them short")
+                    format!("the length of answers has collapsed ({now:.1} tokens, {first:.1} at the start): possible causes are a biased critic and a small algorithm.length_adaptive_alpha")
                 })
             }
             Sign::Ratio => {
                 let stats = &report.policy.as_ref()?.stats;
                 let (kl, ratio) = (stats.approx_kl()?, stats.ratio.max()?);
                 (kl.abs() > MOST_KL || ratio > MOST_RATIO).then(|| {
-                    format!("the policy moves too far within one rollout: {} {kl:.3}, largest ratio {ratio:.0}; lower policy_optimizer.learning_rate or algorithm.updates_per_rollout", keys::PPO_KL)
+                    format!("the policy moves too far within one rollout ({} {kl:.3}, largest ratio {ratio:.0}): lower policy_optimizer.learning_rate or algorithm.updates_per_rollout", keys::PPO_KL)
                 })
             }
             Sign::Groups => {
@@ -132,7 +133,7 @@ impl Alarms {
                 let compares = sampling.responses > sampling.prompts && unusable_message(report).is_none();
                 (compares && share >= MOST_AGREEING).then(|| {
                     format!(
-                        "{:.0} % of the groups agree: problems are too easy or too hard for group comparisons",
+                        "{:.0} % of the groups are unanimous: problems are too easy or too hard for group comparisons",
                         100.0 * share
                     )
                 })
@@ -141,7 +142,7 @@ impl Alarms {
             Sign::Sampling => {
                 let missing = report.sampling.missing_groups;
                 (missing > 0).then(|| {
-                    format!("dynamic sampling did not find {missing} of the step's groups in its rounds: the step goes on with fewer")
+                    format!("dynamic sampling did not find {missing} of the step's groups within its rounds, so the step uses fewer")
                 })
             }
         }
@@ -174,17 +175,17 @@ fn critic_message(values: &ValueReport) -> Option<String> {
         return Some("the critic gives every state the same value: advantages are those of a constant baseline".into());
     }
     (explained < WORST_EXPLAINED_VARIANCE).then(|| {
-        format!("the critic misleads: explained variance {explained:.2}, where a constant has 0; lower critic_optimizer.learning_rate or train it longer first")
+        format!("the critic is worse than a constant (explained variance {explained:.2} < 0): lower critic_optimizer.learning_rate or pretrain it longer")
     })
 }
 
-/// Whether low entropy and short answers are not what success looks like.
+/// Whether low entropy and short answers are not signs of success.
 fn is_unsolved(report: &StepReport) -> bool {
     report.sampling.accuracy().is_some_and(|accuracy| accuracy < SOLVED)
 }
 
 impl Sign {
-    /// As it stands in metrics.
+    /// Its name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Critic => "critic",
@@ -221,7 +222,7 @@ mod tests {
         ExplainedVariance::of(&[1.0 + error, -error, 1.0 - error, error], &[1.0, 0.0, 1.0, 0.0])
     }
 
-    /// A step of the policy in which nothing is wrong.
+    /// A healthy step of policy training.
     fn healthy() -> StepReport {
         let mut report = StepReport::empty(Phase::Policy);
         report.sampling =
@@ -235,7 +236,7 @@ mod tests {
         report
     }
 
-    /// The signs raised in each of these steps, after a first healthy one.
+    /// The alarms active in each of these steps, after a first healthy one.
     fn raised(steps: &[&[Change]]) -> Vec<Vec<Sign>> {
         let mut alarms = Alarms::default();
         alarms.watch(1, &healthy(), &mut Row::default());

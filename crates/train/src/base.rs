@@ -1,4 +1,4 @@
-//! Model directories as Hugging Face knows them: weights, tokenizer, and the files that are carried along.
+//! Hugging Face model directories: weights, tokenizer, and the files that are copied unchanged.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{
     files::write_atomically,
 };
 
-/// Files beside the weights that a checkpoint takes over unchanged.
+/// Files that are copied unchanged into a checkpoint, in addition to the weights.
 const CARRIED: &[&str] = &[
     "tokenizer.json",
     "tokenizer_config.json",
@@ -29,7 +29,7 @@ const CARRIED: &[&str] = &[
     "generation_config.json",
 ];
 
-/// A model directory: the user's, or that of a built-in base model, unpacked for as long as this value lives.
+/// A model directory: the user's, or that of a built-in base model, which is unpacked for the lifetime of this value.
 pub struct ModelDirectory {
     path: PathBuf,
     _unpacked: Option<tempfile::TempDir>,
@@ -60,7 +60,7 @@ type Files = [(&'static str, &'static [u8]); 4];
 const BUILT_IN: [(&str, Files); 2] = [built_in!("chain"), built_in!("recall")];
 
 impl ModelDirectory {
-    /// A directory that exists.
+    /// An existing directory.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_path_buf(), _unpacked: None }
     }
@@ -73,7 +73,7 @@ impl ModelDirectory {
         let Some((_, files)) = BUILT_IN.iter().find(|(name, _)| *name == task) else {
             let known = BUILT_IN.map(|(name, _)| name).join(", ");
             return Err(Error::Run(format!(
-                "no base model comes with the program for the task `{task}` (only for {known}): make one with `vapo pretrain` and give its directory as model.path"
+                "there is no built-in base model for the task `{task}` (only for {known}): make one with `vapo pretrain` and set model.path to its directory"
             )));
         };
         let unpacked = tempfile::tempdir().map_err(Error::io("create", &std::env::temp_dir()))?;
@@ -84,17 +84,17 @@ impl ModelDirectory {
         Ok(Self { path: unpacked.path().to_path_buf(), _unpacked: Some(unpacked) })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// A language model with what belongs to it.
+/// A language model with its tokenizer and files.
 pub struct LanguageModel {
     /// Weights.
     pub model: Model,
-    /// Text to tokens and back.
+    /// Its tokenizer and files.
     pub text: TextFiles,
 }
 
@@ -107,11 +107,11 @@ impl LanguageModel {
         Self::load_after(directory, WeightDtype::Float32, &DataConfig::default(), |_, _| Ok(()))
     }
 
-    /// Reads a Hugging Face directory for inference as a config says: shape and tokenizer first, and the weights if what
-    /// `plan` makes of them fits the machine.
+    /// Reads a Hugging Face directory for inference, according to a config: shape and tokenizer first, and the weights only if
+    /// `check` succeeds.
     ///
     /// # Errors
-    /// As for [`LanguageModel::load`]; the memory is too small.
+    /// As for [`LanguageModel::load`], or there is too little memory.
     pub fn load_if_it_fits(
         directory: &Path,
         config: &Config,
@@ -128,7 +128,7 @@ impl LanguageModel {
         check: impl FnOnce(&ModelConfig, &TextFiles) -> Result<()>,
     ) -> Result<Self> {
         if !directory.join("config.json").is_file() {
-            return Err(Error::file(directory, "expected a model directory with config.json, found none"));
+            return Err(Error::file(directory, "expected a model directory, found no config.json"));
         }
         let (shape, text) = (ModelConfig::load(directory)?, TextFiles::load(directory)?.for_data(data)?);
         text.tokenizer.check_fits(&shape).map_err(|problem| Error::file(directory, problem))?;
@@ -136,7 +136,7 @@ impl LanguageModel {
         Ok(Self { model: Model::load_for_inference(directory, Head::Language, dtype)?, text })
     }
 
-    /// Uses the chat template as a config says.
+    /// Applies a config's settings for the chat template.
     ///
     /// # Errors
     /// As for [`TextFiles::for_data`].
@@ -149,7 +149,7 @@ impl LanguageModel {
 pub struct TextFiles {
     /// The tokenizer.
     pub tokenizer: Tokenizer,
-    /// Tokens that stand before every prompt, e.g. a beginning-of-sequence token.
+    /// Tokens before every prompt, e.g. a beginning-of-sequence token.
     prefix: Vec<u32>,
     chat: Chat,
     files: Vec<(&'static str, Vec<u8>)>,
@@ -159,7 +159,7 @@ impl TextFiles {
     /// Reads the tokenizer of a model directory.
     ///
     /// # Errors
-    /// `tokenizer.json` is missing or wrong.
+    /// `tokenizer.json` is missing or invalid.
     pub fn load(directory: &Path) -> Result<Self> {
         let mut files = Vec::new();
         for &name in CARRIED {
@@ -175,7 +175,7 @@ impl TextFiles {
     /// The tokenizer of a built-in task, from the texts of its two files.
     ///
     /// # Errors
-    /// The tokenizer is wrong.
+    /// The tokenizer is invalid.
     pub fn from_texts(tokenizer_json: String, tokenizer_config_json: String) -> Result<Self> {
         let tokenizer = Tokenizer::from_json(tokenizer_json.as_bytes())?;
         let files = vec![
@@ -185,17 +185,17 @@ impl TextFiles {
         Ok(Self { tokenizer, prefix: prefix_of(&files), chat: Chat::none(), files })
     }
 
-    /// Uses the chat template as a config says; without this, as an empty config does.
+    /// Applies a config's settings for the chat template; without this call, the defaults apply.
     ///
     /// # Errors
-    /// A setting of the template is wrong.
+    /// A setting of the template is invalid.
     pub fn for_data(mut self, data: &DataConfig) -> Result<Self> {
         self.chat.configure(data)?;
         Ok(self)
     }
 
-    /// The tokens of a problem's prompt: of the rendered chat, which holds every special token that it needs, or else of the
-    /// text as [`TextFiles::encode_prompt`] gives them.
+    /// The tokens of a problem's prompt: those of the rendered chat, which contains every special token it needs, or those of
+    /// the text from [`TextFiles::encode_prompt`].
     ///
     /// # Errors
     /// The chat template is missing or refuses the conversation, or the tokenizer cannot encode the text.
@@ -206,21 +206,21 @@ impl TextFiles {
         }
     }
 
-    /// The chat template and the variables that it is rendered with; none without a template or where the config never uses it.
+    /// The chat template and its variables; `None` without a template or if the config never uses it.
     ///
     /// # Errors
-    /// The template is wrong.
+    /// The template is invalid.
     pub fn chat_template(&self) -> Result<Option<(&ChatTemplate, &Map<String, Value>)>> {
         self.chat.template()
     }
 
-    /// The special token that ends an answer in the chat template, where there is one.
+    /// The special token that ends an answer in the chat template, if there is one.
     pub(crate) fn end_of_turn(&self) -> Option<u32> {
         let first = *self.tokenizer.encode(&self.chat.after_answer()?).ok()?.first()?;
         self.tokenizer.is_special(first).then_some(first)
     }
 
-    /// A prompt's tokens, with the special tokens that the tokenizer puts in front.
+    /// A prompt's tokens, with the special tokens that the tokenizer adds at the start.
     ///
     /// # Errors
     /// The tokenizer cannot encode the text.
@@ -236,7 +236,7 @@ impl TextFiles {
     }
 }
 
-/// Special tokens that `tokenizer.json` puts before a single text: the start of its template.
+/// Special tokens that `tokenizer.json` adds before a single text: the start of its template.
 fn prefix_of(files: &[(&'static str, Vec<u8>)]) -> Vec<u32> {
     let json = files.iter().find(|(name, _)| *name == "tokenizer.json");
     let Some(Ok(tokenizer)) = json.map(|(_, bytes)| serde_json::from_slice::<Value>(bytes)) else {

@@ -1,4 +1,4 @@
-//! The responses of a step packed for training: one constructor checks every length, once.
+//! The responses of a step, packed for training. One constructor checks all lengths, once.
 
 use std::ops::Range;
 
@@ -12,39 +12,39 @@ use crate::{
     rollout::Graded,
 };
 
-/// Graded responses `[R]` with their tokens packed one after the other `[N]`. Responses whose verifier failed are left out.
+/// Graded responses `[R]` with their concatenated tokens `[N]`. Responses on which the verifier failed are left out.
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {
     responses: Vec<Graded<'a>>,
     rewards: Vec<f32>,
-    /// Where each response begins among the N tokens, and N. `[R + 1]`
+    /// Where each response starts among the N tokens, and N. `[R + 1]`
     offsets: Vec<usize>,
     old_logp: Vec<f32>,
     sampler_logp: Vec<f32>,
     failed: usize,
 }
 
-/// How grades become rewards.
+/// How grades are converted to rewards.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RewardRules {
     /// Reward of score 1.
     pub right: f64,
     /// Reward of score 0.
     pub wrong: f64,
-    /// More failed verdicts than this share of the step are an error.
+    /// Failed verdicts on more than this share of the step are an error.
     pub max_failed_share: f64,
-    /// Soft overlong punishment, if there is one.
+    /// Soft overlong penalty, if there is one.
     pub overlong: Option<Overlong>,
 }
 
-/// Soft overlong punishment ([`soft_overlong_penalty`]).
+/// Soft overlong penalty ([`soft_overlong_penalty`]).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Overlong {
-    /// Longest response.
+    /// Length of the longest response.
     pub max_tokens: usize,
-    /// Tokens before it over which the reward falls.
+    /// Number of tokens before that over which the reward falls.
     pub buffer_tokens: usize,
-    /// By how much at most.
+    /// Maximum penalty.
     pub penalty: f64,
 }
 
@@ -73,13 +73,13 @@ impl RewardRules {
 }
 
 impl<'a> Batch<'a> {
-    /// Packs what was graded.
+    /// Packs graded responses.
     ///
     /// # Errors
     /// The verifier failed on too many responses, or on every one.
     ///
     /// # Panics
-    /// If a response is empty or has not one log-prob per token: the engine's contract.
+    /// If a response is empty or does not have one log-prob per token (which the engine guarantees).
     pub fn new(graded: Vec<Graded<'a>>, rules: RewardRules) -> Result<Self> {
         check_failures(graded.iter().map(|graded| &graded.grade.verdict), rules.max_failed_share, "step")?;
         let total = graded.len();
@@ -99,7 +99,7 @@ impl<'a> Batch<'a> {
         Ok(Self { rewards, failed: total - responses.len(), responses, offsets, old_logp, sampler_logp })
     }
 
-    /// The responses `[R]`, groups one after the other.
+    /// The responses `[R]`, group by group.
     pub fn responses(&self) -> &[Graded<'a>] {
         &self.responses
     }
@@ -119,7 +119,7 @@ impl<'a> Batch<'a> {
         &self.sampler_logp
     }
 
-    /// Responses that the verifier failed on and that were left out.
+    /// Responses left out because the verifier failed on them.
     pub fn failed(&self) -> usize {
         self.failed
     }
@@ -139,12 +139,12 @@ impl<'a> Batch<'a> {
         self.offsets.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 
-    /// Whether each response counts in the policy's loss `[R]`: overlong filtering leaves out those that were cut off.
+    /// Whether each response counts in the policy loss `[R]`: overlong filtering leaves out those that were cut off.
     pub fn included(&self, overlong_filtering: bool) -> Vec<bool> {
         self.responses.iter().map(|graded| !(overlong_filtering && graded.rollout.is_truncated())).collect()
     }
 
-    /// The responses to one prompt each, in order.
+    /// The responses grouped by prompt, in order.
     pub fn groups(&self) -> Vec<Range<usize>> {
         let mut groups: Vec<Range<usize>> = Vec::new();
         for (index, graded) in self.responses.iter().enumerate() {
@@ -158,7 +158,7 @@ impl<'a> Batch<'a> {
         groups
     }
 
-    /// All responses as the engine takes them.
+    /// All responses in the engine's format.
     pub fn sequences(&self) -> Vec<Sequence<'_>> {
         (0..self.responses.len()).map(|response| self.sequence(response)).collect()
     }
@@ -168,7 +168,7 @@ impl<'a> Batch<'a> {
         Sequence { prompt: &rollout.prompt.tokens, response: &rollout.sample.tokens }
     }
 
-    /// Some of the responses, in the order given.
+    /// Some of the responses, in the given order.
     pub fn select(&self, responses: &[usize]) -> Minibatch<'_> {
         Minibatch {
             sequences: responses.iter().map(|&response| self.sequence(response)).collect(),
@@ -179,8 +179,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Shuffles the responses and deals them into `parts` minibatches of equal size, give or take one. Within one they
-    /// are in order, so that responses to one prompt are neighbours and the engine computes the prompt once.
+    /// Shuffles the responses and deals them into `parts` minibatches of equal size, up to one. Within a minibatch they
+    /// are in order, so that responses to one prompt are adjacent and the engine computes the prompt once.
     pub fn minibatches(&self, parts: usize, mut random: Random) -> Vec<Minibatch<'_>> {
         let mut order: Vec<usize> = (0..self.responses.len()).collect();
         random.shuffle(&mut order);
@@ -197,8 +197,8 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Refuses to go on where the verifier failed on more than a share of the responses, or on all: what is left would no
-/// longer be the sample that was drawn.
+/// Returns an error if the verifier failed on more than a share of the responses, or on all: the rest would be a biased
+/// sample.
 pub(crate) fn check_failures<'a>(
     verdicts: impl Iterator<Item = &'a Verdict>,
     max_share: f64,
@@ -216,7 +216,7 @@ pub(crate) fn check_failures<'a>(
         return Ok(());
     }
     Err(Error::Run(format!(
-        "the verifier failed on {failed} of the {stage}'s {total} responses (reward.max_failed_share is {max_share}), first because {first}"
+        "the verifier failed on {failed} of the {stage}'s {total} responses (reward.max_failed_share is {max_share}); first failure: {first}"
     )))
 }
 
@@ -240,7 +240,7 @@ impl Minibatch<'_> {
         self.tokens.iter().map(|&token| column[token]).collect()
     }
 
-    /// Whether each response counts in the policy's loss.
+    /// Whether each response counts in the policy loss.
     pub fn included(&self, overlong_filtering: bool) -> Vec<bool> {
         self.truncated.iter().map(|&truncated| !(overlong_filtering && truncated)).collect()
     }

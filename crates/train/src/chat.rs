@@ -1,4 +1,4 @@
-//! From a problem to the text that a chat model continues.
+//! Converts a problem to the text that a chat model continues.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::{
 /// A model's chat template and how it is used.
 #[derive(Debug)]
 pub(crate) struct Chat {
-    /// The template; the message of what is wrong with it waits until somebody needs it.
+    /// The template; an error in it is reported only when it is needed.
     template: Result<Option<ChatTemplate>, vapo_lm::Error>,
     when: ChatUse,
     system_prompt: Option<String>,
@@ -22,7 +22,7 @@ pub(crate) struct Chat {
 }
 
 impl Chat {
-    /// The template of a model directory, used as an empty config says.
+    /// The template of a model directory, with default settings.
     pub(crate) fn load(directory: &Path) -> Self {
         Self::new(ChatTemplate::load(directory))
     }
@@ -36,10 +36,10 @@ impl Chat {
         Self { template, when: ChatUse::Auto, system_prompt: None, variables: Map::new() }
     }
 
-    /// Uses it as a config says.
+    /// Applies a config's settings.
     ///
     /// # Errors
-    /// `data.chat_date` is no date, or `data.chat_template_kwargs` holds what JSON cannot.
+    /// `data.chat_date` is not a date, or `data.chat_template_kwargs` holds values that JSON cannot represent.
     pub(crate) fn configure(&mut self, data: &DataConfig) -> Result<()> {
         let wrong = |key: &str, problem: String| Error::Settings(vec![format!("data.{key}: {problem}")]);
         self.when = data.chat;
@@ -53,10 +53,10 @@ impl Chat {
         Ok(())
     }
 
-    /// The rendered conversation; none if the problem is to be continued as a plain text.
+    /// The rendered conversation; `None` if the problem is a plain text to continue.
     ///
     /// # Errors
-    /// A conversation without a template, a template that is wrong, or one that refuses the conversation.
+    /// There is no template for a conversation, or the template is invalid or refuses the conversation.
     pub(crate) fn render(&self, problem: &Problem) -> Result<Option<String>> {
         let failed = |message: String| Error::Run(format!("{}: {message}", problem.place()));
         let is_chat = match self.when {
@@ -69,15 +69,15 @@ impl Chat {
             return match (context, &self.system_prompt) {
                 ([], None) => Ok(None),
                 ([], Some(_)) => Err(failed(
-                    "the row holds a text, for which data.system_prompt needs data.chat = \"always\"".into(),
+                    "the row holds a text: data.system_prompt needs data.chat = \"always\"".into(),
                 )),
-                _ => Err(failed("the row holds several messages, for which data.chat must not be `never`".into())),
+                _ => Err(failed("the row holds several messages: data.chat must not be `never`".into())),
             };
         }
         let Some(template) = self.template.as_ref().map_err(|error| failed(error.to_string()))? else {
             let is_needed = self.when == ChatUse::Always || self.system_prompt.is_some() || !context.is_empty();
             return match is_needed {
-                true => Err(failed("a chat needs a chat template, and the model has none".into())),
+                true => Err(failed("a chat needs a chat template, but the model has none".into())),
                 false => Ok(None),
             };
         };
@@ -90,16 +90,16 @@ impl Chat {
         Ok(Some(text))
     }
 
-    /// The template and the variables that it is rendered with; none without a template or where it is never used.
+    /// The template and its variables; `None` without a template or if it is never used.
     ///
     /// # Errors
-    /// The template is wrong.
+    /// The template is invalid.
     pub(crate) fn template(&self) -> Result<Option<(&ChatTemplate, &Map<String, serde_json::Value>)>> {
         let template = self.template.as_ref().map_err(|error| Error::Run(error.to_string()))?;
         Ok(template.as_ref().filter(|_| self.when != ChatUse::Never).map(|template| (template, &self.variables)))
     }
 
-    /// What the template puts behind an answer; none without a template or where it is never used.
+    /// The text that the template adds after an answer; `None` without a template or if it is never used.
     pub(crate) fn after_answer(&self) -> Option<String> {
         let template = self.template.as_ref().ok()?.as_ref().filter(|_| self.when != ChatUse::Never)?;
         template.after_answer(&self.variables)
@@ -149,7 +149,7 @@ mod tests {
         );
         assert_eq!(rendered(some, ChatUse::Never, None, Some(&[])), Ok(None));
         assert_eq!(rendered(None, ChatUse::Auto, None, Some(&[])), Ok(None), "a single question needs no template");
-        let needs = format!("{place}a chat needs a chat template, and the model has none");
+        let needs = format!("{place}a chat needs a chat template, but the model has none");
         assert_eq!(rendered(None, ChatUse::Auto, None, Some(context)), Err(needs.clone()));
         assert_eq!(rendered(None, ChatUse::Always, None, None), Err(needs));
         assert!(rendered(some, ChatUse::Never, None, Some(context)).unwrap_err().contains("several messages"));
@@ -157,7 +157,7 @@ mod tests {
         let five = [("user", "a"), ("assistant", "b"), ("user", "a"), ("assistant", "b")];
         let raised = rendered(some, ChatUse::Auto, None, Some(&five)).unwrap_err();
         assert_eq!(raised, format!("{place}chat template: too long (line 1 of the template)"));
-        assert!(rendered(Some("{% if %}"), ChatUse::Auto, None, None).is_ok(), "nobody needs the template");
+        assert!(rendered(Some("{% if %}"), ChatUse::Auto, None, None).is_ok(), "the template is not needed");
         assert!(rendered(Some("{% if %}"), ChatUse::Always, None, None).is_err());
     }
 

@@ -1,9 +1,9 @@
-//! Checkpoints: Hugging Face directories of policy and critic, and the state that a run continues from.
+//! Checkpoints: Hugging Face directories of policy and critic, and the state from which a run continues.
 //!
 //! ```text
 //! checkpoints/step-000123/
 //!   policy/   config.json, model.safetensors, tokenizer.json ...
-//!   critic/   the same with a value head
+//!   critic/   the same, with a value head
 //!   state/    policy.safetensors and critic.safetensors (AdamW's moments; weights too, if the directories round them), state.json
 //!   config.toml
 //! ```
@@ -26,37 +26,37 @@ use crate::{
 };
 
 const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
-/// The exact weights, in checkpoints whose directories hold rounded ones.
+/// The exact weights, in checkpoints whose model directories hold rounded ones.
 const PARAMETERS: &str = "parameters";
 
-/// What a run knows besides weights and moments.
+/// The state of a run apart from weights and moments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunState {
     /// Steps, updates, prompts, tokens.
     pub(crate) counters: Counters,
-    /// Optimizer updates behind the policy's moments.
+    /// Number of optimizer updates in the policy's moments.
     pub(crate) policy_optimizer_steps: u64,
-    /// Optimizer updates behind the critic's moments.
+    /// Number of optimizer updates in the critic's moments.
     pub(crate) critic_optimizer_steps: u64,
     /// Held-out accuracy of the initial policy.
     pub(crate) accuracy_before: Option<f64>,
     /// Held-out accuracy at the last evaluation.
     pub(crate) accuracy_last: Option<f64>,
-    /// Problems of an evaluation.
+    /// Number of problems in an evaluation.
     pub(crate) eval_problems: usize,
     /// The finished step's row, if it is not in `metrics.jsonl` yet.
     pub(crate) pending: Option<Row>,
-    /// What has gone wrong so far, and for how long.
+    /// Alarms so far, and how long their conditions have held.
     #[serde(default)]
     pub(crate) alarms: Alarms,
-    /// Seconds of all sessions before this one.
+    /// Wall time of all earlier sessions in seconds.
     pub(crate) wall_secs: f64,
-    /// Processor seconds of all sessions before this one.
+    /// Processor seconds of all earlier sessions.
     pub(crate) cpu_secs: f64,
 }
 
-/// What a checkpoint is made of.
+/// The contents of a checkpoint.
 pub(crate) struct Snapshot<'a> {
     pub(crate) policy: &'a Network,
     pub(crate) critic: Option<&'a Network>,
@@ -66,7 +66,7 @@ pub(crate) struct Snapshot<'a> {
 }
 
 impl Snapshot<'_> {
-    /// Writes the checkpoint; it is complete or absent.
+    /// Writes the checkpoint, completely or not at all.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         create_directory_atomically(path, |directory| {
             let state = directory.join("state");
@@ -112,7 +112,7 @@ pub(crate) fn load_model(checkpoint: &Path, name: &str, head: Head) -> Result<Mo
     Ok(Model::load(&checkpoint.join(name), head)?)
 }
 
-/// A network's moments from a checkpoint, and its exact weights where the model directory beside them holds rounded ones.
+/// A network's moments from a checkpoint, and its exact weights if the model directory holds rounded ones.
 pub(crate) fn load_network(checkpoint: &Path, name: &str, steps: u64, network: &mut Network) -> Result<()> {
     let path = checkpoint.join("state").join(format!("{name}.safetensors"));
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
@@ -135,7 +135,7 @@ fn copy_tensor(tensor: &TensorView<'_>, name: &str, to: &mut [f32], path: &Path)
         return Err(Error::file(
             path,
             format!(
-                "{name} is {:?} {:?}, expected F32 [{}] as the model beside it has parameters",
+                "{name} is {:?} {:?}, expected F32 [{}], the number of the model's parameters",
                 tensor.dtype(),
                 tensor.shape(),
                 to.len()
@@ -160,7 +160,7 @@ fn save_network(network: &Network, path: &Path, dtype: WeightDtype) -> Result<()
     serialize_to_file(views, None, path).map_err(|error| Error::file(path, error.to_string()))
 }
 
-/// A flat buffer on its way to a file: converted when its turn comes, so that only one exists twice.
+/// A flat buffer to be written: it is converted only when its turn comes, so that only one buffer exists twice.
 struct Flat<'a> {
     values: &'a [f32],
     shape: [usize; 1],

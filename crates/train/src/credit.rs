@@ -10,23 +10,23 @@ use crate::{
     config::{AdvantageKind, AlgorithmConfig, KlPlace},
 };
 
-/// What the update is told about each token `[N]`.
+/// Credit for each token `[N]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Credit {
-    /// How much better than expected, for the policy.
+    /// Advantages, for the policy.
     pub advantages: Vec<f32>,
-    /// The critic's part; none for methods without a critic.
+    /// The critic's part; `None` for methods without a critic.
     pub values: Option<ValueCredit>,
-    /// Divergence from the initial policy per token, if it is subtracted from the reward.
+    /// KL divergence from the initial policy per token, if it is subtracted from the reward.
     pub reward_kl: Option<Summary>,
 }
 
-/// What the critic saw and what it shall learn.
+/// The critic's values and targets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValueCredit {
     /// V(s_t) before the update `[N]`.
     pub old_values: Vec<f32>,
-    /// Targets `[N]`, by the critic's lambda.
+    /// Targets `[N]`, with the critic's lambda.
     pub targets: Vec<f32>,
     /// Monte-Carlo returns `[N]`, against which the explained variance is reported.
     pub returns: Vec<f32>,
@@ -35,7 +35,7 @@ pub struct ValueCredit {
 }
 
 impl Credit {
-    /// Assigns credit by the critic's values `[N]`, or, without them, by the rewards alone. `reference_logp` `[N]` are the
+    /// Assigns credit with the critic's values `[N]` or, without them, from the rewards only. `reference_logp` `[N]` are the
     /// initial policy's, if the divergence from it is measured.
     pub fn assign(
         batch: &Batch<'_>,
@@ -83,7 +83,7 @@ impl KlPenalty {
     }
 }
 
-/// What each response earned, and when.
+/// The rewards of each response.
 #[derive(Clone, Copy)]
 struct Rewards<'a> {
     batch: &'a Batch<'a>,
@@ -99,7 +99,7 @@ impl<'a> Rewards<'a> {
         }
     }
 
-    /// Each answer as one action `[R]`.
+    /// The reward of each answer as one action `[R]`.
     fn totals(self) -> Vec<f32> {
         let Some(rewards) = self.penalized else { return self.batch.rewards().to_vec() };
         let total = |response| {
@@ -130,13 +130,13 @@ fn by_critic(rewards: Rewards<'_>, values: Vec<f32>, algorithm: &AlgorithmConfig
     (advantages, ValueCredit { old_values: values, targets, returns, policy_lambdas })
 }
 
-/// The rewards from each token on: GAE of a critic that says 0 everywhere, with lambda 1 (REINFORCE++).
+/// The sum of rewards from each token on: GAE with values of 0 and lambda 1 (REINFORCE++).
 fn returns_to_go(rewards: Rewards<'_>, gamma: f64) -> Vec<f32> {
     let lengths = rewards.batch.lengths().into_iter().enumerate();
     lengths.flat_map(|(response, length)| gae(rewards.of(response), &vec![0.0; length], gamma, 1.0)).collect()
 }
 
-/// Every token of an answer shares what the answer earned beyond its group's baseline.
+/// Every token of an answer gets the answer's reward minus its group's baseline.
 fn by_group(rewards: Rewards<'_>, algorithm: &AlgorithmConfig) -> Vec<f32> {
     let baseline = match algorithm.advantage {
         AdvantageKind::LeaveOneOut => leave_one_out,
@@ -174,7 +174,7 @@ mod tests {
         );
     }
 
-    /// V = (0.2, 0.5, 0.8), R = 1, lambda 1/6: the example worked in BPCO's tests.
+    /// V = (0.2, 0.5, 0.8), R = 1, lambda 1/6: the example worked out in BPCO's tests.
     #[test]
     fn each_response_has_its_own_lambda_and_credit_stops_at_its_border() {
         let prompt = prompt(0);
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(untouched.reward_kl, None);
     }
 
-    /// A filtered response has no advantage and no part in the statistics: the others' deviation is that of (1, 1, 0).
+    /// A filtered response has no advantage and is not part of the statistics: the deviation of the others is that of (1, 1, 0).
     #[test]
     fn overlong_filtering_leaves_the_cut_off_out_of_normalization() {
         let prompt = prompt(0);

@@ -4,7 +4,7 @@ use vapo_lm::{Model, Sampling, StopStrings};
 
 use crate::{base::TextFiles, config::Config};
 
-/// How training samples.
+/// The sampling settings of training.
 pub(crate) fn training_sampling(config: &Config, policy: &Model, text: &TextFiles) -> Sampling {
     let rollout = &config.rollout;
     Sampling {
@@ -19,7 +19,7 @@ pub(crate) fn training_sampling(config: &Config, policy: &Model, text: &TextFile
     }
 }
 
-/// How an evaluation samples: as `[eval]` says, with the run's stop tokens, stop strings and slots.
+/// The sampling settings of an evaluation: `[eval]`, with the run's stop tokens, stop strings and slots.
 pub fn eval_sampling(config: &Config, policy: &Model, text: &TextFiles) -> Sampling {
     let eval = &config.eval;
     Sampling {
@@ -32,7 +32,7 @@ pub fn eval_sampling(config: &Config, policy: &Model, text: &TextFiles) -> Sampl
     }
 }
 
-/// The model's end-of-sequence tokens, the one that ends an answer in its chat template, and the user's.
+/// The model's end-of-sequence tokens, the token that ends an answer in its chat template, and the user's stop tokens.
 fn stop_tokens(config: &Config, policy: &Model, text: &TextFiles) -> Vec<u32> {
     let mut tokens = policy.config().eos_token_ids.clone();
     tokens.extend(text.end_of_turn());

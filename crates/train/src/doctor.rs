@@ -1,4 +1,4 @@
-//! The critic doctor: what the critic sees, and where credit falls when an answer goes wrong.
+//! Diagnostics of the critic, and of credit where an answer goes wrong.
 
 use vapo_algo::{Calibration, Correlation, ExplainedVariance, Summary};
 use vapo_lm::Tokenizer;
@@ -10,7 +10,7 @@ use crate::{
     metrics::{Row, keys},
 };
 
-/// What a step's values and advantages say about the responses.
+/// Diagnostics of a step's values and advantages.
 #[derive(Clone, Debug)]
 pub struct Sight {
     /// The critic's side, if there is a critic.
@@ -22,9 +22,9 @@ pub struct Sight {
 /// Values against Monte-Carlo returns.
 #[derive(Clone, Debug)]
 pub struct CriticSight {
-    /// Explained variance by the tenth of its response that a token stands in.
+    /// Explained variance by the token's position in its response, in tenths.
     pub by_decile: [ExplainedVariance; 10],
-    /// Values against the returns that follow where they are said.
+    /// Calibration: values compared with the returns that follow.
     pub calibration: Calibration,
     /// V minus return.
     pub bias: Summary,
@@ -33,18 +33,18 @@ pub struct CriticSight {
 /// Values and advantages around the first wrong token of wrong answers.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorSight {
-    /// V up to and including the state in which the wrong token was chosen: nothing is wrong there yet.
+    /// V up to and including the state in which the wrong token was chosen, where nothing is wrong yet.
     pub values_before: Summary,
     /// V after it.
     pub values_after: Summary,
     /// Advantage of the wrong token.
     pub advantage: Summary,
-    /// Of the advantage with being the first wrong token, over the tokens of wrong answers.
+    /// Correlation between the advantage and being the first wrong token, over the tokens of wrong answers.
     pub correlation: Correlation,
 }
 
 impl Sight {
-    /// Looks at a step before its updates; `range` are the least and the greatest reward.
+    /// Diagnoses a step before its updates; `range` is the least and the greatest reward.
     pub(crate) fn of(
         batch: &Batch<'_>,
         credit: &Credit,
@@ -83,7 +83,7 @@ impl CriticSight {
     }
 }
 
-/// Explained variance of the values against the Monte-Carlo return, by the part of its response that a token is in.
+/// Explained variance of the values against the Monte-Carlo return, by the token's position in its response.
 pub(crate) fn explained_by_part<const PARTS: usize>(
     batch: &Batch<'_>,
     values: &ValueCredit,
@@ -124,7 +124,7 @@ impl ErrorSight {
     }
 }
 
-/// The token that holds the byte `offset` of the response's text; the last one if the text ends before.
+/// The token containing byte `offset` of the response's text; the last token if the text ends before that.
 fn token_at(tokens: &[u32], offset: usize, tokenizer: &Tokenizer) -> usize {
     let bytes = |length: usize| tokenizer.decode(&tokens[..length]).map_or(0, |text| text.len());
     let (mut low, mut high) = (0, tokens.len() - 1);

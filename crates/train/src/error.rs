@@ -1,4 +1,4 @@
-//! What can go wrong, in words.
+//! Errors of a run.
 
 use std::{
     io,
@@ -21,7 +21,7 @@ pub enum Error {
         /// `, did you mean ...?` or empty.
         hint: String,
     },
-    /// A setting that cannot be read.
+    /// A setting that cannot be parsed.
     #[error("{origin}: {message}")]
     Setting {
         /// File and line, or `--set`.
@@ -29,7 +29,7 @@ pub enum Error {
         /// What was expected and found.
         message: String,
     },
-    /// Settings out of range or at odds with each other, one per line.
+    /// Settings that are out of range or contradict each other, one per line.
     #[error("{}", .0.join("\n"))]
     Settings(Vec<String>),
     /// A file operation failed.
@@ -39,10 +39,10 @@ pub enum Error {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file does not hold what it should.
+    /// A file has unexpected content.
     #[error("{}: {message}", path.display())]
     File {
         /// The file.
@@ -50,7 +50,7 @@ pub enum Error {
         /// What was expected and found.
         message: String,
     },
-    /// A run cannot start or go on.
+    /// A run cannot start or continue.
     #[error("{0}")]
     Run(String),
     /// Problems or verifier.
@@ -62,7 +62,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Turns an `io::Error` into one that says what was tried on which file.
+    /// Converts an `io::Error` into an error that names the action and the file.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }

@@ -1,4 +1,4 @@
-//! Held-out accuracy: the mean over n samples of each problem (avg@n), and what several samples can do together.
+//! Held-out accuracy: the mean over n samples of each problem (avg@n), and measures over several samples.
 
 use vapo_lm::{Engine, Model};
 use vapo_tasks::{Problem, Random, Stream, Task};
@@ -14,7 +14,7 @@ use crate::{
     stage::Stage,
 };
 
-/// What an evaluation works with.
+/// The inputs of an evaluation.
 pub struct Evaluator<'a> {
     /// Threads and buffers.
     pub engine: &'a mut Engine,
@@ -22,14 +22,14 @@ pub struct Evaluator<'a> {
     pub policy: &'a Model,
     /// Its tokenizer and files.
     pub text: &'a TextFiles,
-    /// Whose held-out problems are asked.
+    /// The task that provides the held-out problems.
     pub task: &'a dyn Task,
-    /// `[eval]` says how; seed, stop tokens and slots are the run's.
+    /// The config: `[eval]`, and the run's seed, stop tokens and slots.
     pub config: &'a Config,
 }
 
 /// Evaluates a model on held-out problems; `None` if `stop` was set before the end.
-/// Samples depend on `run.seed` and the weights alone, so that two evaluations differ by the weights and by nothing else.
+/// Samples depend only on `run.seed` and the weights, so that two evaluations differ only because of the weights.
 ///
 /// # Errors
 /// The task has no held-out problems, or a prompt is too long for the model.
@@ -76,7 +76,7 @@ fn answer(graded: &Graded<'_>) -> Answer {
     }
 }
 
-/// At most `count` problems, evenly spread over the set: a file may be sorted by difficulty.
+/// At most `count` problems, evenly spread over the set, because a file may be sorted by difficulty.
 fn chosen(problems: &[Problem], count: usize) -> impl Iterator<Item = &Problem> {
     let count = count.min(problems.len());
     (0..count).map(move |number| &problems[number * problems.len() / count])

@@ -1,4 +1,4 @@
-//! What an evaluation found: verdicts of every sample, and the measures made of them.
+//! The result of an evaluation: the verdict on every sample, and the measures computed from them.
 
 mod statistics;
 
@@ -18,7 +18,7 @@ pub struct Evaluation {
     pub samples: usize,
 }
 
-/// What a model made of one problem.
+/// The result on one problem.
 #[derive(Clone, Debug)]
 pub struct ProblemResult {
     /// The problem.
@@ -32,11 +32,11 @@ pub struct ProblemResult {
 pub struct Answer {
     /// The response as text.
     pub text: String,
-    /// Its tokens.
+    /// Its number of tokens.
     pub tokens: usize,
     /// Whether the length limit cut it off.
     pub truncated: bool,
-    /// What the task says about it.
+    /// Its grade.
     pub grade: Grade,
 }
 
@@ -64,7 +64,7 @@ impl ProblemResult {
         self.answers.iter().map(|answer| &answer.grade).filter(|grade| grade.verdict.score().is_some())
     }
 
-    /// Share of right answers among those the verifier could grade; `None` if it could grade none.
+    /// Share of right answers among those that the verifier could grade; `None` if it could grade none.
     pub fn accuracy(&self) -> Option<f64> {
         let graded = self.graded().count();
         (graded > 0).then(|| self.correct() as f64 / graded as f64)
@@ -74,12 +74,12 @@ impl ProblemResult {
         self.graded().filter(|grade| grade.verdict.is_correct()).count()
     }
 
-    /// pass@k of the samples that the verifier could grade; `None` for fewer than k.
+    /// pass@k over the samples that the verifier could grade; `None` for fewer than k.
     fn pass_at(&self, k: usize) -> Option<f64> {
         pass_at_k(self.graded().count(), self.correct(), k)
     }
 
-    /// What each graded sample votes for; `None` if the verifier does not say which answer it read.
+    /// The vote of each graded sample; `None` if the verifier does not report the answer it read.
     fn ballots(&self) -> Option<Vec<Option<Vote>>> {
         let (mut answers, mut ballots): (Vec<&str>, _) = (Vec::new(), Vec::new());
         for grade in self.graded() {
@@ -126,7 +126,7 @@ pub struct Measure {
     pub standard_error: Option<f64>,
     /// 95 % interval by the bootstrap over problems; `None` for fewer than two.
     pub interval: Option<[f64; 2]>,
-    /// Problems that have the measure.
+    /// Number of problems with this measure.
     pub problems: usize,
 }
 
@@ -150,11 +150,11 @@ pub struct SampleShares {
     pub tokens: Summary,
     /// Cut off by the length limit.
     pub truncated: Summary,
-    /// Without an answer that could be read.
+    /// Without a readable answer.
     pub malformed: Summary,
-    /// The verifier failed on.
+    /// On which the verifier failed.
     pub failed: Summary,
-    /// Score of each term of the reward, where there are several.
+    /// Score of each term of the reward, if there are several.
     pub scores: Vec<(String, Summary)>,
 }
 
@@ -174,7 +174,7 @@ impl SampleShares {
     }
 }
 
-/// Adds the scores of a response's terms to those of others.
+/// Adds a response's scores by term to those of others.
 pub(crate) fn add_scores(scores: &mut Vec<(String, Summary)>, grade: &Grade) {
     for (name, score) in grade.scores.iter().filter_map(|(name, score)| Some((name, (*score)?))) {
         let known = scores.iter().position(|(known, _)| **known == **name);
@@ -197,7 +197,7 @@ impl Evaluation {
         mean(self.problems.iter(), |result| result.pass_at(self.samples))
     }
 
-    /// avg@n, then pass@k and maj@k for k = 2, 4, 8, .. and n; measures that no problem has are left out.
+    /// avg@n, then pass@k and maj@k for k = 2, 4, 8, .. and n, without measures that no problem has.
     pub fn measures(&self) -> Vec<Measure> {
         let values =
             |of: &dyn Fn(&ProblemResult) -> Option<f64>| -> Vec<f64> { self.problems.iter().filter_map(of).collect() };
@@ -247,7 +247,7 @@ impl Evaluation {
         row
     }
 
-    /// All problems, a JSON object per line.
+    /// All problems, one JSON object per line.
     pub fn to_jsonl(&self) -> String {
         self.problems.iter().map(|result| format!("{}\n", result.to_json())).collect()
     }
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(first["samples"][2]["score"], Value::Null);
     }
 
-    /// A problem whose samples gave these answers: `R` is right, `a` and `b` are wrong, `-` none, `!` a failure.
+    /// A problem whose samples gave these answers: `R` is right, `a` and `b` are wrong, `-` is none, `!` is a failure.
     fn voted(index: u64, answers: &str) -> ProblemResult {
         let grade = |c: char| match c {
             '-' => Verdict::malformed("empty").into(),

@@ -1,4 +1,4 @@
-//! Files that are complete or absent, whenever the process is killed.
+//! Files that are complete or absent, even if the process is killed.
 
 use std::{
     fs::{self, File},
@@ -25,7 +25,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Makes a directory under a temporary name, lets `fill` write into it, syncs its files and renames it.
-/// What a killed attempt left behind is removed first.
+/// Leftovers of an interrupted attempt are removed first.
 pub(crate) fn create_directory_atomically(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let temporary = path.with_extension("partial");
     if temporary.exists() {
@@ -63,7 +63,7 @@ fn sync_parent(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Makes a rename durable. Only Unix can open a directory for that.
+/// Makes a rename durable. Only Unix can open a directory for this.
 fn sync_directory(directory: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }

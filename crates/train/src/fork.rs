@@ -1,4 +1,4 @@
-//! A run that goes on from where another one is: runs that begin alike need their common beginning once.
+//! Starts a run from the state of another one, so that runs with a common first part need to compute it only once.
 
 use std::{fs, io, path::Path};
 
@@ -9,14 +9,14 @@ use crate::{
     rundir::RunDir,
 };
 
-/// Makes the run `config.run.dir` with everything that `run` has done until its newest checkpoint; [`crate::Run::resume`]
-/// continues there under the settings of `config`. If they differ from the run's only in what did not matter so far, the
-/// result is the run that would have started with them, byte for byte.
+/// Makes the run `config.run.dir` with everything that `run` has done up to its newest checkpoint; [`crate::Run::resume`]
+/// continues from there with the settings of `config`. If they differ from the run's only in settings without effect so far,
+/// the result is byte for byte that of a run with these settings from the start.
 ///
 /// # Errors
-/// `run` has no checkpoint, `config.run.dir` is not given or exists, or a file cannot be copied.
+/// `run` has no checkpoint, `config.run.dir` is not set or exists, or a file cannot be copied.
 pub fn fork(run: &RunDir, config: &Config) -> Result<RunDir> {
-    let path = config.run.dir.as_deref().ok_or_else(|| Error::Run("run.dir is off, expected a directory".into()))?;
+    let path = config.run.dir.as_deref().ok_or_else(|| Error::Run("run.dir is \"off\", expected a directory".into()))?;
     if path.exists() {
         return Err(Error::Run(format!("run directory {} exists, expected a new one", path.display())));
     }
@@ -33,7 +33,7 @@ pub fn fork(run: &RunDir, config: &Config) -> Result<RunDir> {
     RunDir::open(path)
 }
 
-/// Gives a second name to files that are never changed in place; copies where the file system cannot.
+/// Hard-links files that are never changed in place; copies them if the file system does not support links.
 fn link_tree(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).map_err(Error::io("create", to))?;
     for entry in fs::read_dir(from).map_err(Error::io("read", from))? {

@@ -1,4 +1,4 @@
-//! Models of other formats as Hugging Face directories.
+//! Converts models of other formats to Hugging Face directories.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::{
     files::create_directory_atomically,
 };
 
-/// Writes the model of a GGUF file as a Hugging Face directory, which is complete or absent.
+/// Writes the model in a GGUF file as a Hugging Face directory, completely or not at all.
 ///
 /// # Errors
-/// The directory exists; the file is damaged or holds something that is not supported.
+/// The directory exists, or the file is damaged or has unsupported content.
 pub fn import(file: &Path, directory: &Path, dtype: WeightDtype) -> Result<ImportedGguf> {
     if directory.exists() {
         return Err(Error::Run(format!("{} exists, expected a new directory for the model", directory.display())));

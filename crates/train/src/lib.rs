@@ -3,16 +3,16 @@
 //! # Tour
 //!
 //! 1. [`config`]: [`Config::load`] reads a file and `key=value` overrides over a preset, and checks them.
-//! 2. [`Run::create`] loads what the config names and makes the run directory ([`rundir`]); [`Run::resume`] continues one;
+//! 2. [`Run::create`] loads models and problems and makes the run directory ([`rundir`]); [`Run::resume`] continues a run;
 //!    [`Run::train`] trains, evaluates, saves.
-//! 3. `step`: one training step, top to bottom. Its stages have their own types:
+//! 3. `step`: one training step, from start to end. Its stages have their own types:
 //!    [`rollout::Prompt`] -> [`rollout::Rollout`] -> [`rollout::Graded`] -> [`batch::Batch`] -> [`credit::Credit`] ->
 //!    [`report::StepReport`] -> [`metrics::Row`].
 //! 4. [`sampling`]: a step's responses, with dynamic sampling. [`update`] and `objective`: the losses as closures inside the
-//!    model's backward pass. [`doctor`]: what the critic sees. [`alarm`]: what no healthy run shows.
+//!    model's backward pass. [`doctor`]: diagnostics of the critic. [`alarm`]: warnings about unhealthy runs.
 //! 5. [`eval::evaluate`]: held-out accuracy. [`Scorer`]: log-probs and values of given texts. [`pretrain::pretrain`]: making a built-in base model.
 //!
-//! A caller watches through an [`observer::Observer`] and stops a run through an `AtomicBool`.
+//! A caller monitors a run through an [`observer::Observer`] and stops it through an `AtomicBool`.
 
 pub mod alarm;
 mod base;

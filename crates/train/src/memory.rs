@@ -1,4 +1,4 @@
-//! What a command will need of the machine's memory, counted before weights are loaded.
+//! The memory that a command will need, counted before weights are loaded.
 
 use vapo_lm::{Family, Head, KvCache, MAX_LOGITS, Model, ModelConfig, SampleCache};
 
@@ -9,12 +9,12 @@ use crate::{
     shapes::Shapes,
 };
 
-/// Bytes of each part of a command's memory at its peak.
+/// The bytes of each part of a command's memory at its peak.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// What is planned, for messages.
+    /// The subject, for messages.
     subject: &'static str,
-    /// Settings that make it smaller, for messages.
+    /// Settings that reduce the memory, for messages.
     advice: &'static str,
     /// Name and bytes of each part.
     pub parts: Vec<(&'static str, u64)>,
@@ -23,10 +23,10 @@ pub struct MemoryPlan {
 const BYTES_PER_VALUE: usize = 4;
 /// Per sampled token: its id, log-prob and text.
 const BYTES_PER_SAMPLED_TOKEN: usize = 12;
-/// Besides, in a step: old log-prob, raw and bounded value, advantage, target, return, reference log-prob, a minibatch's copies.
+/// In addition, in a step: old log-prob, raw and bounded value, advantage, target, return, reference log-prob, a minibatch's copies.
 const BYTES_PER_TRAINED_TOKEN: usize = BYTES_PER_SAMPLED_TOKEN + 32;
 
-/// Prompts, responses to each and their longest lengths: what is sampled at once.
+/// The prompts sampled at once, the responses to each, and their maximum lengths.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sampled {
     pub(crate) prompts: usize,
@@ -45,7 +45,7 @@ impl Sampled {
         self.responses().min(slots.max(1))
     }
 
-    /// Prompts whose caches are held: those that the running samples belong to, of which some are stragglers.
+    /// Prompts whose caches are held: those of the running samples, some of which are stragglers.
     fn held_prompts(self, slots: usize) -> usize {
         (2 * self.running(slots).div_ceil(self.group_size.max(1)) + 1).min(self.prompts).min(self.running(slots))
     }
@@ -53,18 +53,18 @@ impl Sampled {
     /// Values in the key/value caches: each sample's own, and those of the prompts.
     fn cache_values(self, shape: &ModelConfig, slots: usize) -> usize {
         let values = |tokens| KvCache::num_values(shape.attention, shape.num_layers, tokens);
-        // Any prompt's last tokens, which do not fill a block of 16, lie in the sample's own cache.
+        // A prompt's last tokens that do not fill a block of 16 are in each sample's own cache.
         let own = SampleCache::own_tokens(15, self.response_tokens);
         self.running(slots) * values(own) + self.held_prompts(slots) * values(self.prompt_tokens)
     }
 
-    /// Logits of a decoding step, and those kept of prompts that were just read.
+    /// Logits of a decoding step, and those of prompts that were just read.
     fn logit_values(self, shape: &ModelConfig, slots: usize) -> usize {
         (self.running(slots) + self.held_prompts(slots)) * shape.vocab_size
     }
 
-    /// Most tokens that pass together when `responses` of them are scored or trained: the engine's budget, or one sequence
-    /// that is longer.
+    /// Maximum tokens per pass when `responses` responses are scored or trained: the engine's budget, or a single longer
+    /// sequence.
     fn rows(self, micro_batch_tokens: usize, responses: usize) -> usize {
         let all = self.prompts.min(responses) * self.prompt_tokens + responses * self.response_tokens;
         all.min(micro_batch_tokens.max(self.prompt_tokens + self.response_tokens))
@@ -72,7 +72,7 @@ impl Sampled {
 }
 
 impl MemoryPlan {
-    /// Counts a run, whose prompts have at most `prompt_tokens` tokens. `resident` bytes are there already: the program,
+    /// Counts a run with prompts of at most `prompt_tokens` tokens. `resident` bytes are in use already, by the program,
     /// tokenizer and problems.
     pub fn of_run(config: &Config, shapes: &Shapes, prompt_tokens: usize, resident: u64) -> Self {
         let len = |shape: &ModelConfig, head| Model::flat_len_of(shape, head);
@@ -124,8 +124,8 @@ impl MemoryPlan {
         }
     }
 
-    /// Counts sampling of `group_size` responses to each of `prompts` prompts of at most `prompt_tokens` tokens, as `[eval]` and
-    /// `[rollout]` of the config say.
+    /// Counts sampling of `group_size` responses to each of `prompts` prompts of at most `prompt_tokens` tokens, with the
+    /// settings in `[eval]` and `[rollout]`.
     pub fn of_sampling(
         config: &Config,
         shape: &ModelConfig,
@@ -145,7 +145,7 @@ impl MemoryPlan {
         )
     }
 
-    /// Counts scoring by a policy, and a critic, of texts as long as the policy can read.
+    /// Counts scoring by a policy, and optionally a critic, of texts as long as the policy can read.
     pub fn of_scoring(config: &Config, policy: &ModelConfig, critic: Option<&ModelConfig>) -> Self {
         let rows = config.run.micro_batch_tokens;
         let critic_len = critic.map_or(0, |shape| Model::flat_len_of(shape, Head::Value));
@@ -153,13 +153,13 @@ impl MemoryPlan {
         Self::of_inference(
             "scoring",
             "run.micro_batch_tokens, or a model with fewer parameters",
-            // The critic's run may have trained it in another type: counted as in f32.
+            // The critic may have been trained with another weight type, so it is counted as f32.
             read_weights(config, Model::flat_len_of(policy, Head::Language)) + (critic_len * BYTES_PER_VALUE) as u64,
             [rows * widest, scored_rows(policy, rows) * policy.vocab_size, 0],
         )
     }
 
-    /// Bytes of the weights; activations, logits and caches in values.
+    /// Weights in bytes; activations, logits and caches in values.
     fn of_inference(subject: &'static str, advice: &'static str, weights: u64, values: [usize; 3]) -> Self {
         let names = ["activations", "logits", "key/value caches"];
         let parts = names.into_iter().zip(values.map(|count| (count * BYTES_PER_VALUE) as u64));
@@ -172,7 +172,7 @@ impl MemoryPlan {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Refuses what does not fit the machine, where it says what it has.
+    /// Returns an error if the plan does not fit the machine's memory, as far as that is known.
     ///
     /// # Errors
     /// As for [`MemoryPlan::check`].
@@ -180,10 +180,10 @@ impl MemoryPlan {
         available_memory().map_or(Ok(()), |available| self.check(available))
     }
 
-    /// Refuses what does not fit `available` bytes besides those that are resident.
+    /// Returns an error if the plan does not fit into `available` bytes in addition to the resident ones.
     ///
     /// # Errors
-    /// Names every part, the sum and what is available.
+    /// Names every part, the sum and the available memory.
     pub fn check(&self, available: u64) -> Result<()> {
         let resident = self.parts.iter().find(|(name, _)| name.starts_with("program")).map_or(0, |(_, bytes)| *bytes);
         if self.total() - resident <= available {
@@ -192,7 +192,7 @@ impl MemoryPlan {
         let parts: Vec<String> =
             self.parts.iter().map(|(name, bytes)| format!("{name} {}", megabytes(*bytes))).collect();
         Err(Error::Run(format!(
-            "{} needs {} of memory ({}), {} are available; smaller: {}",
+            "{} needs {} of memory ({}), but {} are available; to reduce it, lower {}",
             self.subject,
             megabytes(self.total()),
             parts.join(", "),
@@ -202,7 +202,7 @@ impl MemoryPlan {
     }
 }
 
-/// What a step of value pretraining (if there is one) and of training samples.
+/// The samples of a step of value pretraining (if there is one) and of policy training.
 fn steps(config: &Config, prompt_tokens: usize) -> Vec<Sampled> {
     let (rollout, pretraining) = (&config.rollout, &config.value_pretraining);
     let step =
@@ -227,7 +227,7 @@ fn read_weights(config: &Config, count: usize) -> u64 {
     count as u64 * bytes
 }
 
-/// Bytes of weights that are trained: those in bf16 have f32 masters beside them.
+/// Bytes of weights that are trained: in bf16, including their f32 master weights.
 fn trained_weights(config: &Config, count: usize) -> u64 {
     let masters = match config.model.dtype {
         Dtype::Float32 => 0,
@@ -236,12 +236,12 @@ fn trained_weights(config: &Config, count: usize) -> u64 {
     read_weights(config, count) + count as u64 * masters
 }
 
-/// Positions whose logits exist at once, of `scored` that pass together.
+/// Number of positions whose logits exist at once, of `scored` positions per pass.
 fn scored_rows(shape: &ModelConfig, scored: usize) -> usize {
     scored.min((MAX_LOGITS / shape.vocab_size).max(1))
 }
 
-/// Values of a layer's buffers for a token.
+/// Values per token in a layer's buffers.
 fn layer_per_token(shape: &ModelConfig) -> usize {
     let attention = shape.attention;
     let attended = attention.heads * attention.head_size;
@@ -254,12 +254,12 @@ fn raw_per_token(shape: &ModelConfig) -> usize {
     if shape.family == Family::Qwen3 { (attention.heads + attention.kv_heads) * attention.head_size } else { 0 }
 }
 
-/// Values for a token of a pass that no gradient follows: one layer's, residual stream, norm and gate.
+/// Values per token of a pass without gradient: one layer's buffers, residual stream, norm and gate.
 fn passing_per_token(shape: &ModelConfig) -> usize {
     layer_per_token(shape) + 2 * shape.hidden_size + shape.intermediate_size
 }
 
-/// Values that forward and backward keep for a token: every layer's, and one set of gradients.
+/// Values per token kept for forward and backward: every layer's buffers, and one set of gradients.
 fn kept_per_token(shape: &ModelConfig) -> usize {
     let attention = shape.attention;
     let gradients = 2 * shape.hidden_size
@@ -306,7 +306,7 @@ mod tests {
     fn a_run_that_does_not_fit_is_refused_with_both_figures() {
         let small = plan(|_| ());
         assert!(small.check(300_000_000).is_ok(), "{small:?}");
-        assert!(small.check(small.total() - 10_000_000).is_ok(), "what is resident is there already");
+        assert!(small.check(small.total() - 10_000_000).is_ok(), "resident memory is already allocated");
         assert!(small.check(small.total() - 10_000_001).is_err());
         let error = small.check(1_000_000).unwrap_err().to_string();
         assert!(
@@ -351,6 +351,6 @@ mod tests {
         assert_eq!(sampled.cache_values(&shapes().policy, 8), (8 * 64 + 3 * 32) * token);
         assert_eq!(sampled.logit_values(&shapes().policy, 8), (8 + 3) * 40);
         assert_eq!(sampled.rows(1000, 4), 3 * 20 + 4 * 40);
-        assert_eq!(sampled.rows(50, 4), 60, "a longer sequence passes alone");
+        assert_eq!(sampled.rows(50, 4), 60, "a longer sequence has its own pass");
     }
 }

@@ -1,4 +1,4 @@
-//! Rows of `metrics.jsonl`: one flat JSON object per step, in a fixed order, under the names in [`keys`].
+//! Rows of `metrics.jsonl`: one flat JSON object per step, in a fixed order, with the names in [`keys`].
 
 pub mod keys;
 
@@ -30,7 +30,7 @@ impl Row {
         self.0.insert(key.to_string(), value.into());
     }
 
-    /// Writes a number; `None` and what JSON cannot hold become `null`.
+    /// Writes a number; `None` and values that JSON cannot represent become `null`.
     pub fn number(&mut self, key: &str, value: impl Into<Option<f64>>) {
         let number = value.into().and_then(serde_json::Number::from_f64);
         self.0.insert(key.to_string(), number.map_or(Value::Null, Value::Number));
@@ -48,15 +48,15 @@ impl Row {
         self.0.extend(other.0);
     }
 
-    /// A number of the row; `None` where it is `null` and where the row does not have it.
+    /// A number in the row; `None` if it is `null` or missing.
     pub fn get(&self, key: &str) -> Option<f64> {
         self.0.get(key)?.as_f64()
     }
 
-    /// A number that the row must have; `None` where it is `null`.
+    /// A number that the row must have; `None` if it is `null`.
     ///
     /// # Errors
-    /// The row does not have it: it was written by a program with other metrics.
+    /// The row does not have it, because it was written by a program with other metrics.
     pub fn required(&self, key: &str) -> Result<Option<f64>> {
         match self.0.get(key) {
             Some(value) => Ok(value.as_f64()),
@@ -67,10 +67,10 @@ impl Row {
         }
     }
 
-    /// What the row's step trained; none for the evaluation before the first step.
+    /// The phase of the row's step; `None` for the evaluation before the first step.
     ///
     /// # Errors
-    /// The row does not say it.
+    /// The row does not contain it.
     pub fn phase(&self) -> Result<Option<Phase>> {
         if self.global_step() == Some(0) {
             return Ok(None);
@@ -86,7 +86,7 @@ impl Row {
         (!accuracies.is_empty()).then(|| accuracies.iter().sum::<f64>() / accuracies.len() as f64)
     }
 
-    /// The step that the row ends.
+    /// The step of the row.
     pub fn global_step(&self) -> Option<u64> {
         self.0.get(keys::GLOBAL_STEP)?.as_u64()
     }
@@ -96,14 +96,14 @@ impl Row {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
-    /// The row as one line of JSON, with its line end.
+    /// The row as one line of JSON, with the newline.
     pub fn to_line(&self) -> String {
         let mut line = Value::Object(self.0.clone()).to_string();
         line.push('\n');
         line
     }
 
-    /// Reads a line that [`Row::to_line`] wrote; `None` if it is no JSON object.
+    /// Parses a line written by [`Row::to_line`]; `None` if it is not a JSON object.
     pub fn from_line(line: &str) -> Option<Self> {
         match serde_json::from_str(line) {
             Ok(Value::Object(map)) => Some(Self(map)),

@@ -1,4 +1,4 @@
-//! The models that a run starts from.
+//! The models from which a run starts.
 
 use vapo_lm::{Head, Model, ModelConfig};
 
@@ -8,10 +8,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The models a run starts from or continues with.
+/// The models from which a run starts or continues.
 pub(crate) struct Models {
     pub(crate) policy: LanguageModel,
-    /// None for methods without a critic.
+    /// `None` for methods without a critic.
     pub(crate) critic: Option<Model>,
     /// The initial policy, if the divergence from it is measured.
     pub(crate) reference: Option<Model>,
@@ -35,7 +35,7 @@ impl Models {
     }
 
     /// # Errors
-    /// A model cannot read what the policy reads.
+    /// A model cannot read every text that the policy can read.
     pub(crate) fn checked(self) -> Result<Self> {
         let policy = self.policy.model.config();
         for (name, model) in [("critic", &self.critic), ("reference policy", &self.reference)] {
@@ -47,11 +47,11 @@ impl Models {
 }
 
 /// # Errors
-/// The network called `name` cannot read what the policy reads.
+/// The network called `name` cannot read every text that the policy can read.
 pub(crate) fn check_reads_the_same(name: &str, shape: &ModelConfig, policy: &ModelConfig) -> Result<()> {
     if shape.vocab_size != policy.vocab_size {
         return Err(Error::Run(format!(
-            "the {name}'s vocab_size ({}) must be the policy's ({}): both read the same tokens",
+            "the {name}'s vocab_size ({}) must be equal to the policy's ({}), because both read the same tokens",
             shape.vocab_size, policy.vocab_size
         )));
     }
@@ -64,7 +64,7 @@ pub(crate) fn check_reads_the_same(name: &str, shape: &ModelConfig, policy: &Mod
     Ok(())
 }
 
-/// The directory of the model that a config starts from.
+/// The directory of the model from which a config starts.
 ///
 /// # Errors
 /// There is none for the built-in task.

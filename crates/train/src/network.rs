@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// A policy or critic with everything its updates need.
+/// A policy or critic with everything needed for its updates.
 pub(crate) struct Network {
     /// Weights.
     pub(crate) model: Model,
@@ -19,17 +19,17 @@ pub(crate) struct Network {
     skipped: u64,
 }
 
-/// What an optimizer update did.
+/// The result of an optimizer update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Update {
-    /// Global norm before clipping; none if it was not finite, which changes nothing.
+    /// Global norm before clipping; `None` if it was not finite, in which case the weights do not change.
     pub(crate) grad_norm: Option<f32>,
     /// Learning rate.
     pub(crate) learning_rate: f32,
 }
 
 impl Network {
-    /// A network with fresh moments; `total_updates` is where a falling schedule ends.
+    /// A network with fresh moments; `total_updates` is the end of a falling schedule.
     pub(crate) fn new(model: Model, config: &OptimizerConfig, total_updates: u64) -> Self {
         let settings = AdamWConfig {
             beta1: config.beta1 as f32,
@@ -47,10 +47,10 @@ impl Network {
         }
     }
 
-    /// Lets `backward` add gradients of the whole update, then takes one optimizer step, unless the gradient is not finite.
+    /// Lets `backward` add the gradients of the whole update, then takes one optimizer step, unless the gradient is not finite.
     ///
     /// # Errors
-    /// That happened twice in a row: training has diverged.
+    /// The gradient was not finite twice in a row: training has diverged.
     pub(crate) fn update(
         &mut self,
         engine: &mut Engine,
@@ -63,7 +63,7 @@ impl Network {
         self.skipped = if is_finite { 0 } else { self.skipped + 1 };
         if self.skipped > 1 {
             return Err(Error::Run(format!(
-                "the {}'s gradient norm is {grad_norm} in {} updates in a row after {} updates, expected a finite one: training has diverged, try a learning rate below {learning_rate}",
+                "the {}'s gradient norm is {grad_norm} in {} updates in a row after {} updates, expected a finite number: training has diverged, try a learning rate below {learning_rate}",
                 self.name(),
                 self.skipped,
                 self.optimizer.steps
@@ -72,7 +72,7 @@ impl Network {
         Ok(Update { grad_norm: is_finite.then_some(grad_norm), learning_rate })
     }
 
-    /// What to call it in messages.
+    /// Its name in messages.
     pub(crate) fn name(&self) -> &'static str {
         match self.model.head() {
             Head::Language => "policy",
@@ -127,11 +127,11 @@ mod tests {
         assert_eq!(update(&mut network, 3.0).unwrap().grad_norm, Some(3.0));
         assert!(network.model.parameters()[0] < before[0] && network.optimizer.steps == 1);
 
-        assert_eq!(update(&mut network, f32::INFINITY).unwrap().grad_norm, None, "the one between was finite");
+        assert_eq!(update(&mut network, f32::INFINITY).unwrap().grad_norm, None, "the update in between was finite");
         let error = update(&mut network, f32::NAN).unwrap_err().to_string();
         assert_eq!(
             error,
-            "the policy's gradient norm is NaN in 2 updates in a row after 1 updates, expected a finite one: \
+            "the policy's gradient norm is NaN in 2 updates in a row after 1 updates, expected a finite number: \
              training has diverged, try a learning rate below 0.1"
         );
     }

@@ -1,4 +1,4 @@
-//! The policy's objective on an update: one of the policy losses and what is added to it, as a closure of token log-probs.
+//! The policy's objective in an update: one of the policy losses and its optional terms, as a closure over token log-probs.
 
 use std::ops::Range;
 
@@ -14,16 +14,16 @@ use crate::{
     credit::Credit,
 };
 
-/// Per-token columns of a step that the policy's updates read `[N]`.
+/// Per-token columns of a step used in the policy's updates `[N]`.
 pub(crate) struct StepColumns<'a> {
     pub(crate) old_logp: &'a [f32],
     pub(crate) sampler_logp: &'a [f32],
     pub(crate) credit: &'a Credit,
-    /// Under the initial policy; only when the divergence from it is measured.
+    /// Under the initial policy; only if the divergence from it is measured.
     pub(crate) reference_logp: Option<&'a [f32]>,
 }
 
-/// The objective of one update: its columns, with weights that count the whole update, and the sums over its micro-batches.
+/// The objective of one update: its columns, with weights over the whole update, and the sums over its micro-batches.
 pub(crate) struct Objective<'a> {
     algorithm: &'a AlgorithmConfig,
     lengths: &'a [usize],
@@ -33,12 +33,12 @@ pub(crate) struct Objective<'a> {
     /// `weights` times the truncated importance weights.
     policy_weights: Vec<f32>,
     positive_weights: Vec<f32>,
-    /// Only when the divergence is in the loss.
+    /// Only if the divergence is in the loss.
     reference_logp: Option<Vec<f32>>,
     pub(crate) sums: PolicySums,
 }
 
-/// Sums over an update's micro-batches. The terms that do not exist are none.
+/// Sums over an update's micro-batches. Terms that do not exist are `None`.
 #[derive(Default)]
 pub(crate) struct PolicySums {
     pub(crate) loss: f64,
@@ -80,8 +80,8 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// Adds a micro-batch's loss and gives its gradient: policy loss + mu * positive-example LM loss (+ KL, - entropy
-    /// bonus), VAPO eq. 8 to 10. `tokens` are its place among the update's `[n]`.
+    /// Adds a micro-batch's loss and returns its gradient: policy loss + mu * positive-example LM loss (+ KL, - entropy
+    /// bonus), VAPO eq. 8 to 10. `tokens` is its range among the update's `[n]`.
     pub(crate) fn token_grad(&mut self, scored: &Scored, tokens: Range<usize>) -> TokenGrad {
         let algorithm = self.algorithm;
         let weights = &self.weights[tokens.clone()];
@@ -124,7 +124,7 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// Lengths of the responses that a micro-batch holds: whole ones, in order.
+    /// Lengths of the responses in a micro-batch, which are complete and in order.
     fn lengths_within(&self, tokens: Range<usize>) -> &[usize] {
         let responses_before = |end: usize| {
             let ends = self.lengths.iter().scan(0, |sum, length| {
@@ -167,7 +167,7 @@ mod tests {
         Batch::new(vec![right(&[1, 2]), cut, right(&[1])], rules).unwrap()
     }
 
-    /// All terms, by micro-batches: the objective's value and gradient.
+    /// The objective's value and gradient with all terms, over micro-batches.
     fn objective(algorithm: &AlgorithmConfig, moved: &[f32], micro_batches: &[Range<usize>]) -> (f64, Vec<f32>) {
         let prompt = prompt(0);
         let batch = batch(&prompt);

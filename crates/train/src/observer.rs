@@ -1,4 +1,4 @@
-//! How a caller watches a run and stops it.
+//! How a caller monitors a run and stops it.
 
 use std::{
     ops::ControlFlow,
@@ -12,23 +12,23 @@ use crate::{
     report::StepReport,
 };
 
-/// What happens in a run.
+/// An event in a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// A stage goes on.
+    /// A stage has made progress.
     Progress(Progress),
     /// A step is recorded.
     Step {
         /// Its number; 0 is the evaluation before the first step.
         step: u64,
-        /// Steps planned, value pretraining included; fewer may suffice.
+        /// Planned steps, including value pretraining; there may be fewer.
         total: u64,
-        /// What it measured; none for step 0 and for a step trained before the run was stopped and resumed.
+        /// Its report; `None` for step 0 and for a step that was trained before the run was stopped and resumed.
         report: Option<&'a StepReport>,
     },
     /// Held-out problems were evaluated.
     Evaluated {
-        /// Steps before it.
+        /// Number of steps before it.
         step: u64,
         /// The result.
         evaluation: &'a Evaluation,
@@ -38,7 +38,7 @@ pub enum Event<'a> {
         /// Its directory.
         path: &'a Path,
     },
-    /// Something that deserves attention and stops nothing.
+    /// A warning.
     Warning(&'a str),
 }
 

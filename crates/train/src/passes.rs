@@ -15,7 +15,7 @@ use crate::{
     update::{CriticReport, PolicyReport, update_critic, update_policy, value_bound},
 };
 
-/// All critic updates of the step: each pass over the rollout is dealt anew.
+/// All critic updates of the step; each pass over the rollout is shuffled again.
 pub(crate) fn train_critic(
     trainer: &mut Trainer,
     batch: &Batch<'_>,
@@ -70,7 +70,7 @@ fn warn_if_skipped(update: Update, network: &Network, monitor: &mut Monitor<'_>)
     if update.grad_norm.is_none() {
         let (name, updates) = (network.name(), network.optimizer.steps);
         monitor.tell(Event::Warning(&format!(
-            "the {name}'s gradient is not finite after {updates} updates: this one is skipped, a second in a row ends the run"
+            "the {name}'s gradient is not finite after {updates} updates: this update is skipped, and a second one in a row ends the run"
         )));
     }
 }
@@ -86,7 +86,7 @@ impl UpdateProgress {
     fn advance(&mut self, tokens: usize, monitor: &mut Monitor<'_>) {
         self.0.done += 1;
         self.0.tokens += tokens;
-        // Updates that have begun are completed: half a step is nothing that a run can continue from.
+        // Once updates begin, all are completed, because a run cannot continue from half a step.
         let _ = monitor.progress(self.0);
     }
 }

@@ -3,7 +3,7 @@
 /// What a step trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// The critic alone, on answers of the fixed initial policy.
+    /// Only the critic, on answers of the fixed initial policy.
     ValuePretraining,
     /// Critic and policy.
     Policy,

@@ -1,6 +1,6 @@
-//! Making a built-in base model: supervised training on the demonstrations of a built-in task.
+//! Trains a built-in base model: supervised training on the demonstrations of a built-in task.
 //!
-//! Everything is fixed by [`PretrainSettings`], so that anyone gets the same bytes.
+//! The result depends only on [`PretrainSettings`], byte for byte.
 
 use std::{path::Path, sync::atomic::AtomicBool};
 
@@ -35,13 +35,13 @@ pub struct PretrainSettings {
     pub num_layers: usize,
     /// Attention heads.
     pub num_heads: usize,
-    /// Longest text in tokens.
+    /// Maximum length of a text in tokens.
     pub max_positions: usize,
     /// Optimizer updates.
     pub updates: u64,
-    /// Demonstrations per update, each seen once.
+    /// Demonstrations per update, each used once.
     pub demonstrations_per_update: usize,
-    /// Peak learning rate; 5 % of the updates are warmup, then a cosine down to a tenth.
+    /// Peak learning rate; 5 % of the updates are warmup, followed by a cosine down to a tenth.
     pub learning_rate: f64,
     /// Seed of weights and demonstrations.
     pub seed: u64,
@@ -50,7 +50,7 @@ pub struct PretrainSettings {
 impl PretrainSettings {
     /// The settings of the base model that comes with the program.
     pub fn of_task(task: &str) -> Self {
-        // To judge a result it has written, the model recalls what it should be one layer earlier; the facts take time.
+        // To judge its own result, the model must recall the right one a layer earlier; learning the facts takes time.
         let (layers, updates) = if task == "recall" { (3, 4000) } else { (2, 1600) };
         Self {
             task: task.to_string(),
@@ -67,7 +67,7 @@ impl PretrainSettings {
     }
 }
 
-/// The last bits of a gradient depend on the cut into micro-batches, and so would the bytes of the model.
+/// Fixed, because the last bits of a gradient, and so the bytes of the model, depend on the division into micro-batches.
 const MICRO_BATCH_TOKENS: usize = 2048;
 
 /// A demonstration as tokens.
@@ -76,11 +76,11 @@ struct Example {
     response: Vec<u32>,
 }
 
-/// Trains a base model and writes it as a Hugging Face directory, the same bytes for any number of threads; the mean loss (nats per token) over the last tenth
-/// of the updates, or `None` if `stop` was set before the end.
+/// Trains a base model and writes it as a Hugging Face directory, with the same bytes for any number of threads. Returns the mean loss
+/// (nats per token) over the last tenth of the updates, or `None` if `stop` was set before the end.
 ///
 /// # Errors
-/// The directory exists, or cannot be written, or the task does not exist.
+/// The directory exists or cannot be written, or the task does not exist.
 pub fn pretrain(
     settings: &PretrainSettings,
     threads: usize,
@@ -130,7 +130,7 @@ fn train_base(
         let grad_norm = optimizer.update(engine, &mut model, &mut gradients, schedule.at(update));
         if !grad_norm.is_finite() {
             return Err(Error::Run(format!(
-                "the gradient norm is {grad_norm} after {update} updates, expected a finite one: try a learning rate below {}",
+                "the gradient norm is {grad_norm} after {update} updates, expected a finite number: try a learning rate below {}",
                 settings.learning_rate
             )));
         }

@@ -1,4 +1,4 @@
-//! The problems that a config names, and how long their prompts are.
+//! The problems of a config, and the lengths of their prompts.
 
 use vapo_lm::ModelConfig;
 use vapo_tasks::{
@@ -14,10 +14,10 @@ use crate::{
     rollout::Prompt,
 };
 
-/// The problems that a config names, in the order of its seed.
+/// The problems of a config, in the order of its seed.
 ///
 /// # Errors
-/// A file is missing or wrong, or the built-in task does not exist.
+/// A file is missing or invalid, or the built-in task does not exist.
 pub fn load_task(config: &Config) -> Result<Box<dyn Task>> {
     let data = &config.data;
     let (train, eval) = match (&data.train, &data.eval) {
@@ -25,7 +25,7 @@ pub fn load_task(config: &Config) -> Result<Box<dyn Task>> {
         (None, None) => return Ok(Box::new(built_in_task(config)?)),
         _ => {
             return Err(Error::Run(
-                "data.train is \"off\", expected a file of training problems beside data.eval".into(),
+                "data.train is \"off\", expected a file of training problems in addition to data.eval".into(),
             ));
         }
     };
@@ -37,7 +37,7 @@ pub fn load_task(config: &Config) -> Result<Box<dyn Task>> {
     Ok(Box::new(DataTask::new(train, held_out, reward, config.run.seed)?))
 }
 
-/// The problems that a config is evaluated on; training problems are not read.
+/// The held-out problems of a config; training problems are not read.
 ///
 /// # Errors
 /// As for [`load_task`].
@@ -50,7 +50,7 @@ pub fn load_held_out_task(config: &Config) -> Result<Box<dyn Task>> {
     Ok(Box::new(DataTask::without_training(load_sets(config, eval, &reward)?, reward)?))
 }
 
-/// Reads data files, without the problems that `data.max_prompt_tokens` leaves out.
+/// Reads data files, without the problems left out by `data.max_prompt_tokens`.
 fn load_sets(config: &Config, files: &DataFiles, reward: &Reward) -> Result<Vec<Dataset>> {
     let data = &config.data;
     let text = match data.max_prompt_tokens {
@@ -73,7 +73,7 @@ fn load_sets(config: &Config, files: &DataFiles, reward: &Reward) -> Result<Vec<
     files.0.iter().map(load).collect()
 }
 
-/// The built-in task that a config names.
+/// The built-in task of a config.
 ///
 /// # Errors
 /// It does not exist, or its sizes are out of range.
@@ -99,16 +99,16 @@ pub fn built_in_task(config: &Config) -> Result<BuiltinTask> {
 /// Lengths of a run's prompts in tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PromptLengths {
-    /// Of the longest prompt, training and held out.
+    /// Length of the longest prompt, training or held out.
     pub longest: usize,
-    /// Mean over the training prompts (over the held-out ones where a task makes them endlessly).
+    /// Mean over the training prompts (over the held-out prompts if the task generates training prompts endlessly).
     pub mean: f64,
 }
 
-/// Tokenizes all problems that a task lists.
+/// Tokenizes all problems listed by a task.
 ///
 /// # Errors
-/// The model cannot take a prompt.
+/// A prompt does not fit the model.
 pub fn prompt_lengths(
     config: &Config,
     task: &dyn Task,

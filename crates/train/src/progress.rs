@@ -1,27 +1,27 @@
-//! How far a stage is, and whether it shall go on.
+//! The progress of a stage, and whether it should continue.
 
 use std::ops::ControlFlow;
 
 use crate::stage::Stage;
 
-/// How far a stage is.
+/// The progress of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The stage.
     pub stage: Stage,
     /// Finished responses or updates.
     pub done: usize,
-    /// Responses or updates in all.
+    /// Total number of responses or updates.
     pub total: usize,
-    /// Tokens worked on since the stage began, for a rate.
+    /// Tokens processed since the stage started, for a rate.
     pub tokens: usize,
 }
 
-/// What long work reports to while it runs.
+/// Receives the progress of long work.
 pub(crate) trait Watcher {
-    /// Shows progress; breaks when the run shall stop.
+    /// Shows progress; breaks if the run should stop.
     fn progress(&mut self, progress: Progress) -> ControlFlow<()>;
 
-    /// Whether the run shall stop.
+    /// Whether the run should stop.
     fn stopped(&self) -> bool;
 }

@@ -1,4 +1,4 @@
-//! What a step reports, and the row of metrics made of it.
+//! The report of a step, and its metrics row.
 
 use vapo_algo::{ExplainedVariance, Summary};
 use vapo_tasks::Verdict;
@@ -19,19 +19,19 @@ use crate::{
 /// Everything a step measured.
 #[derive(Clone, Debug)]
 pub struct StepReport {
-    /// What it trained.
+    /// Which networks it trained.
     pub phase: Phase,
-    /// What was sampled.
+    /// The sampling.
     pub sampling: SamplingReport,
     /// The responses that the step trains on.
     pub rollout: RolloutReport,
-    /// Credit before normalisation's effect on the updates.
+    /// Credit assignment, before the updates.
     pub credit: CreditReport,
-    /// What the critic sees, and where credit falls.
+    /// Diagnostics of the critic and of credit.
     pub sight: Sight,
     /// The critic's updates, if there is a critic.
     pub critic: Option<CriticReport>,
-    /// The policy's updates; none in value pretraining.
+    /// The policy's updates; `None` in value pretraining.
     pub policy: Option<PolicyReport>,
     /// Largest |sampled - recomputed log-prob|, if any was recomputed.
     pub logp_diff: Option<f64>,
@@ -39,12 +39,12 @@ pub struct StepReport {
     pub timing: Timing,
 }
 
-/// What the sampled responses were like.
+/// Statistics of the sampled responses.
 #[derive(Clone, Debug, Default)]
 pub struct RolloutReport {
     /// Verifier scores.
     pub scores: Summary,
-    /// Scores of each term of the reward, where there are several.
+    /// Scores of each term of the reward, if there are several.
     pub term_scores: Vec<(String, Summary)>,
     /// Rewards.
     pub rewards: Summary,
@@ -58,7 +58,7 @@ pub struct RolloutReport {
     pub correct_tokens: usize,
     /// Responses without a readable answer.
     pub malformed: usize,
-    /// Responses left out because their verifier failed.
+    /// Responses left out because the verifier failed on them.
     pub failed: usize,
     /// Responses cut off by the length limit.
     pub truncated: usize,
@@ -85,12 +85,12 @@ impl RolloutReport {
         self.response_tokens.count()
     }
 
-    /// Share of responses left out because their verifier failed.
+    /// Share of responses left out because the verifier failed on them.
     pub fn failed_share(&self) -> Option<f64> {
         share(self.failed, self.responses() + self.failed as u64)
     }
 
-    /// Share of responses that the length limit cut off.
+    /// Share of responses cut off by the length limit.
     pub fn truncated_share(&self) -> Option<f64> {
         share(self.truncated, self.responses())
     }
@@ -100,7 +100,7 @@ impl RolloutReport {
         share(self.malformed, self.responses())
     }
 
-    /// Response tokens in all.
+    /// Total number of response tokens.
     pub fn tokens(&self) -> u64 {
         total(&self.response_tokens)
     }
@@ -121,18 +121,18 @@ impl RolloutReport {
     }
 }
 
-/// What credit assignment gave.
+/// Statistics of credit assignment.
 #[derive(Clone, Debug, Default)]
 pub struct CreditReport {
-    /// Advantages as the policy's loss gets them.
+    /// Advantages as used in the policy loss.
     pub advantages: Summary,
     /// The critic's side, if there is a critic.
     pub values: Option<ValueReport>,
-    /// Divergence per token that was subtracted from the reward.
+    /// KL divergence per token that was subtracted from the reward.
     pub reward_kl: Option<Summary>,
 }
 
-/// Values, targets and how well they agree.
+/// Values and targets, and how well they agree.
 #[derive(Clone, Debug, Default)]
 pub struct ValueReport {
     /// V before the update.
@@ -143,7 +143,7 @@ pub struct ValueReport {
     pub policy_lambdas: Summary,
     /// Explained variance against the Monte-Carlo return, over all tokens.
     pub explained: ExplainedVariance,
-    /// The same by the third of the response that a token stands in: a critic that sees reads the last third best.
+    /// The same by the token's position in its response, in thirds: a good critic predicts best in the last third.
     pub explained_by_third: [ExplainedVariance; 3],
 }
 
@@ -178,7 +178,7 @@ impl CreditReport {
 }
 
 impl StepReport {
-    /// The step's row, by the counters after it.
+    /// The step's row, with the counters after it.
     pub fn to_row(&self, counters: &Counters) -> Row {
         let mut row = Row::new(counters.global_step);
         row.count(keys::VALUE_PRETRAINING, u64::from(self.phase == Phase::ValuePretraining));
@@ -230,15 +230,15 @@ impl StepReport {
         }
     }
 
-    /// Largest |sampled - recomputed log-prob| over the recomputed responses and the first update, where the policy is still
-    /// the one that sampled.
+    /// Largest |sampled - recomputed log-prob| over the recomputed responses and the first update, in which the policy is
+    /// still the one that sampled.
     pub fn logp_diff_max(&self) -> Option<f64> {
         let first_update = self.policy.as_ref().and_then(|policy| policy.first_log_ratio_max);
         [self.logp_diff, first_update].into_iter().flatten().max_by(f64::total_cmp)
     }
 }
 
-/// Sum of whole numbers, from their mean.
+/// The sum of integers, from their mean.
 fn total(numbers: &Summary) -> u64 {
     (numbers.mean().unwrap_or(0.0) * numbers.count() as f64).round() as u64
 }
@@ -249,7 +249,7 @@ pub(crate) mod tests {
     use crate::doctor::ErrorSight;
 
     impl StepReport {
-        /// A step in which nothing was measured.
+        /// A step without measurements.
         pub(crate) fn empty(phase: Phase) -> Self {
             Self {
                 phase,

@@ -1,4 +1,4 @@
-//! What the process has used: memory and processor time.
+//! The memory and processor time that the process has used.
 
 use std::path::Path;
 
@@ -14,14 +14,14 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Asks the system.
+    /// The usage according to the system.
     pub fn now() -> Self {
         let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
             return Self::default();
         };
         let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 * 1e-6;
-        // Where /proc tells nothing: in units of 1024 bytes, on macOS in bytes. It is the second choice because Linux counts
-        // there what the process that started this one held.
+        // Without /proc: in units of 1024 bytes, on macOS in bytes. It is the second choice because on Linux it includes
+        // memory of the process that started this one.
         let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };
         let peak = process_status("VmHWM:").map_or(usage.max_rss() as f64 * unit, |bytes| bytes as f64);
         Self { cpu_secs: seconds(usage.user_time()) + seconds(usage.system_time()), peak_rss_mb: peak / 1e6 }
@@ -29,7 +29,7 @@ impl Usage {
 }
 
 /// Memory in bytes that can be allocated without swapping, within the limits of the control groups that the process is
-/// in (a container's); `None` where the system does not say.
+/// in (a container's); `None` if the system does not report it.
 pub fn available_memory() -> Option<u64> {
     let machine = machine_memory();
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok();
@@ -47,8 +47,8 @@ fn machine_memory() -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// What the tightest of the control groups in `/proc/self/cgroup` leaves, versions 1 and 2; file pages that the system can
-/// drop count as free. None without a limit.
+/// The memory left by the tightest control group in `/proc/self/cgroup`, versions 1 and 2; file pages that the system can
+/// drop count as free. `None` without a limit.
 fn group_memory(root: &Path, groups: &str) -> Option<u64> {
     let mut least: Option<u64> = None;
     for line in groups.lines() {
@@ -61,7 +61,7 @@ fn group_memory(root: &Path, groups: &str) -> Option<u64> {
             }
             _ => continue,
         };
-        // A container may see its own group as the root: what does not exist is passed over.
+        // A container may see its own group as the root, so paths that do not exist are skipped.
         for group in Path::new(group.trim_start_matches('/')).ancestors() {
             least = [least, left_in_group(&root.join(group), files)].into_iter().flatten().min();
         }
@@ -77,7 +77,7 @@ fn left_in_group(directory: &Path, [limit, usage, droppable]: [&str; 3]) -> Opti
     Some((limit + cached.unwrap_or(0)).saturating_sub(usage))
 }
 
-/// Memory in bytes that the process holds now; `None` where the system does not say.
+/// Memory in bytes that the process uses now; `None` if the system does not report it.
 pub fn resident_memory() -> Option<u64> {
     process_status("VmRSS:")
 }

@@ -17,9 +17,9 @@ use crate::{
 pub struct Prompt {
     /// The problem.
     pub problem: Problem,
-    /// Its prompt's tokens; at least one.
+    /// Its prompt's tokens, at least one.
     pub tokens: Vec<u32>,
-    /// Identifies the prompt in the random stream: its position in the order of training, or its number in the evaluation.
+    /// Identifies the prompt in the random stream: its position in the order of training, or its index in the evaluation.
     pub key: u64,
 }
 
@@ -27,8 +27,8 @@ impl Prompt {
     /// Tokenizes a problem's prompt.
     ///
     /// # Errors
-    /// The tokenizer fails, the prompt is empty or holds a token that the model does not have, or prompt and response
-    /// together are longer than the model's positions.
+    /// The tokenizer fails, the prompt is empty or contains a token that the model does not have, or prompt and response
+    /// together are longer than the model's context.
     pub fn new(
         problem: Problem,
         key: u64,
@@ -43,14 +43,14 @@ impl Prompt {
         }
         if let Some(token) = tokens.iter().find(|token| **token as usize >= shape.vocab_size) {
             return Err(Error::Run(format!(
-                "{}: its prompt holds token {token}, the model's vocab_size is {}: tokenizer and model do not belong together",
+                "{}: its prompt contains token {token}, but the model's vocab_size is {}: tokenizer and model do not match",
                 problem.place(),
                 shape.vocab_size
             )));
         }
         if tokens.len().saturating_add(max_new_tokens) > longest {
             return Err(Error::Run(format!(
-                "{}: its prompt ({} tokens) and max_new_tokens ({max_new_tokens}) exceed the model's max_position_embeddings ({longest}); data.max_prompt_tokens leaves longer prompts out",
+                "{}: its prompt ({} tokens) and max_new_tokens ({max_new_tokens}) exceed the model's max_position_embeddings ({longest}); data.max_prompt_tokens can leave out longer prompts",
                 problem.place(),
                 tokens.len(),
             )));
@@ -62,9 +62,9 @@ impl Prompt {
 /// A sampled response to a prompt.
 #[derive(Clone, Debug)]
 pub struct Rollout<'a> {
-    /// What was asked.
+    /// The prompt.
     pub prompt: &'a Prompt,
-    /// Tokens, their log-probs and why it stopped.
+    /// Its tokens, their log-probs and why it stopped.
     pub sample: Sample,
     /// The response as text, as it is graded: without special tokens, cut before a stop string.
     pub text: String,
@@ -82,11 +82,11 @@ impl Rollout<'_> {
 pub struct Graded<'a> {
     /// The response.
     pub rollout: Rollout<'a>,
-    /// What the task says about it.
+    /// Its grade.
     pub grade: Grade,
 }
 
-/// What sampling and grading need besides prompts.
+/// The inputs of sampling and grading, except prompts.
 pub(crate) struct Generator<'a> {
     pub(crate) engine: &'a mut Engine,
     pub(crate) policy: &'a Model,
@@ -98,7 +98,7 @@ pub(crate) struct Generator<'a> {
 }
 
 impl Generator<'_> {
-    /// Samples `samples` responses to every prompt, `[prompts * samples]`, groups one after the other; `None` if stopped.
+    /// Samples `samples` responses to every prompt, `[prompts * samples]`, group by group; `None` if stopped.
     pub(crate) fn sample<'p>(
         &mut self,
         prompts: &'p [Prompt],

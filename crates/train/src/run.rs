@@ -47,17 +47,17 @@ pub struct Run {
 /// How [`Run::train`] ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// All steps are done; what `summary.json` holds.
+    /// All steps are done; the contents of `summary.json`.
     Finished(RunSummary),
-    /// The stop flag was set; the checkpoint that `resume` continues from.
+    /// The stop flag was set; the checkpoint from which `resume` continues.
     Stopped(PathBuf),
 }
 
 impl Run {
-    /// Loads models and problems, checks the memory, and makes the run directory: nothing is written before all of that is right.
+    /// Loads models and problems, checks the memory, and makes the run directory. Nothing is written before everything is valid.
     ///
     /// # Errors
-    /// Anything the config names is missing or wrong, or the run directory exists.
+    /// Anything named in the config is missing or invalid, or the run directory exists.
     pub fn create(config: Config) -> Result<Self> {
         if let Some(path) = config.value_pretraining.save_critic.as_ref().filter(|path| path.exists()) {
             return Err(Error::Run(format!(
@@ -71,10 +71,10 @@ impl Run {
     }
 
     /// Continues a run from its newest checkpoint (from the start if it has none), with `key=value` overrides of its config.
-    /// Rows of metrics after the checkpoint are cut: the run writes them again.
+    /// Metrics rows after the checkpoint are removed, because the run writes them again.
     ///
     /// # Errors
-    /// The directory is no run, or a checkpoint does not fit its own files.
+    /// The directory is not a run, or a checkpoint's files are inconsistent.
     pub fn resume(path: &Path, overrides: &[String]) -> Result<Self> {
         let directory = RunDir::open(path)?;
         let config = Config::load(Some(&path.join("config.toml")), overrides)?;
@@ -113,7 +113,7 @@ impl Run {
         Self { directory, trainer, memory, state, begun: Instant::now(), usage_before: Usage::now() }
     }
 
-    /// Where the run is recorded.
+    /// The run directory.
     pub fn directory(&self) -> &RunDir {
         &self.directory
     }
@@ -123,7 +123,7 @@ impl Run {
         &self.trainer.config
     }
 
-    /// The policy as it is now.
+    /// The current policy.
     pub fn policy(&self) -> &Model {
         &self.trainer.policy.model
     }
@@ -133,12 +133,12 @@ impl Run {
         self.trainer.task.as_ref()
     }
 
-    /// How far it is.
+    /// Its counters.
     pub fn counters(&self) -> &Counters {
         &self.trainer.counters
     }
 
-    /// What it needs of the machine's memory.
+    /// Its memory plan.
     pub fn memory_plan(&self) -> &MemoryPlan {
         &self.memory
     }
@@ -150,7 +150,7 @@ impl Run {
     pub fn train(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
         let monitor = &mut Monitor::new(observer, stop);
         self.trainer.task.warnings().iter().for_each(|warning| monitor.tell(Event::Warning(warning)));
-        // The row before the first step, or that of a step which an earlier session trained and did not record.
+        // The row before the first step, or that of a step that an earlier session trained but did not record.
         let mut unrecorded = self.state.pending.take();
         loop {
             let (mut row, report) = match (unrecorded.take(), self.trainer.next_phase()) {
@@ -188,12 +188,12 @@ impl Run {
         row
     }
 
-    /// Whether the step whose row this is needs an evaluation that it has not had.
+    /// Whether the step of this row still needs an evaluation.
     fn evaluation_is_due(&self, row: &Row) -> bool {
         let (steps, every) = (self.trainer.policy_steps(), self.trainer.config.eval.every);
         let first = self.trainer.counters.global_step == 0;
         let last = self.trainer.next_phase().is_none();
-        // Value pretraining leaves the policy as it was measured at the start.
+        // Value pretraining does not change the policy that was evaluated at the start.
         let due = first || (steps > 0 && (last || (every > 0 && steps.is_multiple_of(every))));
         due && row.get(keys::TIMING_EVALUATION).is_none()
     }
@@ -243,7 +243,7 @@ impl Run {
         pretraining + self.trainer.config.run.steps
     }
 
-    /// Saves a checkpoint that holds the row of its step, and writes into the row how long that took.
+    /// Saves a checkpoint that contains the row of its step, and writes the time it took into the row.
     fn timed_checkpoint(&mut self, row: &mut Row) -> Result<PathBuf> {
         let begun = Instant::now();
         let path = self.save_checkpoint(Some(row.clone()))?;
@@ -251,7 +251,7 @@ impl Run {
         Ok(path)
     }
 
-    /// Saves the state after the last finished step, unless that is done already; `unrecorded` is the step's row, if it is
+    /// Saves the state after the last finished step, unless it is already saved; `unrecorded` is the step's row, if it is
     /// not in `metrics.jsonl`.
     fn save_checkpoint(&self, unrecorded: Option<Row>) -> Result<PathBuf> {
         let trainer = &self.trainer;
@@ -281,14 +281,14 @@ impl Run {
         Ok(path)
     }
 
-    /// Seconds and processor seconds of all sessions, and the memory of this one.
+    /// Wall and processor seconds of all sessions, and the memory of this one.
     fn used(&self) -> (f64, Usage) {
         let now = Usage::now();
         let cpu_secs = self.state.cpu_secs + now.cpu_secs - self.usage_before.cpu_secs;
         (self.state.wall_secs + self.begun.elapsed().as_secs_f64(), Usage { cpu_secs, ..now })
     }
 
-    /// Keeps the critic for other runs once value pretraining is over.
+    /// Saves the critic for other runs once value pretraining is finished.
     fn save_pretrained_critic(&self, phase: Phase) -> Result<()> {
         let (Some(path), Some(critic)) = (&self.trainer.config.value_pretraining.save_critic, &self.trainer.critic)
         else {

@@ -1,10 +1,10 @@
-//! The run directory: what a run writes and what everything else reads.
+//! The run directory, which a run writes and everything else reads.
 //!
 //! ```text
 //! config.toml                  the resolved config
 //! metrics.jsonl                a row per step
 //! eval/step-000020.jsonl       per problem: samples and verdicts
-//! checkpoints/step-000020/     what the run can continue from
+//! checkpoints/step-000020/     a checkpoint from which the run can continue
 //! summary.json                 written at the end
 //! ```
 
@@ -57,17 +57,17 @@ impl RunDir {
     /// The directory has no `config.toml`.
     pub fn open(path: &Path) -> Result<Self> {
         if !path.join("config.toml").is_file() {
-            return Err(Error::Run(format!("{} is no run directory: it has no config.toml", path.display())));
+            return Err(Error::Run(format!("{} is not a run directory: it has no config.toml", path.display())));
         }
         Ok(Self { path: path.to_path_buf() })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The config that the run was started with.
+    /// The config with which the run was started.
     ///
     /// # Errors
     /// As for [`Config::load`].
@@ -79,7 +79,7 @@ impl RunDir {
         write_atomically(&self.path.join("config.toml"), config.to_commented_toml().as_bytes())
     }
 
-    /// All complete rows of `metrics.jsonl`. A line that was cut off by a kill ends the list.
+    /// All complete rows of `metrics.jsonl`. A line that was cut off when the process was killed ends the list.
     ///
     /// # Errors
     /// The file exists and cannot be read.
@@ -93,10 +93,10 @@ impl RunDir {
         Ok(complete.map_while(Row::from_line).collect())
     }
 
-    /// What `summary.json` holds; `None` if the run has not ended.
+    /// The contents of `summary.json`; `None` if the run has not finished.
     ///
     /// # Errors
-    /// The file exists and does not hold a summary.
+    /// The file exists and does not contain a summary.
     pub fn summary(&self) -> Result<Option<RunSummary>> {
         let path = self.path.join("summary.json");
         if !path.exists() {
@@ -117,7 +117,7 @@ impl RunDir {
         append().map_err(Error::io("append to", &path))
     }
 
-    /// Keeps the rows of steps before `first_removed`: a resumed run writes the others again.
+    /// Keeps the rows of steps before `first_removed`; a resumed run writes the others again.
     pub(crate) fn cut_metrics(&self, first_removed: u64) -> Result<()> {
         let rows = self.metrics()?;
         let kept = rows.iter().filter(|row| row.global_step().is_some_and(|step| step < first_removed));
@@ -141,7 +141,7 @@ impl RunDir {
         numbered(&self.path.join("eval"), ".jsonl")
     }
 
-    /// Where the checkpoint of a step is or will be.
+    /// The path of a step's checkpoint.
     pub(crate) fn checkpoint_path(&self, step: u64) -> PathBuf {
         self.path.join("checkpoints").join(step_name(step))
     }
@@ -156,7 +156,7 @@ impl RunDir {
         Ok(())
     }
 
-    /// Where the evaluation after a step is recorded.
+    /// The path of the evaluation after a step.
     pub(crate) fn eval_path(&self, step: u64) -> PathBuf {
         self.path.join("eval").join(format!("{}.jsonl", step_name(step)))
     }
@@ -223,7 +223,7 @@ mod tests {
             )
         );
         let nothing = RunDir::open(root.path()).unwrap_err().to_string();
-        assert_eq!(nothing, format!("{} is no run directory: it has no config.toml", root.path().display()));
+        assert_eq!(nothing, format!("{} is not a run directory: it has no config.toml", root.path().display()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The responses of a step: sampled and graded, in as many rounds as dynamic sampling asks for.
+//! The responses of a step: sampled and graded, in as many rounds as dynamic sampling needs.
 
 use std::cell::OnceCell;
 
@@ -17,21 +17,21 @@ use crate::{
     trainer::Trainer,
 };
 
-/// Largest round of dynamic sampling in units of a step's prompts, as large as DAPO's.
+/// Maximum size of a round of dynamic sampling in units of a step's prompts, as in DAPO.
 const LARGEST_ROUND: usize = 3;
 
-/// The prompts of a step, round by round: responses to one round borrow from it while the next is drawn.
+/// The prompts of a step, round by round: the responses of one round borrow from it while the next is drawn.
 pub(crate) struct PromptRounds(Vec<OnceCell<Vec<Prompt>>>);
 
 impl PromptRounds {
-    /// As many rounds as a step of that phase may have: a critic is trained on whatever the policy answers.
+    /// The maximum number of rounds for a step of this phase; value pretraining has one, because it uses all answers.
     pub(crate) fn new(trainer: &Trainer, phase: Phase) -> Self {
         let rounds = if phase == Phase::Policy { trainer.config.algorithm.dynamic_sampling_rounds } else { None };
         Self(vec![OnceCell::new(); rounds.unwrap_or(1)])
     }
 }
 
-/// What a step sampled, whether it trains on it or not.
+/// Everything that a step sampled, including responses it does not train on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SamplingReport {
     /// Rounds of sampling; 1 without dynamic sampling.
@@ -40,7 +40,7 @@ pub struct SamplingReport {
     pub prompts: usize,
     /// Prompts whose responses all have the same score.
     pub unanimous_groups: usize,
-    /// Groups that dynamic sampling looked for and did not find.
+    /// Groups that dynamic sampling needed and did not find.
     pub missing_groups: usize,
     /// Responses sampled.
     pub responses: usize,
@@ -48,7 +48,7 @@ pub struct SamplingReport {
     pub correct: usize,
     /// Response tokens.
     pub tokens: usize,
-    /// Prompt tokens, for each response anew.
+    /// Prompt tokens, counted for each response.
     pub prompt_tokens: usize,
 }
 
@@ -74,7 +74,7 @@ impl SamplingReport {
         share(self.unanimous_groups, self.prompts as u64)
     }
 
-    /// Prompts of the next round: as many as the missing groups should take by the share found so far.
+    /// The number of prompts in the next round: as many as the missing groups should need, given the share found so far.
     fn next_round(&self, prompts_per_step: usize) -> usize {
         let usable = (self.prompts - self.unanimous_groups).max(1);
         let expected = (self.missing_groups * self.prompts.max(1)).div_ceil(usable);
@@ -91,11 +91,11 @@ impl SamplingReport {
     }
 }
 
-/// Samples and grades the responses of a step, groups one after the other; `None` if it was stopped.
+/// Samples and grades the responses of a step, group by group; `None` if it was stopped.
 ///
 /// Dynamic sampling (DAPO section 3.2): groups whose responses all have the same score are left out, and further rounds draw
-/// prompts until there are enough. When the rounds are used up the step takes the groups there are; if there are none,
-/// those of the first round, whose advantages are 0. Groups beyond those needed are left out too.
+/// prompts until there are enough. When the rounds are used up, the step uses the groups found so far; if there are none, it
+/// uses those of the first round, whose advantages are 0. Groups beyond the required number are left out too.
 pub(crate) fn sample_step<'p>(
     trainer: &mut Trainer,
     phase: Phase,
@@ -121,7 +121,7 @@ pub(crate) fn sample_step<'p>(
             return Ok(None);
         };
         if selects {
-            // What is left out below counts too.
+            // The responses left out below also count.
             let verdicts = graded.iter().map(|graded| &graded.grade.verdict);
             check_failures(verdicts, trainer.config.reward.max_failed_share, "round")?;
         }
@@ -144,7 +144,7 @@ pub(crate) fn sample_step<'p>(
     Ok(Some((if kept.is_empty() { first_round } else { kept }, report)))
 }
 
-/// Whether no two responses have different scores; those that the verifier failed on have none.
+/// Whether all responses have the same score, ignoring those on which the verifier failed.
 fn is_unanimous(group: &[Graded<'_>]) -> bool {
     let mut scores = group.iter().filter_map(|graded| graded.grade.verdict.score());
     let first = scores.next();
@@ -198,10 +198,10 @@ mod tests {
             ..SamplingReport::default()
         };
         assert_eq!(report(0, 0, 0, 16).next_round(16), 16);
-        assert_eq!(report(1, 16, 8, 8).next_round(16), 16, "half of the prompts help: twice as many as are missing");
-        assert_eq!(report(2, 32, 17, 1).next_round(16), 3, "15 of 32 helped: one more takes 32/15");
+        assert_eq!(report(1, 16, 8, 8).next_round(16), 16, "half of the prompts are useful: twice as many as are missing");
+        assert_eq!(report(2, 32, 17, 1).next_round(16), 3, "15 of 32 were useful: one more needs 32/15");
         assert_eq!(report(1, 16, 15, 15).next_round(16), 48, "three times a step at most");
-        assert_eq!(report(1, 16, 16, 16).next_round(16), 48, "none helped yet");
+        assert_eq!(report(1, 16, 16, 16).next_round(16), 48, "none was useful yet");
     }
 
     #[test]

@@ -19,29 +19,29 @@ use crate::{
 pub struct TokenRow {
     /// Its line in the file, from 1.
     pub number: usize,
-    /// Given tokens; at least one.
+    /// Given tokens, at least one.
     pub prompt: Vec<u32>,
-    /// Tokens to be judged.
+    /// Tokens to score.
     pub response: Vec<u32>,
 }
 
-/// What a policy, and perhaps a critic, say of a response, `[T]` each.
+/// Per-token outputs of a policy, and optionally a critic, on a response, each `[T]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ScoredRow {
     /// The response's tokens.
     pub tokens: Vec<u32>,
-    /// Log-prob of each token given all before it, nats.
+    /// Log-prob of each token given all tokens before it, in nats.
     pub logprobs: Vec<f32>,
-    /// V(s_t): the critic's value of the state before each token; none without a critic.
+    /// V(s_t): the critic's value of the state before each token; `None` without a critic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<f32>>,
 }
 
-/// Reads rows of a JSONL file in its order: `prompt` and `response` as texts, or `prompt_tokens` and `response_tokens`,
-/// which win where both are given.
+/// Reads rows of a JSONL file in order: `prompt` and `response` as texts, or `prompt_tokens` and `response_tokens`,
+/// which override the texts.
 ///
-/// Prompt and response are tokenised apart and no token is added (neither at the beginning nor at the end): what is
-/// judged are the tokens of the prompt followed by those of the response, as in a rollout.
+/// Prompt and response are tokenized separately and no token is added (neither at the start nor at the end): as in a
+/// rollout, the sequence is the tokens of the prompt followed by those of the response.
 pub struct RowReader<R> {
     input: R,
     path: PathBuf,
@@ -62,7 +62,7 @@ struct JsonRow {
 }
 
 impl<R: BufRead> RowReader<R> {
-    /// Reads from `input`, which messages call `path`, what `policy` can take. Without a tokenizer only rows of tokens can be read.
+    /// Reads rows for `policy` from `input`, called `path` in messages. Without a tokenizer, only rows of tokens can be read.
     pub fn new(input: R, path: &Path, tokenizer: Option<Tokenizer>, policy: &Model) -> Self {
         let shape = policy.config();
         Self {
@@ -78,7 +78,7 @@ impl<R: BufRead> RowReader<R> {
     /// The next rows, until they hold `tokens` tokens or the file ends; empty at its end.
     ///
     /// # Errors
-    /// The file cannot be read, or a row is not what it should be: the message names the row.
+    /// The file cannot be read, or a row is invalid: the message names the row.
     pub fn next_rows(&mut self, tokens: usize) -> Result<Vec<TokenRow>> {
         let (mut rows, mut held) = (Vec::new(), 0);
         while held < tokens {
@@ -94,7 +94,7 @@ impl<R: BufRead> RowReader<R> {
     }
 
     fn next_line(&mut self) -> Result<Option<Vec<u8>>> {
-        /// Far above the text of any context, far below what fills a machine.
+        /// Far more than any context holds, far less than a machine's memory.
         const LONGEST_LINE: u64 = 64 << 20;
         let mut line = Vec::new();
         let read = self.input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
@@ -111,9 +111,9 @@ impl<R: BufRead> RowReader<R> {
         let prompt = self.tokens("prompt", row.prompt, row.prompt_tokens)?;
         let response = self.tokens("response", row.response, row.response_tokens)?;
         if prompt.is_empty() {
-            return Err("the prompt has no tokens, expected one at least: nothing predicts the first token".into());
+            return Err("the prompt has no tokens, expected at least one, because nothing predicts the first token".into());
         }
-        // Nothing is asked of the last token's position.
+        // The last token's position has no output.
         let inputs = (prompt.len() + response.len()).saturating_sub(1);
         if inputs > self.max_positions {
             return Err(format!(
@@ -139,7 +139,7 @@ impl<R: BufRead> RowReader<R> {
         };
         match tokens.iter().find(|token| **token as usize >= self.vocab_size) {
             Some(token) => {
-                Err(format!("the {name} holds token {token}, the model's vocab_size is {}", self.vocab_size))
+                Err(format!("the {name} contains token {token}, but the model's vocab_size is {}", self.vocab_size))
             }
             None => Ok(tokens),
         }
@@ -150,7 +150,7 @@ impl<R: BufRead> RowReader<R> {
     }
 }
 
-/// A policy, and perhaps a critic, that judge responses.
+/// A policy, and optionally a critic, that scores responses.
 pub struct Scorer<'a> {
     engine: &'a mut Engine,
     policy: &'a Model,
@@ -159,10 +159,10 @@ pub struct Scorer<'a> {
 }
 
 impl<'a> Scorer<'a> {
-    /// Log-probs are those of the distribution at `temperature` (above 0); a critic's raw outputs become values by its bound.
+    /// Log-probs are those of the distribution at `temperature` (above 0); a critic's raw outputs are mapped to values by its bound.
     ///
     /// # Errors
-    /// The critic cannot read what the policy reads.
+    /// The critic cannot read every text that the policy can read.
     pub fn new(
         engine: &'a mut Engine,
         policy: &'a Model,
@@ -175,7 +175,7 @@ impl<'a> Scorer<'a> {
         Ok(Self { engine, policy, critic, temperature })
     }
 
-    /// Judges rows, in their order; bit-equal to what was recorded when the policy sampled those tokens.
+    /// Scores rows in order; the log-probs are bit-equal to those recorded when the policy sampled the tokens.
     ///
     /// # Errors
     /// A log-prob or value is not finite.

@@ -1,4 +1,4 @@
-//! What a run needs of the machine: threads and memory.
+//! The machine resources of a run: threads and memory.
 
 use vapo_tasks::Task;
 
@@ -13,7 +13,7 @@ use crate::{
     shapes::Shapes,
 };
 
-/// Threads that a config means: 0 is one per core.
+/// The number of threads of a config: 0 means one per core.
 pub fn threads(config: &Config) -> usize {
     match config.run.threads {
         0 => std::thread::available_parallelism().map_or(1, Into::into),
@@ -21,10 +21,10 @@ pub fn threads(config: &Config) -> usize {
     }
 }
 
-/// Counts the memory of a run before its weights are loaded: by the base model's shape and the longest prompt.
+/// Counts the memory of a run before its weights are loaded, from the base model's shape and the longest prompt.
 ///
 /// # Errors
-/// The model directory or a tokenizer is missing or wrong, or the model cannot take a prompt or a stop token.
+/// The model directory or a tokenizer is missing or invalid, or a prompt or stop token does not fit the model.
 pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
     let directory = base_directory(config)?;
     let shapes = Shapes::load(config, directory.path())?;
@@ -33,13 +33,13 @@ pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
     let vocab_size = shapes.policy.vocab_size;
     if let Some(token) = config.rollout.stop_tokens.iter().find(|token| **token as usize >= vocab_size) {
         return Err(Error::Run(format!(
-            "rollout.stop_tokens holds {token}, expected tokens below the model's vocab_size ({vocab_size})"
+            "rollout.stop_tokens contains {token}, expected tokens below the model's vocab_size ({vocab_size})"
         )));
     }
     Ok(MemoryPlan::of_run(config, &shapes, lengths.longest, resident_memory().unwrap_or(0)))
 }
 
-/// The problems of a run, and its memory, which the machine has.
+/// The problems and the memory plan of a run, which fits the machine.
 pub(crate) fn checked_task(config: &Config) -> Result<(Box<dyn Task>, MemoryPlan)> {
     let task = load_task(config)?;
     let memory = memory_plan(config, task.as_ref())?;

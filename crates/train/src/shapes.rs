@@ -11,15 +11,15 @@ use crate::{config::Config, error::Result};
 pub struct Shapes {
     /// The policy's, and the reference policy's.
     pub policy: ModelConfig,
-    /// The critic's; none for methods without one.
+    /// The critic's; `None` for methods without one.
     pub critic: Option<ModelConfig>,
 }
 
 impl Shapes {
-    /// Reads the `config.json` of the directory that the policy starts from, and of the critic's if that is another.
+    /// Reads the `config.json` of the policy's starting directory, and of the critic's if it is a different one.
     ///
     /// # Errors
-    /// A file is missing or wrong.
+    /// A file is missing or invalid.
     pub fn load(config: &Config, policy: &Path) -> Result<Self> {
         let policy = ModelConfig::load(policy)?;
         let critic = match &config.critic.path {

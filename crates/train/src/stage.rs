@@ -1,8 +1,8 @@
-//! The stages of a run, and what each is called.
+//! The stages of a run, and their names.
 
 use crate::metrics::keys;
 
-/// A stage of a run: what the observer sees, what is timed, and what `vapo plan` and the report of a run list.
+/// A stage of a run, as used by the observer, the timing, `vapo plan` and the report of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Reading prompts and sampling responses.
@@ -11,7 +11,7 @@ pub enum Stage {
     Grading,
     /// Recomputing log-probs of sampled responses.
     LogpCheck,
-    /// The critic's values before the update.
+    /// Computing the critic's values before the update.
     Values,
     /// The reference policy's log-probs.
     Reference,
@@ -30,7 +30,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// All stages, those of a step in their order.
+    /// All stages; those of a step come in order.
     pub const ALL: [Self; 11] = [
         Self::Sampling,
         Self::Grading,
@@ -45,7 +45,7 @@ impl Stage {
         Self::Pretraining,
     ];
 
-    /// The stage in words.
+    /// The stage's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sampling => "sampling",
@@ -62,7 +62,7 @@ impl Stage {
         }
     }
 
-    /// The metric that holds the stage's seconds; none for pretraining, which no step has.
+    /// The key of the metric with the stage's seconds; `None` for pretraining, which is not part of a step.
     pub fn timing_key(self) -> Option<&'static str> {
         match self {
             Self::Sampling => Some(keys::TIMING_SAMPLING),

@@ -1,4 +1,4 @@
-//! One training step, top to bottom. PPO, GRPO, VAPO and value pretraining are values fed to it, never other loops.
+//! One training step, from start to end. PPO, GRPO, VAPO and value pretraining are settings of it, not separate loops.
 //!
 //! `Prompt -> Rollout -> Graded -> Batch -> Credit -> StepReport`
 
@@ -23,7 +23,7 @@ use crate::{
     update::value_bound,
 };
 
-/// Does one step; `None` if it was stopped before anything was updated. Once updates begin they are completed.
+/// Does one step; `None` if it was stopped before anything was updated. Once updates begin, they are completed.
 pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Monitor<'_>) -> Result<Option<StepReport>> {
     let mut timing = Timing::start();
     let rounds = PromptRounds::new(trainer, phase);
@@ -68,7 +68,7 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
     Ok(Some(report))
 }
 
-/// The method's settings in a phase: value pretraining always targets the Monte-Carlo return.
+/// The method's settings in a phase: value pretraining always uses the Monte-Carlo return as target.
 fn algorithm(trainer: &Trainer, phase: Phase) -> AlgorithmConfig {
     let mut algorithm = trainer.config.algorithm.clone();
     if phase == Phase::ValuePretraining {
@@ -77,7 +77,7 @@ fn algorithm(trainer: &Trainer, phase: Phase) -> AlgorithmConfig {
     algorithm
 }
 
-/// Largest |sampled - recomputed log-prob|: 0 by the engine's contract, which is why the sampled ones serve as the old ones.
+/// Largest |sampled - recomputed log-prob|. By the engine's contract it is 0, so the sampled log-probs are used as the old ones.
 fn largest_logp_difference(trainer: &mut Trainer, batch: &Batch<'_>) -> Option<f64> {
     let responses = batch.responses().len();
     let stride = trainer.config.run.check_logps.stride(responses)?;
@@ -89,7 +89,7 @@ fn largest_logp_difference(trainer: &mut Trainer, batch: &Batch<'_>) -> Option<f
     differences.max_by(f64::total_cmp)
 }
 
-/// Lets a new critic's values start where its settings say, once there are rewards to take a mean of.
+/// Sets the initial values of a new critic as configured, once there are rewards to average.
 fn start_critic(trainer: &mut Trainer, batch: &Batch<'_>) {
     let (bound, settings, rewards) = (bound(trainer), &trainer.config.critic, batch.rewards());
     let is_new = |critic: &&mut Network| settings.path.is_none() && critic.optimizer.steps == 0;

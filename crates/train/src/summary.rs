@@ -1,4 +1,4 @@
-//! What a run was, told at its end: `summary.json`.
+//! The summary of a finished run: `summary.json`.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::{
     phase::Phase,
 };
 
-/// Steps at the end of a run that the summary of the critic is made of.
+/// Number of steps at the end of a run that are averaged in the critic's summary.
 const CRITIC_STEPS: usize = 10;
 
 /// The summary of a run.
@@ -23,7 +23,7 @@ pub struct RunSummary {
     pub updates: u64,
     /// Response tokens sampled for training.
     pub tokens: u64,
-    /// Seconds, evaluations and checkpoints included.
+    /// Wall time in seconds, including evaluations and checkpoints.
     pub wall_secs: f64,
     /// Processor seconds of all threads.
     pub cpu_secs: f64,
@@ -44,24 +44,24 @@ pub struct AccuracySummary {
     pub before: Option<f64>,
     /// At the last evaluation.
     pub after: Option<f64>,
-    /// Problems of an evaluation.
+    /// Number of problems in an evaluation.
     pub problems: usize,
-    /// Samples of each problem.
+    /// Samples per problem.
     pub samples_per_problem: usize,
 }
 
-/// The critic at the end of a run: means over the last steps that trained the policy. `None` where no step defines a number.
+/// The critic at the end of a run: means over the last steps of policy training. `None` if a number is undefined in all of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CriticSummary {
-    /// Steps that the means are over.
+    /// Number of steps averaged.
     pub steps: usize,
     /// Explained variance against the Monte-Carlo return.
     pub explained_variance: Option<f64>,
-    /// The same by the tenth of its response that a token is in.
+    /// The same by the token's position in its response, in tenths.
     pub explained_variance_by_decile: [Option<f64>; 10],
     /// Value loss.
     pub value_loss: Option<f64>,
-    /// Value - return.
+    /// Mean of value minus return.
     pub value_bias: Option<f64>,
     /// Calibration error.
     pub calibration_error: Option<f64>,
@@ -71,12 +71,12 @@ pub struct CriticSummary {
     pub value_after_error: Option<f64>,
     /// Advantage of the first wrong token.
     pub advantage_at_error: Option<f64>,
-    /// Correlation of the advantage with being the first wrong token.
+    /// Correlation between the advantage and being the first wrong token.
     pub advantage_error_correlation: Option<f64>,
 }
 
 impl CriticSummary {
-    /// Reads the rows of a run that has a critic; `None` if none of its steps trained the policy.
+    /// Reads the rows of a run with a critic; `None` if no step trained the policy.
     ///
     /// # Errors
     /// A row lacks a metric of the critic.
@@ -110,7 +110,7 @@ impl CriticSummary {
     }
 }
 
-/// The mean of a metric over the rows where it is defined.
+/// The mean of a metric over the rows in which it is defined.
 fn mean_of(rows: &[&Row], key: &str) -> Result<Option<f64>> {
     let values = rows.iter().map(|row| row.required(key)).collect::<Result<Vec<_>>>()?;
     let defined: Vec<f64> = values.into_iter().flatten().collect();

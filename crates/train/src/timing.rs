@@ -14,7 +14,7 @@ pub struct Timing {
     begun: Instant,
     laps: Vec<(Stage, f64)>,
     total_secs: f64,
-    /// Processor seconds at the start; from `stop` on those of the step.
+    /// Processor seconds at the start; after `stop`, those of the step.
     cpu_secs: f64,
 }
 
@@ -23,7 +23,7 @@ impl Timing {
         Self { begun: Instant::now(), laps: Vec::new(), total_secs: 0.0, cpu_secs: Usage::now().cpu_secs }
     }
 
-    /// Times a stage; its times add up.
+    /// Times a stage; repeated times add up.
     pub(crate) fn lap<T>(&mut self, stage: Stage, work: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let result = work();

@@ -1,4 +1,4 @@
-//! The state of a run: networks, counters and what they work with.
+//! The state of a run: networks, counters and their inputs.
 
 use serde::{Deserialize, Serialize};
 use vapo_lm::{Engine, Model};
@@ -13,7 +13,7 @@ use crate::{
     setup::threads,
 };
 
-/// Everything that counts up. With the weights and moments it is all that a run continues from.
+/// All counters. With the weights and moments they are the complete state of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counters {
@@ -23,7 +23,7 @@ pub struct Counters {
     pub value_pretraining_steps: u64,
     /// Value loss and explained variance of each step of value pretraining.
     pub value_pretraining: Vec<CriticQuality>,
-    /// Prompts drawn from the order of training.
+    /// Prompts drawn for training.
     pub prompts: u64,
     /// Responses sampled for training.
     pub responses: u64,
@@ -35,12 +35,12 @@ pub struct Counters {
     pub critic_updates: u64,
 }
 
-/// How good the critic was in one step, before its updates.
+/// The critic's quality in one step, before its updates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CriticQuality {
     /// Mean value loss of the step's updates.
     pub loss: f64,
-    /// Explained variance against the Monte-Carlo return; 0 where the returns do not vary.
+    /// Explained variance against the Monte-Carlo return; 0 if the returns do not vary.
     pub explained_variance: f64,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Trainer {
     pub(crate) counters: Counters,
 }
 
-/// Prompts and responses per prompt of a step.
+/// Prompts per step, and responses per prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) prompts: usize,
@@ -65,7 +65,7 @@ pub(crate) struct Shape {
 }
 
 impl Trainer {
-    /// Puts a run together, with fresh moments and counters at 0.
+    /// Builds a run with fresh moments and counters at 0.
     pub(crate) fn new(config: Config, task: Box<dyn Task>, models: Models) -> Self {
         let (algorithm, dtype) = (&config.algorithm, config.model.dtype.into());
         let policy_updates = config.run.steps.saturating_mul((algorithm.updates_per_rollout * algorithm.epochs) as u64);
@@ -86,7 +86,7 @@ impl Trainer {
         }
     }
 
-    /// What the next step trains; `None` when all steps are done.
+    /// The phase of the next step; `None` when all steps are done.
     pub(crate) fn next_phase(&self) -> Option<Phase> {
         if self.critic.is_some()
             && self.policy_steps() == 0
@@ -97,7 +97,7 @@ impl Trainer {
         (self.policy_steps() < self.config.run.steps).then_some(Phase::Policy)
     }
 
-    /// Steps that trained the policy.
+    /// Number of steps that trained the policy.
     pub(crate) fn policy_steps(&self) -> u64 {
         self.counters.global_step - self.counters.value_pretraining_steps
     }
@@ -108,7 +108,7 @@ impl Trainer {
     }
 }
 
-/// Whether value pretraining has done what its rule asks for.
+/// Whether value pretraining is finished according to its rule.
 fn is_pretrained(history: &[CriticQuality], rule: &ValuePretrainingConfig) -> bool {
     let steps = history.len();
     if steps as u64 >= rule.steps {

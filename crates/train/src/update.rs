@@ -1,7 +1,7 @@
 //! The updates of critic and policy: their losses as closures inside the model's backward pass.
 //!
 //! Every denominator counts the tokens of the whole update ([`Reduction::token_weights`]), so the gradient does not depend on
-//! how the engine cuts an update into micro-batches.
+//! how the engine divides an update into micro-batches.
 
 use vapo_algo::{PolicyStats, Reduction, Summary, ValueBatch, ValueBound, ValueStats, value_loss};
 use vapo_lm::Engine;
@@ -16,7 +16,7 @@ use crate::{
     objective::{Objective, PolicySums, StepColumns},
 };
 
-/// What the critic's updates of a step saw.
+/// Statistics of the critic's updates in a step.
 #[derive(Clone, Debug, Default)]
 pub struct CriticReport {
     /// Loss of each update.
@@ -27,7 +27,7 @@ pub struct CriticReport {
     pub learning_rate: f32,
     /// Values and clips over all updates.
     pub stats: ValueStats,
-    /// Updates left out, here too, because their gradient was not finite.
+    /// Updates skipped because their gradient was not finite.
     pub skipped: u64,
 }
 
@@ -42,14 +42,14 @@ impl CriticReport {
     }
 }
 
-/// What the policy's updates of a step saw.
+/// Statistics of the policy's updates in a step.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyReport {
     /// Clipped policy loss of each update, without the terms below.
     pub loss: Summary,
-    /// Positive-example LM loss (unweighted) of each update that holds a right answer.
+    /// Positive-example LM loss (unweighted) of each update with a right answer.
     pub positive_lm_loss: Summary,
-    /// Divergence from the reference (unweighted), if it is in the loss.
+    /// KL divergence from the reference policy (unweighted), if it is in the loss.
     pub kl_loss: Summary,
     /// Entropy of each token's distribution.
     pub entropy: Summary,
@@ -59,9 +59,9 @@ pub struct PolicyReport {
     pub learning_rate: f32,
     /// Ratios and clips over all updates.
     pub stats: PolicyStats,
-    /// Largest |log ratio| in the first update, where the policy is still the one that sampled: 0.
+    /// Largest |log ratio| in the first update, in which the policy is still the one that sampled, so it must be 0.
     pub first_log_ratio_max: Option<f64>,
-    /// Updates left out, here too, because their gradient was not finite.
+    /// Updates skipped because their gradient was not finite.
     pub skipped: u64,
 }
 
@@ -82,7 +82,7 @@ impl PolicyReport {
         self.stats.merge(&sums.stats);
         self.entropy.merge(&sums.entropy);
     }
-    /// Share of tokens held by either clip bound.
+    /// Share of tokens clipped at either bound.
     pub fn clip_share(&self) -> Option<f64> {
         self.stats.clip_low_frac().zip(self.stats.clip_high_frac()).map(|(low, high)| low + high)
     }
@@ -105,7 +105,7 @@ impl PolicyReport {
     }
 }
 
-/// How a critic's raw outputs become values, by the settings and the range of rewards.
+/// How a critic's raw outputs are mapped to values, from the settings and the range of rewards.
 pub fn value_bound(critic: &CriticConfig, [lo, hi]: [f64; 2]) -> ValueBound {
     match critic.bound {
         BoundKind::None => ValueBound::Unbounded,

@@ -1,10 +1,10 @@
-//! How many tokens and floating-point operations the stages of a step are, counted from config and shapes alone.
+//! The number of tokens and floating-point operations in each stage of a step, counted from config and shapes.
 
 use vapo_lm::{Head, Model, ModelConfig, PassSize};
 
 use crate::{config::Config, phase::Phase, shapes::Shapes, stage::Stage};
 
-/// The kinds of work, each of which runs at a speed of its own.
+/// The kinds of work, each of which runs at its own speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Reading prompts.
@@ -13,7 +13,7 @@ pub enum Work {
     Decode,
     /// A pass over whole sequences.
     Forward,
-    /// A pass forward and back.
+    /// A forward and backward pass.
     Training,
     /// Updating weights; its amount is the number of weights, not of operations.
     Optimizer,
@@ -26,14 +26,14 @@ pub struct StageWork {
     pub stage: Stage,
     /// The kind of work.
     pub work: Work,
-    /// Tokens that pass.
+    /// Number of tokens processed.
     pub tokens: f64,
     /// Floating-point operations.
     pub amount: f64,
 }
 
 impl StageWork {
-    /// The work in words.
+    /// The name of the work.
     pub fn name(&self) -> &'static str {
         match self.work {
             Work::Prefill => "reading prompts",
@@ -43,7 +43,7 @@ impl StageWork {
     }
 }
 
-/// Mean lengths, in tokens, of the prompts and responses that a step is counted with.
+/// The mean lengths, in tokens, of prompts and responses assumed for a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeanLengths {
     /// Of a prompt.
@@ -52,7 +52,7 @@ pub struct MeanLengths {
     pub response: f64,
 }
 
-/// The stages of a step of training or value pretraining, in their order.
+/// The stages of a step of training or value pretraining, in order.
 pub fn step_work(config: &Config, shapes: &Shapes, phase: Phase, lengths: MeanLengths) -> Vec<StageWork> {
     let (prompts, group_size) = config.step_size(phase);
     let (algorithm, policy) = (&config.algorithm, &shapes.policy);
@@ -88,7 +88,7 @@ pub fn step_work(config: &Config, shapes: &Shapes, phase: Phase, lengths: MeanLe
     stages
 }
 
-/// The stages of an evaluation of so many problems.
+/// The stages of an evaluation of this many problems.
 pub fn evaluation_work(config: &Config, shapes: &Shapes, problems: usize, lengths: MeanLengths) -> Vec<StageWork> {
     let batch = Batch { prompts: problems as f64, group_size: config.eval.samples as f64, lengths };
     generation(&shapes.policy, batch)
@@ -107,8 +107,8 @@ impl Batch {
         self.prompts * self.group_size
     }
 
-    /// All responses with their prompts, dealt at random into `parts`: a prompt passes once in each part that holds one
-    /// of its responses, which for a group of G is a share 1 - (1 - 1/parts)^G of them.
+    /// All responses with their prompts, dealt at random into `parts`: a prompt is computed once in each part with one
+    /// of its responses; for a group of G, that is a share 1 - (1 - 1/parts)^G of the parts.
     fn pass(self, parts: f64) -> PassSize {
         let MeanLengths { prompt, response } = self.lengths;
         let passes = parts * self.prompts * (1.0 - (1.0 - 1.0 / parts).powf(self.group_size));
@@ -176,10 +176,10 @@ mod tests {
             |stages: &[StageWork], name| stages.iter().find(|stage| stage.name() == name).map(|stage| stage.tokens);
         let once = stages(&["algorithm.updates_per_rollout=1"]);
         assert_eq!(tokens(&once, "reading prompts"), Some(40.0));
-        assert_eq!(tokens(&once, "sampling"), Some(32.0), "the first token of each comes of the prompt");
+        assert_eq!(tokens(&once, "sampling"), Some(32.0), "the first token of each comes from the prompt");
         assert_eq!(tokens(&once, "values"), Some(72.0));
         assert_eq!(tokens(&once, "policy updates"), Some(72.0));
-        // In two minibatches a prompt's two responses are apart half of the time: it passes 1.5 times.
+        // With two minibatches, a prompt's two responses are separate half of the time, so it is computed 1.5 times.
         let twice = stages(&["algorithm.updates_per_rollout=2", "algorithm.critic_updates_per_policy_update=3"]);
         assert_eq!(tokens(&twice, "policy updates"), Some(60.0 + 32.0));
         assert_eq!(tokens(&twice, "critic updates"), Some(3.0 * 92.0));

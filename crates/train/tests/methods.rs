@@ -7,7 +7,7 @@ use vapo_train::{
     config::{AdvantageKind, PRESETS},
 };
 
-/// Sizes of seconds: two steps of 24 responses, and one of value pretraining where the method has it.
+/// Sizes for a run of seconds: two steps of 24 responses, and one of value pretraining if the method has it.
 const TINY: [&str; 14] = [
     "run.steps=2",
     "run.threads=1",
@@ -25,7 +25,7 @@ const TINY: [&str; 14] = [
     "checkpoint.keep=0",
 ];
 
-/// The built-in run at tiny sizes, as `algorithm.preset=name` and `overrides` make it.
+/// The built-in run at tiny sizes, with `algorithm.preset=name` and `overrides`.
 fn config(name: &str, directory: &Path, overrides: &[&str]) -> Config {
     let mut all: Vec<String> = TINY.iter().take(8).chain(&TINY[10..]).map(ToString::to_string).collect();
     all.insert(0, format!("algorithm.preset={name}"));
@@ -105,7 +105,7 @@ fn terms_of_the_objective_are_recorded_and_train() {
     }
 }
 
-/// Problems so short that many groups agree.
+/// Problems so short that many groups are unanimous.
 const EASY: [&str; 3] = ["data.chain_operations=[2, 3]", "rollout.group_size=3", "run.steps=3"];
 
 #[test]
@@ -148,7 +148,7 @@ fn a_run_with_dynamic_sampling_resumes_exactly() {
     assert!(weights(&whole) == trained);
 }
 
-/// One round only, and a task that the base model never solves: no group disagrees.
+/// Only one round, and a task that the base model never solves: all groups are unanimous.
 #[test]
 fn dynamic_sampling_continues_with_the_groups_found() {
     let root = tempfile::tempdir().unwrap();
@@ -179,7 +179,7 @@ fn the_doctor_reports_diagnostics_of_the_critic() {
     }
     assert!(critic["advantage_error_correlation"].as_f64().unwrap().abs() <= 1.0);
     assert!(grpo["critic"].is_null() && grpo["alarms"].is_array());
-    // Without a critic every token of an answer shares its credit.
+    // Without a critic, all tokens of an answer have the same credit.
     let last = rows(&root.path().join("grpo")).pop().unwrap();
     assert!(last.get("vapo/advantage_error_corr").unwrap().abs() < 0.5 && last.get("vapo/value_bias").is_none());
 }

@@ -53,7 +53,7 @@ fn finished_run(directory: &Path, overrides: &[&str]) -> Value {
     }
 }
 
-/// Rows without what depends on the clock.
+/// Rows without fields that depend on time.
 fn timeless(directory: &Path) -> Vec<String> {
     let text = fs::read_to_string(directory.join("metrics.jsonl")).unwrap();
     let timeless = |row: Row| {
@@ -131,7 +131,7 @@ fn a_run_records_its_steps_evaluations_and_checkpoints() {
     let base = fs::read(directory.join("checkpoints/step-000002/policy/model.safetensors")).unwrap();
     let trained = fs::read(directory.join("checkpoints/step-000003/policy/model.safetensors")).unwrap();
     let built_in = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("base/chain/model.safetensors")).unwrap();
-    assert!(base == built_in, "value pretraining leaves the policy as it was");
+    assert!(base == built_in, "value pretraining does not change the policy");
     assert!(trained != built_in, "the first policy step changes it");
 }
 
@@ -155,7 +155,7 @@ fn a_resumed_run_is_the_run_that_was_never_killed() {
     }
 }
 
-/// A copy of a finished run, set back to its second step, goes on to the same bytes.
+/// A copy of a finished run, set back to its second step, continues to the same bytes.
 fn assert_resumes_exactly(whole: &Path, killed: &Path) {
     copy_tree(whole, killed);
     for step in 3..=5 {
@@ -166,7 +166,7 @@ fn assert_resumes_exactly(whole: &Path, killed: &Path) {
     assert_same_run(whole, killed);
 }
 
-/// Directories in bfloat16 are for others to load: the run itself goes on from exact weights.
+/// Model directories in bfloat16 are for other programs: the run itself continues from exact weights.
 #[test]
 fn a_run_with_rounded_directories_resumes_exactly() {
     let root = tempfile::tempdir().unwrap();
@@ -189,7 +189,7 @@ fn a_run_with_rounded_directories_resumes_exactly() {
     }
 }
 
-/// The masters are what a run goes on from; what it samples with is rounded from them.
+/// A run continues from the master weights; it samples with weights rounded from them.
 #[test]
 fn a_run_in_bf16_resumes_exactly() {
     let root = tempfile::tempdir().unwrap();
@@ -208,7 +208,7 @@ fn a_run_in_bf16_resumes_exactly() {
     }
 }
 
-/// Stops at the first progress of a stage from a step on; the checkpoint it left.
+/// Stops at the first progress of a stage from a given step on; returns the checkpoint.
 fn stopped(run: &mut Run, at: Stage, from_step: u64) -> PathBuf {
     let stop = AtomicBool::new(false);
     let mut step = 0;
@@ -262,7 +262,7 @@ fn a_pretrained_critic_is_saved_and_reused() {
     let second = root.path().join("second");
     finished_run(&second, &[&reuse, "value_pretraining.steps=0", "run.steps=1"]);
     let values: Vec<_> = timeless(&second).iter().map(|row| row.contains("critic/values/max=0.5 ")).collect();
-    assert_eq!(values, [false, false], "a critic that has learned does not say 0.5 everywhere");
+    assert_eq!(values, [false, false], "a trained critic does not predict 0.5 everywhere");
 
     let again = Run::create(config(&root.path().join("third"), &[&save])).err().unwrap().to_string();
     assert_eq!(again, format!("value_pretraining.save_critic ({}) exists, expected a new directory", critic.display()));
@@ -289,16 +289,16 @@ fn what_is_missing_is_an_error_before_anything_is_written() {
     assert!(error(&["data.task=chess"]).contains("there is no built-in task `chess`"));
     assert!(error(&["rollout.max_new_tokens=4000"]).contains("max_position_embeddings"));
     assert!(error(&["rollout.slots=10000000", "rollout.prompts_per_step=200000"]).contains("are available"));
-    assert!(error(&["rollout.stop_tokens=[1, 43]"]).contains("rollout.stop_tokens holds 43"));
+    assert!(error(&["rollout.stop_tokens=[1, 43]"]).contains("rollout.stop_tokens contains 43"));
     assert!(!directory.exists());
 }
 
-/// The second training problem is one that no step of a short run would have reached.
+/// The second training problem is one that no step of a short run would reach.
 fn load(root: &tempfile::TempDir, overrides: &[&str]) -> vapo_train::Result<Box<dyn vapo_tasks::Task>> {
     vapo_train::load_task(&config(&root.path().join("run"), overrides))
 }
 
-/// A chat template of our own for the built-in model.
+/// A chat template for the built-in model, made for this test.
 #[test]
 fn validation_and_test_problems_of_a_built_in_task_are_disjoint() {
     let root = tempfile::tempdir().unwrap();
@@ -322,13 +322,13 @@ fn a_chat_is_tokenized_without_further_special_tokens() {
     let text = TextFiles::load(&model).unwrap();
     let plain = Problem { prompt: "7a:".into(), ..Problem::default() };
     let expected = text.encode(&plain).unwrap();
-    assert_eq!(expected.len(), 4, "a beginning and three characters");
+    assert_eq!(expected.len(), 4, "a beginning-of-sequence token and three characters");
 
     let template = "{% for m in messages %}{{ bos_token if m.role == 'user' }}{{ m.content }}{% endfor %}";
     fs::write(model.join("chat_template.jinja"), template).unwrap();
     let text = TextFiles::load(&model).unwrap();
     let chat = Problem { context: Some(vec![]), ..plain };
-    assert_eq!(text.encode(&chat).unwrap(), expected, "one beginning, not two");
+    assert_eq!(text.encode(&chat).unwrap(), expected, "one beginning-of-sequence token, not two");
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn every_prompt_is_checked_before_a_run() {
     assert_eq!(
         error(&[&train, &eval]),
         format!(
-            "{}, row 2: its prompt (601 tokens) and max_new_tokens (64) exceed the model's max_position_embeddings (512); data.max_prompt_tokens leaves longer prompts out",
+            "{}, row 2: its prompt (601 tokens) and max_new_tokens (64) exceed the model's max_position_embeddings (512); data.max_prompt_tokens can leave out longer prompts",
             root.path().join("long.jsonl").display()
         )
     );
@@ -364,7 +364,7 @@ fn every_prompt_is_checked_before_a_run() {
     let all = load(&root, &[&train, &eval, "data.max_prompt_tokens=2"]).err().unwrap().to_string();
     assert!(all.contains("is 0 of 2 in "), "{all}");
 
-    // A tokenizer that knows more tokens than the model.
+    // A tokenizer with more tokens than the model.
     let model = root.path().join("model");
     copy_tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("base/chain"), &model);
     let tokenizer = model.join("tokenizer.json");
@@ -376,7 +376,7 @@ fn every_prompt_is_checked_before_a_run() {
     assert_eq!(
         error(&[&eval, &train, &model]).split(": tokenizer").next(),
         Some(&*format!(
-            "{}, row 1: its prompt holds token 5000, the model's vocab_size is 43",
+            "{}, row 1: its prompt contains token 5000, but the model's vocab_size is 43",
             root.path().join("short.jsonl").display()
         ))
     );

@@ -1,4 +1,4 @@
-//! Scores of rows from a file against the numbers that PyTorch computed for the same tokens (`tools/fixtures/engine.py`).
+//! Scores of rows from a file compared with PyTorch's numbers for the same tokens (`tools/fixtures/engine.py`).
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use safetensors::SafeTensors;
 use vapo_lm::{Engine, Head, Model};
 use vapo_train::{Config, RowReader, ScoredRow, Scorer, value_bound};
 
-/// Numbers of a fixture's tensor of f32 or i64.
+/// The numbers of an f32 or i64 tensor in a fixture.
 fn numbers(bytes: &[u8], name: &str) -> Vec<f64> {
     let tensors = SafeTensors::deserialize(bytes).unwrap();
     let view = tensors.tensor(name).unwrap();

@@ -2,15 +2,15 @@
 
 use vapo_tasks::Random;
 
-/// Subsets that a majority vote of fewer samples than there are is averaged over.
+/// Number of subsets over which a majority vote of fewer than all samples is averaged.
 const DRAWS: usize = 500;
-/// Resamples of a bootstrap interval.
+/// Number of resamples for a bootstrap interval.
 const RESAMPLES: usize = 2000;
-/// Probability on either side of an interval.
+/// Probability on each side of an interval.
 const TAIL: f64 = 0.025;
 
-/// Probability that at least one of k samples is right, estimated without bias from n samples of which c are:
-/// `1 - C(n - c, k) / C(n, k)` (Chen et al., arXiv 2107.03374, eq. 1); none for fewer than k samples.
+/// Unbiased estimate of the probability that at least one of k samples is right, from n samples of which c are:
+/// `1 - C(n - c, k) / C(n, k)` (Chen et al., arXiv 2107.03374, eq. 1); `None` for fewer than k samples.
 pub(super) fn pass_at_k(samples: usize, correct: usize, k: usize) -> Option<f64> {
     if k == 0 || k > samples || correct > samples {
         return None;
@@ -23,14 +23,14 @@ pub(super) fn pass_at_k(samples: usize, correct: usize, k: usize) -> Option<f64>
 /// One sample's vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Vote {
-    /// Number of the answer; equal answers have equal numbers.
+    /// Index of the answer; equal answers have equal indices.
     pub(super) answer: usize,
     /// Whether that answer is right.
     pub(super) correct: bool,
 }
 
-/// Whether the answer that most samples give is right. Of answers with equally many votes the one that was given first
-/// wins; samples without an answer do not vote, and where nobody votes the answer is wrong.
+/// Whether the most frequent answer is right. A tie goes to the answer that was given first; samples without an answer
+/// do not vote, and without votes the result is wrong.
 pub(super) fn majority_is_right(ballots: &[Option<Vote>]) -> bool {
     let mut tally: Vec<(Vote, usize)> = Vec::new();
     for vote in ballots.iter().flatten() {
@@ -43,8 +43,8 @@ pub(super) fn majority_is_right(ballots: &[Option<Vote>]) -> bool {
     winner.is_some_and(|(vote, _)| vote.correct)
 }
 
-/// Probability that the majority of k samples is right: the one vote of all samples, or the mean over random subsets
-/// of k of them. None for fewer than k samples.
+/// Probability that the majority of k samples is right: a single vote if k is the number of samples, otherwise the mean over
+/// random subsets of k. `None` for fewer than k samples.
 pub(super) fn majority_at_k(ballots: &[Option<Vote>], k: usize, mut random: Random) -> Option<f64> {
     if k == 0 || k > ballots.len() {
         return None;
@@ -63,8 +63,8 @@ pub(super) fn majority_at_k(ballots: &[Option<Vote>], k: usize, mut random: Rand
     Some(right.count() as f64 / DRAWS as f64)
 }
 
-/// The 95 % interval of a mean over problems by the percentile bootstrap: problems are drawn again with replacement.
-/// None for fewer than two problems.
+/// The 95 % interval of a mean over problems by the percentile bootstrap: problems are resampled with replacement.
+/// `None` for fewer than two problems.
 pub(super) fn bootstrap_interval(values: &[f64], mut random: Random) -> Option<[f64; 2]> {
     if values.len() < 2 {
         return None;
@@ -76,7 +76,7 @@ pub(super) fn bootstrap_interval(values: &[f64], mut random: Random) -> Option<[
     Some([quantile(&means, TAIL), quantile(&means, 1.0 - TAIL)])
 }
 
-/// The quantile of sorted numbers, on a straight line between neighbours (definition 7 of Hyndman and Fan, numpy's).
+/// The quantile of sorted numbers, with linear interpolation (definition 7 of Hyndman and Fan, numpy's default).
 fn quantile(sorted: &[f64], probability: f64) -> f64 {
     let place = probability * (sorted.len() - 1) as f64;
     let (below, part) = (place.floor() as usize, place.fract());
@@ -103,7 +103,7 @@ mod tests {
         assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
     }
 
-    /// Binomials by hand: of 5 samples 2 are right, C(3, 2) / C(5, 2) = 3 / 10; and numbers of the published reference
+    /// Hand-worked binomials: of 5 samples 2 are right, C(3, 2) / C(5, 2) = 3 / 10; and values of the published reference
     /// (`tools/eval_statistics.py`).
     #[test]
     fn pass_at_k_is_the_unbiased_estimator() {
@@ -152,14 +152,14 @@ mod tests {
         // Two of Raa: R wins if drawn (2 of 3 pairs) and drawn first (half of these).
         let found = majority_at_k(&ballots("Raa"), 2, random()).unwrap();
         assert!((found - 1.0 / 3.0).abs() < 0.07, "{found}");
-        // One sample: the share of right ones.
+        // With k = 1: the share of right samples.
         let found = majority_at_k(&ballots("RRRR-aaa"), 1, random()).unwrap();
         assert!((found - 0.5).abs() < 0.08, "{found}");
         assert_eq!(majority_at_k(&ballots("R"), 2, random()), None);
     }
 
     #[test]
-    fn quantiles_lie_on_lines_between_neighbours() {
+    fn quantiles_are_interpolated_linearly() {
         // numpy.percentile([1, 2, 4, 8], [0, 2.5, 50, 97.5, 100])
         let quantiles = [0.0, 0.025, 0.5, 0.975, 1.0].map(|p| quantile(&[1.0, 2.0, 4.0, 8.0], p));
         for (found, expected) in quantiles.into_iter().zip([1.0, 1.075, 3.0, 7.7, 8.0]) {
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn intervals_cover_the_spread_of_the_mean() {
         let random = || Random::keyed(4, Stream::TestCase, &[6]);
-        // 30 problems, 12 right: the mean of 30 draws has the deviation sqrt(0.4 * 0.6 / 30) = 0.0894, so the binomial's
+        // 30 problems, 12 right: the mean of 30 draws has the standard deviation sqrt(0.4 * 0.6 / 30) = 0.0894, so the binomial's
         // 2.5 % and 97.5 % points are 7 / 30 and 17 / 30 (`tools/eval_statistics.py`).
         let values: Vec<f64> = (0..30).map(|index| f64::from(u8::from(index < 12))).collect();
         let [low, high] = bootstrap_interval(&values, random()).unwrap();

@@ -51,7 +51,7 @@ keys! {
     SAMPLED_ACCURACY = "vapo/sampled_accuracy";
     /// Share of groups whose responses all have the same score.
     UNANIMOUS_GROUP_FRAC = "vapo/unanimous_group_frac";
-    /// Groups that dynamic sampling looked for and did not find.
+    /// Groups that dynamic sampling needed and did not find.
     MISSING_GROUPS = "vapo/missing_groups";
 
     /// Share of responses cut off by the length limit.
@@ -62,16 +62,16 @@ keys! {
     MALFORMED_FRAC = "vapo/malformed_frac";
     /// Share of responses that the verifier failed on.
     FAILED_FRAC = "vapo/failed_frac";
-    /// Share of tokens that belong to right answers.
+    /// Share of tokens in right answers.
     POSITIVE_TOKEN_FRAC = "vapo/positive_token_frac";
 
-    /// Divergence per token that was subtracted from the reward.
+    /// KL divergence per token that was subtracted from the reward.
     REWARD_KL_PENALTY = "actor/reward_kl_penalty";
     /// Explained variance of the critic against the Monte-Carlo return.
     EXPLAINED_VARIANCE = "critic/vf_explained_var";
     /// Mean |value - outcome| over bins of equal values.
     CALIBRATION_ERROR = "vapo/value_calibration_error";
-    /// Mean of value - return.
+    /// Mean of value minus return.
     VALUE_BIAS = "vapo/value_bias";
     /// Mean value up to the first wrong token.
     VALUE_BEFORE_ERROR = "vapo/value_before_error";
@@ -79,12 +79,12 @@ keys! {
     VALUE_AFTER_ERROR = "vapo/value_after_error";
     /// Mean advantage of the first wrong token.
     ADVANTAGE_AT_ERROR = "vapo/advantage_at_error";
-    /// Correlation of the advantage with being the first wrong token.
+    /// Correlation between the advantage and being the first wrong token.
     ADVANTAGE_ERROR_CORRELATION = "vapo/advantage_error_corr";
 
     /// Value loss.
     VALUE_LOSS = "critic/vf_loss";
-    /// Share of values held by the value clip.
+    /// Share of values clipped by the value clip.
     VALUE_CLIP_FRAC = "critic/vf_clipfrac";
     /// Mean value over the updates.
     VALUE_PREDICTION_MEAN = "critic/vpred_mean";
@@ -92,14 +92,14 @@ keys! {
     CRITIC_GRAD_NORM = "critic/grad_norm";
     /// Learning rate of the critic.
     CRITIC_LEARNING_RATE = "critic/lr";
-    /// Updates of the critic left out because the gradient was not finite.
+    /// Updates of the critic skipped because the gradient was not finite.
     CRITIC_SKIPPED_UPDATES = "critic/skipped_updates";
 
     /// Policy loss.
     POLICY_LOSS = "actor/pg_loss";
-    /// Share of tokens held by a clip bound.
+    /// Share of tokens clipped at either bound.
     POLICY_CLIP_FRAC = "actor/pg_clipfrac";
-    /// Share of tokens held by the dual clip.
+    /// Share of tokens clipped by the dual clip.
     POLICY_CLIP_DUAL_FRAC = "actor/pg_clipfrac_lower";
     /// Divergence from the policy that sampled.
     PPO_KL = "actor/ppo_kl";
@@ -111,13 +111,13 @@ keys! {
     POLICY_GRAD_NORM = "actor/grad_norm";
     /// Learning rate of the policy.
     POLICY_LEARNING_RATE = "actor/lr";
-    /// Updates of the policy left out because the gradient was not finite.
+    /// Updates of the policy skipped because the gradient was not finite.
     POLICY_SKIPPED_UPDATES = "actor/skipped_updates";
     /// Positive-example LM loss.
     POSITIVE_LM_LOSS = "vapo/positive_lm_loss";
-    /// Share of tokens held at the lower clip bound.
+    /// Share of tokens clipped at the lower bound.
     CLIP_LOW_FRAC = "vapo/clip_low_frac";
-    /// Share of tokens held at the upper clip bound.
+    /// Share of tokens clipped at the upper bound.
     CLIP_HIGH_FRAC = "vapo/clip_high_frac";
     /// Largest ratio.
     RATIO_MAX = "vapo/ratio_max";
@@ -140,15 +140,15 @@ keys! {
     TIMING_CRITIC_UPDATES = "timing_s/update_critic";
     /// Seconds of the policy's updates.
     TIMING_POLICY_UPDATES = "timing_s/update_actor";
-    /// Seconds of the evaluation after the step; there only if there was one.
+    /// Seconds of the evaluation after the step; absent if there was none.
     TIMING_EVALUATION = "timing_s/testing";
-    /// Seconds of the checkpoint after the step; there only if there was one.
+    /// Seconds of the checkpoint after the step; absent if there was none.
     TIMING_CHECKPOINT = "timing_s/save_checkpoint";
     /// Seconds of the step, without evaluation and checkpoint.
     TIMING_STEP = "timing_s/step";
     /// Prompt and response tokens of the step.
     TOTAL_TOKENS = "perf/total_num_tokens";
-    /// Seconds of the step, once more.
+    /// Seconds of the step (again, under verl's name).
     TIME_PER_STEP = "perf/time_per_step";
     /// Processor seconds of the step.
     CPU_SECS = "perf/cpu_secs";
@@ -166,7 +166,7 @@ pub const REWARDS: SummaryKeys = summary!("critic/rewards");
 pub const RESPONSE_LENGTH: SummaryKeys = summary!("response_length");
 /// Tokens per prompt.
 pub const PROMPT_LENGTH: SummaryKeys = summary!("prompt_length");
-/// Advantages as the policy's loss gets them.
+/// Advantages as used in the policy loss.
 pub const ADVANTAGES: SummaryKeys = summary!("critic/advantages");
 /// The critic's targets.
 pub const RETURNS: SummaryKeys = summary!("critic/returns");
@@ -175,10 +175,10 @@ pub const VALUES: SummaryKeys = summary!("critic/values");
 /// The policy's lambda per response.
 pub const POLICY_LAMBDA: SummaryKeys = summary!("vapo/policy_lambda");
 
-/// Explained variance by the third of its response that a token is in.
+/// Explained variance by the token's position in its response, in thirds.
 pub const EXPLAINED_VARIANCE_BY_THIRD: [&str; 3] =
     ["vapo/explained_var_first_third", "vapo/explained_var_middle_third", "vapo/explained_var_last_third"];
-/// Explained variance by the tenth of its response that a token is in.
+/// Explained variance by the token's position in its response, in tenths.
 pub const EXPLAINED_VARIANCE_BY_DECILE: [&str; 10] = [
     "vapo/explained_var_decile/1",
     "vapo/explained_var_decile/2",
@@ -256,7 +256,7 @@ pub mod eval {
     }
 }
 
-/// Whether a metric depends on the clock or the machine; all others repeat exactly.
+/// Whether a metric depends on time or the machine; all others are exactly reproducible.
 pub fn is_time_field(key: &str) -> bool {
     key.starts_with("timing_s/") || key.starts_with("perf/")
 }

@@ -77,7 +77,7 @@ fn what_is_missing_is_named() {
     let data = place.vapo(&["eval", "--data", "nowhere.jsonl"]).failed(1);
     assert!(data.starts_with("error: cannot read nowhere.jsonl: "), "{data}");
     let run = place.vapo(&["resume", "nowhere"]).failed(1);
-    assert_eq!(run, "error: nowhere is no run directory: it has no config.toml\n");
+    assert_eq!(run, "error: nowhere is not a run directory: it has no config.toml\n");
     assert!(!place.path("runs").exists());
 }
 
