@@ -149,7 +149,7 @@ impl Alarms {
     }
 }
 
-/// Why hardly any answer can be graded as one: too short a limit, or a form that the verifier does not read.
+/// Why hardly any answer can be graded: the length limit is too short, or the verifier cannot read their format.
 fn unusable_message(report: &StepReport) -> Option<String> {
     let rollout = &report.rollout;
     let (truncated, malformed) = (rollout.truncated_share()?, rollout.malformed_share()?);
@@ -158,7 +158,7 @@ fn unusable_message(report: &StepReport) -> Option<String> {
     }
     Some(if truncated >= malformed {
         format!(
-            "{:.0} % of the answers are cut off: raise rollout.max_new_tokens, or see that the model ends its answers (end token, chat template, rollout.stop_strings)",
+            "{:.0} % of the answers are cut off: raise rollout.max_new_tokens, or make sure that the model ends its answers (end token, chat template, rollout.stop_strings)",
             100.0 * truncated
         )
     } else {

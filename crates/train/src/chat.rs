@@ -68,9 +68,9 @@ impl Chat {
         if !is_chat {
             return match (context, &self.system_prompt) {
                 ([], None) => Ok(None),
-                ([], Some(_)) => Err(failed(
-                    "the row holds a text: data.system_prompt needs data.chat = \"always\"".into(),
-                )),
+                ([], Some(_)) => {
+                    Err(failed("the row holds a text: data.system_prompt needs data.chat = \"always\"".into()))
+                }
                 _ => Err(failed("the row holds several messages: data.chat must not be `never`".into())),
             };
         }

@@ -16,7 +16,8 @@ use crate::{
 /// # Errors
 /// `run` has no checkpoint, `config.run.dir` is not set or exists, or a file cannot be copied.
 pub fn fork(run: &RunDir, config: &Config) -> Result<RunDir> {
-    let path = config.run.dir.as_deref().ok_or_else(|| Error::Run("run.dir is \"off\", expected a directory".into()))?;
+    let path =
+        config.run.dir.as_deref().ok_or_else(|| Error::Run("run.dir is \"off\", expected a directory".into()))?;
     if path.exists() {
         return Err(Error::Run(format!("run directory {} exists, expected a new one", path.display())));
     }

@@ -198,7 +198,11 @@ mod tests {
             ..SamplingReport::default()
         };
         assert_eq!(report(0, 0, 0, 16).next_round(16), 16);
-        assert_eq!(report(1, 16, 8, 8).next_round(16), 16, "half of the prompts are useful: twice as many as are missing");
+        assert_eq!(
+            report(1, 16, 8, 8).next_round(16),
+            16,
+            "half of the prompts are useful: twice as many as are missing"
+        );
         assert_eq!(report(2, 32, 17, 1).next_round(16), 3, "15 of 32 were useful: one more needs 32/15");
         assert_eq!(report(1, 16, 15, 15).next_round(16), 48, "three times a step at most");
         assert_eq!(report(1, 16, 16, 16).next_round(16), 48, "none was useful yet");

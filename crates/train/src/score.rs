@@ -111,7 +111,9 @@ impl<R: BufRead> RowReader<R> {
         let prompt = self.tokens("prompt", row.prompt, row.prompt_tokens)?;
         let response = self.tokens("response", row.response, row.response_tokens)?;
         if prompt.is_empty() {
-            return Err("the prompt has no tokens, expected at least one, because nothing predicts the first token".into());
+            return Err(
+                "the prompt has no tokens, expected at least one, because nothing predicts the first token".into()
+            );
         }
         // The last token's position has no output.
         let inputs = (prompt.len() + response.len()).saturating_sub(1);

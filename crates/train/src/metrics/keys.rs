@@ -60,7 +60,7 @@ keys! {
     ACCURACY = "vapo/accuracy";
     /// Share of responses without a readable answer.
     MALFORMED_FRAC = "vapo/malformed_frac";
-    /// Share of responses that the verifier failed on.
+    /// Share of responses on which the verifier failed.
     FAILED_FRAC = "vapo/failed_frac";
     /// Share of tokens in right answers.
     POSITIVE_TOKEN_FRAC = "vapo/positive_token_frac";
@@ -245,7 +245,7 @@ pub mod eval {
         format!("val-aux/{source}/malformed_frac")
     }
 
-    /// Share of responses that the verifier failed on.
+    /// Share of responses on which the verifier failed.
     pub fn failed_frac(source: &str) -> String {
         format!("val-aux/{source}/failed_frac")
     }

@@ -141,7 +141,8 @@ fn rows_that_cannot_be_scored_are_named() {
     assert!(refused(r#"{"prompt": 3, "response": "7"}"#).contains("expected a string"));
     assert!(refused(r#"{"prompt": "", "response": "7"}"#).contains("the prompt has no tokens"));
     assert!(
-        refused(r#"{"prompt": "7", "response_tokens": [4, 43]}"#).contains("token 43, the model's vocab_size is 43")
+        refused(r#"{"prompt": "7", "response_tokens": [4, 43]}"#)
+            .contains("token 43, but the model's vocab_size is 43")
     );
     let long = format!(r#"{{"prompt_tokens": [4], "response_tokens": {:?}}}"#, vec![4; 513]);
     assert!(refused(&long).contains("prompt (1 tokens) and response (513) exceed"));
