@@ -330,8 +330,8 @@ pub(crate) mod tests {
             Batch::new(failures.chain(others).collect(), rules).map(|batch| batch.failed()).map_err(|e| e.to_string())
         };
         assert_eq!(of(1, 3, 0.25), Ok(1));
-        let told = "the verifier failed on 2 of the step's 5 responses (reward.max_failed_share is 0.25), first because reason 0";
-        assert_eq!(of(2, 3, 0.25), Err(told.to_owned()));
+        let expected = "the verifier failed on 2 of the step's 5 responses (reward.max_failed_share is 0.25); first failure: reason 0";
+        assert_eq!(of(2, 3, 0.25), Err(expected.to_owned()));
         assert_eq!(of(5, 5, 1.0), Ok(5));
         assert!(of(3, 0, 1.0).unwrap_err().contains("on 3 of the step's 3 responses"));
     }

@@ -192,7 +192,7 @@ impl MemoryPlan {
         let parts: Vec<String> =
             self.parts.iter().map(|(name, bytes)| format!("{name} {}", megabytes(*bytes))).collect();
         Err(Error::Run(format!(
-            "{} needs {} of memory ({}), but {} are available; to reduce it, lower {}",
+            "{} needs {} of memory ({}), but only {} is available; to reduce it, lower {}",
             self.subject,
             megabytes(self.total()),
             parts.join(", "),
@@ -316,7 +316,7 @@ mod tests {
             )),
             "{error}"
         );
-        assert!(error.contains("1 MB are available"), "{error}");
+        assert!(error.contains("1 MB is available"), "{error}");
     }
 
     #[test]

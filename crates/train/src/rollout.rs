@@ -137,7 +137,7 @@ pub(crate) fn grade<'p>(
         let response = Response { text: &rollout.text, tokens: Some(rollout.sample.tokens.len()) };
         task.grade(&rollout.prompt.problem, response)
     };
-    let told = |done| watcher.progress(Progress { stage: Stage::Grading, done, total, tokens: 0 });
-    let grades = parallel_map(total, threads.max(task.graded_at_once()), grade_one, told)?;
+    let report = |done| watcher.progress(Progress { stage: Stage::Grading, done, total, tokens: 0 });
+    let grades = parallel_map(total, threads.max(task.graded_at_once()), grade_one, report)?;
     Some(rollouts.into_iter().zip(grades).map(|(rollout, grade)| Graded { rollout, grade }).collect())
 }

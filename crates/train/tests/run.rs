@@ -288,7 +288,7 @@ fn what_is_missing_is_an_error_before_anything_is_written() {
     assert!(error(&["data.train=/no/such.jsonl", "data.eval=/no/such.jsonl"]).contains("cannot read /no/such.jsonl"));
     assert!(error(&["data.task=chess"]).contains("there is no built-in task `chess`"));
     assert!(error(&["rollout.max_new_tokens=4000"]).contains("max_position_embeddings"));
-    assert!(error(&["rollout.slots=10000000", "rollout.prompts_per_step=200000"]).contains("are available"));
+    assert!(error(&["rollout.slots=10000000", "rollout.prompts_per_step=200000"]).contains("is available"));
     assert!(error(&["rollout.stop_tokens=[1, 43]"]).contains("rollout.stop_tokens contains 43"));
     assert!(!directory.exists());
 }
@@ -356,9 +356,9 @@ fn every_prompt_is_checked_before_a_run() {
     assert_eq!(load(&root, &filtered).unwrap().warnings(), [""; 0]);
     let filtered = load(&root, &[&train, &eval, "data.max_prompt_tokens=600"]).unwrap();
     assert_eq!(filtered.listed_train_problems().len(), 1);
-    let told = filtered.warnings().join("\n").replace(&root.path().display().to_string(), "");
+    let warnings = filtered.warnings().join("\n").replace(&root.path().display().to_string(), "");
     assert_eq!(
-        told,
+        warnings,
         "1 of 2 problems of /long.jsonl are left out: their prompts are longer than data.max_prompt_tokens"
     );
     let all = load(&root, &[&train, &eval, "data.max_prompt_tokens=2"]).err().unwrap().to_string();

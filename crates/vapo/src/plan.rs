@@ -166,7 +166,7 @@ impl<'a> Plan<'a> {
         let total = self.memory.total();
         let verdict = match available_memory() {
             Some(available) if total <= available => format!(", of {} available: it fits", bytes(available)),
-            Some(available) => format!(", but {} are available: it does not fit", bytes(available)),
+            Some(available) => format!(", but only {} is available: it does not fit", bytes(available)),
             None => String::new(),
         };
         let mut text = format!("memory       {}{verdict}\n", bytes(total));
