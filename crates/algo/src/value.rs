@@ -71,15 +71,15 @@ pub fn value_loss(values: &[f32], batch: ValueBatch, clip: Option<f64>) -> Value
         }
         let (value, target) = (f64::from(values[t]), f64::from(batch.targets[t]));
         let old_value = f64::from(batch.old_values[t]);
-        let held = clip.map_or(value, |clip| value.max(old_value - clip).min(old_value + clip));
-        let (error, held_error) = (value - target, held - target);
-        let clipped = held_error * held_error > error * error;
-        let (worse, slope) = if clipped { (held_error, 0.0) } else { (error, error) };
+        let clipped = clip.map_or(value, |clip| value.max(old_value - clip).min(old_value + clip));
+        let (error, clipped_error) = (value - target, clipped - target);
+        let is_clipped = clipped_error * clipped_error > error * error;
+        let (worse, slope) = if is_clipped { (clipped_error, 0.0) } else { (error, error) };
         result.loss += f64::from(weight) * 0.5 * worse * worse;
         result.dvalue[t] = (f64::from(weight) * slope) as f32;
         result.stats.values.push(value);
         result.stats.squared_error.push(error * error);
-        result.stats.clipped += u64::from(clipped);
+        result.stats.clipped += u64::from(is_clipped);
     }
     result
 }

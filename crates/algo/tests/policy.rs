@@ -66,9 +66,9 @@ fn probability_shift_lets_rare_tokens_move_further() {
         clipped_policy_loss(&[ln(old * ratio)], batch, Clip::ProbabilityShift(0.2), None)
     };
     assert_close(shift(2.9, 1.0, 0.1).loss, -2.9);
-    let held = shift(3.1, 1.0, 0.1);
-    assert_close(held.loss, -3.0);
-    assert_eq!(held.dlogp, [0.0]);
+    let clipped = shift(3.1, 1.0, 0.1);
+    assert_close(clipped.loss, -3.0);
+    assert_eq!(clipped.dlogp, [0.0]);
     assert_close(f64::from(shift(0.01, -1.0, 0.1).dlogp[0]), 0.01);
     // pi_old = 0.8: ratio within 0.75 and 1.25.
     assert_close(shift(0.7, -1.0, 0.8).loss, 0.75);

@@ -64,11 +64,11 @@ impl RewardRules {
     fn reward(self, graded: &Graded<'_>) -> Option<f32> {
         let earned = graded.grade.reward(self.right, self.wrong)?;
         let length = graded.rollout.sample.tokens.len();
-        let punished = self.overlong.map_or(0.0, |overlong| {
+        let penalty = self.overlong.map_or(0.0, |overlong| {
             let share = soft_overlong_penalty(length, overlong.max_tokens, overlong.buffer_tokens);
             overlong.penalty * f64::from(share)
         });
-        Some((f64::from(earned) + punished) as f32)
+        Some((f64::from(earned) + penalty) as f32)
     }
 }
 

@@ -45,7 +45,7 @@ impl Board {
     }
 
     /// Prints a line.
-    pub(super) fn tell(&self, text: &str) {
+    pub(super) fn print(&self, text: &str) {
         self.lines.suspend(|| self.screen.line(text));
     }
 
@@ -61,7 +61,7 @@ impl Board {
             _ => self.screen.dim(&format!("stopped after {} steps", running.steps)),
         };
         let line = format!("  {:<width$} {accuracy:>8} {what}", job.name, width = self.names_width);
-        self.tell(&format!("{line}   {ended}/{}", runs().count()));
+        self.print(&format!("{line}   {ended}/{}", runs().count()));
     }
 
     /// Shows the progress of all arms.

@@ -108,14 +108,14 @@ fn open_log(path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// It takes too long.
-pub(super) fn wait_for_orphan(job: &Job, tell: impl Fn(&str)) -> Result<()> {
+pub(super) fn wait_for_orphan(job: &Job, print: impl Fn(&str)) -> Result<()> {
     let begun = Instant::now();
     let path = job.log_path();
     let Ok(file) = File::open(&path) else { return Ok(()) };
     let mut printed = false;
     while file.try_lock().is_err() {
         if !printed && begun.elapsed() > PATIENCE {
-            tell(&format!("  {}: waiting for an earlier session's process to write its checkpoint", job.name));
+            print(&format!("  {}: waiting for an earlier session's process to write its checkpoint", job.name));
             printed = true;
         }
         if begun.elapsed() > ORPHAN_DEADLINE {

@@ -37,7 +37,7 @@ impl<'a> Pool<'a> {
     /// # Errors
     /// A run's state cannot be read, or a process of an earlier session does not exit.
     pub(super) fn new(study: &'a Study, plan: &'a Plan, jobs: usize, board: Board) -> Result<Self> {
-        plan.jobs.iter().try_for_each(|job| wait_for_orphan(job, |text| board.tell(text)))?;
+        plan.jobs.iter().try_for_each(|job| wait_for_orphan(job, |text| board.print(text)))?;
         let states = plan.states()?;
         Ok(Self { study, plan, jobs, states, running: Vec::new(), stopped: Vec::new(), board })
     }
