@@ -123,7 +123,7 @@ def train_a_step(vapo, directory, place):
         path.write_text("".join(json.dumps({"problem": f"{a}+{b}=", "answer": str(a + b)}) + "\n" for a in range(8)))
     settings = {
         "model.path": directory, "data.train": problems["train"], "data.eval": problems["eval"], "run.dir": place / "run", "run.steps": 1, "checkpoint.every": 0,
-        "rollout.prompts_per_step": 4, "rollout.group_size": 2, "rollout.max_new_tokens": 8, "rollout.slots": 8, "algorithm.updates_per_rollout": 1,
+        "rollout.prompts_per_step": 4, "rollout.group_size": 2, "rollout.max_new_tokens": 8, "rollout.slots": 8, "algorithm.minibatches_per_epoch": 1,
         "value_pretraining.steps": 1, "value_pretraining.prompts_per_step": 4, "eval.problems": 2, "eval.samples": 1, "eval.every": 0,
         "policy_optimizer.learning_rate": 1e-4, "policy_optimizer.warmup_updates": 0,
         "critic_optimizer.learning_rate": 1e-3, "critic_optimizer.warmup_updates": 0, "critic.head_std": 0.02, "critic.bound": "none",

@@ -8,7 +8,10 @@ use std::{
 
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
-use vapo_train::{Config, config::Settings};
+use vapo_train::{
+    Config,
+    config::{Resolved, Role, Settings},
+};
 
 use crate::error::{Error, Result};
 
@@ -74,6 +77,8 @@ pub struct Arm {
     pub set: Vec<(String, String)>,
     /// All settings; `run.seed` and `run.dir` are placeholders.
     pub config: Config,
+    /// What is worth knowing about how its settings are written.
+    pub warnings: Vec<String>,
 }
 
 /// Arms whose curves are drawn together.
@@ -112,11 +117,11 @@ impl Budget {
 
     /// The amount planned by a config; a run may use a different amount (because of dynamic sampling or a crash).
     pub fn planned(self, config: &Config) -> u64 {
-        let (rollout, algorithm) = (&config.rollout, &config.algorithm);
+        let rollout = &config.rollout;
         let per_step = match self {
             Self::Prompts => rollout.prompts_per_step,
             Self::Samples => rollout.prompts_per_step * rollout.group_size,
-            Self::Updates => algorithm.updates_per_rollout * algorithm.epochs,
+            Self::Updates => config.policy_updates_per_step(),
         };
         config.run.steps * per_step as u64
     }
@@ -244,7 +249,14 @@ impl Study {
             let noun = if self.seeds.len() == 1 { "seed" } else { "seeds" };
             format!("{} {noun}: intervals over fewer than {FEW_SEEDS} seeds are not very meaningful", self.seeds.len())
         });
-        few.into_iter().collect()
+        let mut warnings: Vec<String> = few.into_iter().collect();
+        for warning in self.arms.iter().flat_map(|arm| &arm.warnings) {
+            // What arms share is said once.
+            if !warnings.contains(warning) {
+                warnings.push(warning.clone());
+            }
+        }
+        warnings
     }
 
     fn check(&self) -> Result<(), String> {
@@ -315,12 +327,15 @@ impl Study {
 
 /// The base of all arms: one thread per run, the config file or the built-in run, the study's settings.
 fn base_layers(plain: &Plain, table: &DeTable<'_>, text: &str, path: &Path) -> Result<Vec<Settings>> {
-    let threads = Settings::from_toml("run.threads = 1", path)?;
+    let threads = Settings::from_toml("run.threads = 1", path)?.with_role(Role::Recorded);
     let base = match &plain.config {
-        Some(file) => Settings::from_toml(&fs::read_to_string(file).map_err(Error::io("read", file))?, file)?,
+        Some(file) => {
+            let text = fs::read_to_string(file).map_err(Error::io("read", file))?;
+            Settings::from_toml(&text, file)?.with_role(Role::Recorded)
+        }
         None => Config::built_in(),
     };
-    Ok(vec![threads, base, settings_of(table, "settings", text, path)])
+    Ok(vec![threads, base, settings_of(table, "settings", text, path)?.with_role(Role::Shared)])
 }
 
 /// A study file with the positions of its values and checked keys.
@@ -336,8 +351,8 @@ fn checked_table<'a>(text: &'a str, path: &Path) -> Result<DeTable<'a>> {
 /// The arms of a study file, over the settings of this or another study.
 fn charts_and_arms(table: &DeTable<'_>, text: &str, path: &Path, base: &[Settings]) -> Result<(Vec<Chart>, Vec<Arm>)> {
     let lists: Lists = toml::from_str(text).map_err(|error| at(text, path, &error))?;
-    let own: Vec<Settings> = tables_of(table, "arms").map(|arm| settings_of(arm, "set", text, path)).collect();
-    Ok((lists.charts, resolve(&lists.arms, &own, base, path)?))
+    let own: Result<Vec<Settings>> = tables_of(table, "arms").map(|arm| settings_of(arm, "set", text, path)).collect();
+    Ok((lists.charts, resolve(&lists.arms, &own?, base, path)?))
 }
 
 /// Each arm's settings, over those of the arm named by `like`, over the base.
@@ -358,8 +373,9 @@ fn resolve(plain: &[PlainArm], own: &[Settings], base: &[Settings], path: &Path)
             },
         };
         stack.push(own.clone());
-        let config = Config::layered(stack.iter().cloned())
+        let Resolved { config, mut warnings, unused } = Resolved::layered(&stack)
             .map_err(|source| Error::Arm { arm: arm.name.clone(), source: Box::new(source) })?;
+        warnings.extend(unused);
         let written = || stack[base.len()..].iter().flat_map(Settings::entries);
         for (key, owner) in OWN_SETTINGS {
             if stack.iter().skip(base.len() - 1).flat_map(Settings::entries).any(|(written, _)| written == *key) {
@@ -371,16 +387,16 @@ fn resolve(plain: &[PlainArm], own: &[Settings], base: &[Settings], path: &Path)
             set.retain(|(earlier, _)| earlier != key);
             set.push((key.to_owned(), value.to_string()));
         }
-        arms.push(Arm { name: arm.name.clone(), note: arm.note.clone(), set, config });
+        arms.push(Arm { name: arm.name.clone(), note: arm.note.clone(), set, config, warnings });
         layers.push(stack);
     }
     Ok(arms)
 }
 
-fn settings_of(table: &DeTable<'_>, key: &str, text: &str, path: &Path) -> Settings {
+fn settings_of(table: &DeTable<'_>, key: &str, text: &str, path: &Path) -> Result<Settings> {
     match table.get(key).map(|value| value.get_ref()) {
-        Some(DeValue::Table(table)) => Settings::from_table(table, text, path),
-        _ => Settings::default(),
+        Some(DeValue::Table(table)) => Ok(Settings::from_table(table, text, path)?),
+        _ => Ok(Settings::default()),
     }
 }
 

@@ -5,39 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use vapo_train::{Config, RunDir, config::ScheduleKind, fork, write_atomically};
+use vapo_train::{
+    Config, RunDir,
+    config::{Mark, ScheduleKind, is_marked},
+    fork, write_atomically,
+};
 
 use crate::{
     error::{Error, Result},
     file::Study,
 };
-
-/// Settings that matter to policy training only: arms that differ in nothing else pretrain the same critic.
-const POLICY_ONLY: &[&str] = &[
-    "run.steps",
-    "run.threads",
-    "rollout.prompts_per_step",
-    "rollout.group_size",
-    "algorithm.preset",
-    "algorithm.lambda_critic",
-    "algorithm.lambda_policy",
-    "algorithm.length_adaptive_alpha",
-    "algorithm.group_std",
-    "algorithm.advantage_normalization",
-    "algorithm.policy_loss",
-    "algorithm.importance_cap",
-    "algorithm.dynamic_sampling_rounds",
-    "algorithm.overlong_filtering",
-    "algorithm.clip_low",
-    "algorithm.clip_high",
-    "algorithm.clip_dual",
-    "algorithm.loss_reduction",
-    "algorithm.positive_lm_weight",
-    "algorithm.entropy_weight",
-    "eval.every",
-    "checkpoint.every",
-    "checkpoint.keep",
-];
 
 /// Settings in which an existing run may differ from the study that continues it.
 const WITHOUT_EFFECT: &[&str] = &["run.dir", "run.threads"];
@@ -255,7 +232,7 @@ fn sharing_groups(study: &Study) -> Vec<Vec<usize>> {
         }
         // A schedule depends on the run's last update.
         let mut key = match config.critic_optimizer.schedule {
-            ScheduleKind::Constant => without(config, POLICY_ONLY),
+            ScheduleKind::Constant => without(config, |key| is_marked(key, Mark::PolicyOnly)),
             _ => config.entries(),
         };
         key.retain(|(name, _)| !name.starts_with("policy_optimizer."));
@@ -291,15 +268,16 @@ fn placed(mut config: Config, seed: u64, path: PathBuf) -> Config {
 /// Settings by their dotted keys.
 type Entries = Vec<(String, toml::Value)>;
 
-fn without(config: &Config, keys: &[&str]) -> Entries {
+fn without(config: &Config, is_left_out: impl Fn(&str) -> bool) -> Entries {
     let mut entries = config.entries();
-    entries.retain(|(key, _)| !keys.contains(&key.as_str()));
+    entries.retain(|(key, _)| !is_left_out(key));
     entries
 }
 
 /// Settings in which a run differs from the study, one per line.
 fn differences(made: &Config, wanted: &Config) -> Vec<String> {
-    let pairs = without(made, WITHOUT_EFFECT).into_iter().zip(without(wanted, WITHOUT_EFFECT));
+    let entries = |config| without(config, |key| WITHOUT_EFFECT.contains(&key));
+    let pairs = entries(made).into_iter().zip(entries(wanted));
     pairs
         .filter(|((_, made), (_, wanted))| made != wanted)
         .map(|((key, made), (_, wanted))| format!("{key}: the run has {made}, the study {wanted}"))

@@ -10,7 +10,7 @@ seeds = 5
 reference = "dapo"
 [settings]
 run.steps = 7
-value_pretraining.steps = 9
+algorithm.minibatches_per_epoch = 8
 [[arms]]
 name = "vapo"
 set.algorithm.preset = "vapo"
@@ -29,14 +29,16 @@ fn load(text: &str) -> Result<Study, String> {
 }
 
 #[test]
-fn arms_stack_base_preset_and_their_own_settings() {
+fn arms_stack_base_preset_shared_settings_and_their_own() {
     let study = load(STUDY).unwrap();
     assert_eq!(study.seeds, [0, 1, 2, 3, 4]);
     let config = |name: &str| &study.arm(name).unwrap().config;
-    // Every run has one thread; the study's settings override the built-in run, the arm's preset overrides them.
+    // Every run has one thread; the arm's preset replaces the built-in run's method, and the study's settings override both.
     assert_eq!((config("vapo").run.threads, config("vapo").run.steps), (1, 7));
     assert_eq!(config("vapo").policy_optimizer.learning_rate, 3e-4);
     assert_eq!(config("vapo").value_pretraining.steps, 50);
+    assert_eq!(config("vapo").algorithm.advantage_normalization.to_string(), "none");
+    assert_eq!((config("vapo").policy_updates_per_step(), config("dapo").policy_updates_per_step()), (8, 8));
     assert_eq!((config("vapo-20").value_pretraining.steps, config("dapo").value_pretraining.steps), (20, 0));
     assert_eq!(
         (config("vapo-20").algorithm.positive_lm_weight, config("dapo").algorithm.positive_lm_weight),

@@ -15,7 +15,7 @@ reference = "plain"
 [settings]
 run.steps = 2
 rollout = { prompts_per_step = 5, group_size = 2 }
-algorithm.updates_per_rollout = 2
+algorithm.minibatches_per_epoch = 2
 eval = { every = 1, problems = 10, samples = 4 }
 value_pretraining.steps = 0
 
@@ -180,11 +180,11 @@ fn runs_of_other_settings_are_not_mixed_in() {
     fs::remove_dir_all(root.path().join("runs/plain/seed-7")).unwrap();
     plan.check_existing().unwrap();
 
-    let changed = STUDY.replace("updates_per_rollout = 2", "updates_per_rollout = 5");
+    let changed = STUDY.replace("minibatches_per_epoch = 2", "minibatches_per_epoch = 5");
     let changed = Plan::new(&Study::from_toml(&changed, Path::new("by-hand.toml")).unwrap(), root.path());
     let error = changed.check_existing().unwrap_err().to_string();
     assert!(error.contains("plain/seed-4 was made with settings that differ"), "{error}");
-    assert!(error.contains("algorithm.updates_per_rollout: the run has 2, the study 5"), "{error}");
+    assert!(error.contains("algorithm.minibatches_per_epoch: the run has 2, the study 5"), "{error}");
 
     let fewer = STUDY.replace("seeds = [4, 7]", "seeds = [7]");
     let fewer = Plan::new(&Study::from_toml(&fewer, Path::new("by-hand.toml")).unwrap(), root.path());

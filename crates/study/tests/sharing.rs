@@ -15,7 +15,7 @@ equal = []
 run.steps = 2
 rollout = { prompts_per_step = 4, group_size = 2, max_new_tokens = 48 }
 value_pretraining = { steps = 2, prompts_per_step = 8 }
-algorithm = { updates_per_rollout = 2, clip_dual = 3.0 }
+algorithm = { minibatches_per_epoch = 2, clip_dual = 3.0 }
 eval = { every = 1, problems = 3, samples = 2 }
 checkpoint.every = 1
 
@@ -102,7 +102,7 @@ fn arms_whose_critics_are_trained_differently_share_nothing() {
         "set.critic_optimizer.learning_rate = 1e-4",
         "set.value_pretraining.steps = 3",
         "set.critic.bound = \"none\"",
-        "set.algorithm.updates_per_rollout = 1",
+        "set.algorithm.minibatches_per_epoch = 1",
         "set.rollout.temperature = 0.9",
     ] {
         let text = STUDY.split("[[arms]]").next().unwrap().to_owned()

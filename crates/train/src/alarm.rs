@@ -125,7 +125,7 @@ impl Alarms {
                 let stats = &report.policy.as_ref()?.stats;
                 let (kl, ratio) = (stats.approx_kl()?, stats.ratio.max()?);
                 (kl.abs() > MOST_KL || ratio > MOST_RATIO).then(|| {
-                    format!("the policy moves too far within one rollout ({} {kl:.3}, largest ratio {ratio:.0}): lower policy_optimizer.learning_rate or algorithm.updates_per_rollout", keys::PPO_KL)
+                    format!("the policy moves too far within one rollout ({} {kl:.3}, largest ratio {ratio:.0}): lower policy_optimizer.learning_rate or algorithm.minibatches_per_epoch", keys::PPO_KL)
                 })
             }
             Sign::Groups => {

@@ -2,7 +2,7 @@
 //!
 //! # Tour
 //!
-//! 1. [`config`]: [`Config::load`] reads a file and `key=value` overrides over a preset, and checks them.
+//! 1. [`config`]: [`config::Resolved::load`] reads a file and `key=value` overrides over a preset, and checks them.
 //! 2. [`Run::create`] loads models and problems and makes the run directory ([`rundir`]); [`Run::resume`] continues a run;
 //!    [`Run::train`] trains, evaluates, saves.
 //! 3. `step`: one training step, from start to end. Its stages have their own types:

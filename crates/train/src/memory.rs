@@ -87,7 +87,7 @@ impl MemoryPlan {
             response_tokens: config.longest_eval_response(),
         };
         let (micro, slots) = (config.run.micro_batch_tokens, config.rollout.slots);
-        let updates = config.algorithm.updates_per_rollout;
+        let updates = config.algorithm.minibatches_per_epoch;
         let shape = &shapes.policy;
         let largest = |of: &dyn Fn(Sampled) -> usize| steps.iter().copied().map(of).max().unwrap_or(0);
         let trained = largest(&|step| {

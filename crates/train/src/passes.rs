@@ -23,10 +23,8 @@ pub(crate) fn train_critic(
     monitor: &mut Monitor<'_>,
 ) -> Result<Option<CriticReport>> {
     let critic_config = &trainer.config.critic;
-    let algorithm = &trainer.config.algorithm;
     let settings = (value_bound(critic_config, trainer.config.reward_range()), critic_config.value_clip);
-    let (passes, parts) =
-        (algorithm.epochs * algorithm.critic_updates_per_policy_update, trainer.config.critic_minibatches());
+    let (passes, parts) = (trainer.config.critic_epochs(), trainer.config.critic_minibatches_per_epoch());
     let (Some(critic), Some(values)) = (&mut trainer.critic, &credit.values) else { return Ok(None) };
     let mut report = CriticReport::default();
     let mut progress = UpdateProgress::new(Stage::CriticUpdates, passes * parts);
@@ -52,11 +50,11 @@ pub(crate) fn train_policy(
     let algorithm = &trainer.config.algorithm;
     let settings = (algorithm, trainer.config.rollout.temperature as f32);
     let mut report = PolicyReport::default();
-    let mut progress = UpdateProgress::new(Stage::PolicyUpdates, algorithm.epochs * algorithm.updates_per_rollout);
+    let mut progress = UpdateProgress::new(Stage::PolicyUpdates, trainer.config.policy_updates_per_step());
     for pass in 0..algorithm.epochs {
         let random =
             Random::keyed(trainer.config.run.seed, Stream::PolicyShuffle, &[trainer.counters.global_step, pass as u64]);
-        for minibatch in batch.minibatches(algorithm.updates_per_rollout, random) {
+        for minibatch in batch.minibatches(algorithm.minibatches_per_epoch, random) {
             let (policy, engine) = (&mut trainer.policy, &mut trainer.engine);
             let update = update_policy(policy, engine, &minibatch, columns, settings, &mut report)?;
             warn_if_skipped(update, policy, monitor);

@@ -77,7 +77,7 @@ impl Run {
     /// The directory is not a run, or a checkpoint's files are inconsistent.
     pub fn resume(path: &Path, overrides: &[String]) -> Result<Self> {
         let directory = RunDir::open(path)?;
-        let config = Config::load(Some(&path.join("config.toml")), overrides)?;
+        let config = directory.resolve(overrides)?.config;
         let run = match directory.checkpoints()?.last() {
             Some((_, checkpoint)) => Self::from_checkpoint(directory, config, checkpoint)?,
             None => {
@@ -194,14 +194,14 @@ impl Run {
         let first = self.trainer.counters.global_step == 0;
         let last = self.trainer.next_phase().is_none();
         // Value pretraining does not change the policy that was evaluated at the start.
-        let due = first || (steps > 0 && (last || (every > 0 && steps.is_multiple_of(every))));
+        let due = first || (steps > 0 && (last || every.is_some_and(|every| steps.is_multiple_of(every))));
         due && row.get(keys::TIMING_EVALUATION).is_none()
     }
 
     fn checkpoint_is_due(&self) -> bool {
         let (step, every) = (self.trainer.counters.global_step, self.trainer.config.checkpoint.every);
         let last = self.trainer.next_phase().is_none();
-        last || (step > 0 && every > 0 && step.is_multiple_of(every))
+        last || (step > 0 && every.is_some_and(|every| step.is_multiple_of(every)))
     }
 
     /// Evaluates the policy and writes the result into the row; breaks if the run was stopped before the end.

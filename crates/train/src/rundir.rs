@@ -15,7 +15,7 @@ use std::{
 };
 
 use crate::{
-    config::Config,
+    config::{Config, Resolved, Role, Settings},
     error::{Error, Result},
     files::write_atomically,
     metrics::Row,
@@ -70,9 +70,20 @@ impl RunDir {
     /// The config with which the run was started.
     ///
     /// # Errors
-    /// As for [`Config::load`].
+    /// As for [`Resolved::load`].
     pub fn config(&self) -> Result<Config> {
-        Config::load(Some(&self.path.join("config.toml")), &[])
+        Ok(self.resolve(&[])?.config)
+    }
+
+    /// The same with `key=value` overrides, and with what is worth knowing about how it is written.
+    ///
+    /// # Errors
+    /// As for [`Resolved::load`].
+    pub fn resolve(&self, overrides: &[String]) -> Result<Resolved> {
+        let path = self.path.join("config.toml");
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let recorded = Settings::from_toml(&text, &path)?.with_role(Role::Recorded);
+        Resolved::layered(&[recorded, Settings::from_overrides(overrides)?])
     }
 
     pub(crate) fn write_config(&self, config: &Config) -> Result<()> {
@@ -146,10 +157,10 @@ impl RunDir {
         self.path.join("checkpoints").join(step_name(step))
     }
 
-    /// Removes all but the newest `keep` checkpoints (0: none).
-    pub(crate) fn remove_old_checkpoints(&self, keep: usize) -> Result<()> {
+    /// Removes all but the newest `keep` checkpoints, if there is such a number.
+    pub(crate) fn remove_old_checkpoints(&self, keep: Option<usize>) -> Result<()> {
         let checkpoints = self.checkpoints()?;
-        let surplus = if keep == 0 { 0 } else { checkpoints.len().saturating_sub(keep) };
+        let surplus = keep.map_or(0, |keep| checkpoints.len().saturating_sub(keep));
         for (_, path) in &checkpoints[..surplus] {
             fs::remove_dir_all(path).map_err(Error::io("remove", path))?;
         }
@@ -265,9 +276,9 @@ mod tests {
             fs::write(run.path().join("eval").join(name), "").unwrap();
         }
         assert_eq!(run.evaluations().unwrap().iter().map(|(step, _)| *step).collect::<Vec<_>>(), [3, 20]);
-        run.remove_old_checkpoints(0).unwrap();
+        run.remove_old_checkpoints(None).unwrap();
         assert_eq!(steps(&run).len(), 3);
-        run.remove_old_checkpoints(2).unwrap();
+        run.remove_old_checkpoints(Some(2)).unwrap();
         assert_eq!(steps(&run), [20, 100]);
     }
 }

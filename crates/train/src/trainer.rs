@@ -67,11 +67,11 @@ pub(crate) struct Shape {
 impl Trainer {
     /// Builds a run with fresh moments and counters at 0.
     pub(crate) fn new(config: Config, task: Box<dyn Task>, models: Models) -> Self {
-        let (algorithm, dtype) = (&config.algorithm, config.model.dtype.into());
-        let policy_updates = config.run.steps.saturating_mul((algorithm.updates_per_rollout * algorithm.epochs) as u64);
-        let critic_passes = algorithm.epochs * algorithm.critic_updates_per_policy_update;
-        let critic_updates = (config.run.steps + config.value_pretraining.steps)
-            .saturating_mul((critic_passes * config.critic_minibatches()) as u64);
+        let dtype = config.model.dtype.into();
+        let policy_updates = config.run.steps.saturating_mul(config.policy_updates_per_step() as u64);
+        let critic_updates_per_step = config.critic_epochs() * config.critic_minibatches_per_epoch();
+        let critic_updates =
+            (config.run.steps + config.value_pretraining.steps).saturating_mul(critic_updates_per_step as u64);
         Self {
             engine: Engine::new(threads(&config), config.run.micro_batch_tokens),
             task,

@@ -55,7 +55,7 @@ pub struct MeanLengths {
 /// The stages of a step of training or value pretraining, in order.
 pub fn step_work(config: &Config, shapes: &Shapes, phase: Phase, lengths: MeanLengths) -> Vec<StageWork> {
     let (prompts, group_size) = config.step_size(phase);
-    let (algorithm, policy) = (&config.algorithm, &shapes.policy);
+    let policy = &shapes.policy;
     let batch = Batch { prompts: prompts as f64, group_size: group_size as f64, lengths };
     let mut stages = generation(policy, batch);
     if let Some(stride) = config.run.check_logps.stride(prompts * group_size) {
@@ -70,20 +70,21 @@ pub fn step_work(config: &Config, shapes: &Shapes, phase: Phase, lengths: MeanLe
     if config.has_reference() {
         stages.push(forward(Stage::Reference, policy, Head::Language, batch.pass(1.0)));
     }
-    let updates = algorithm.updates_per_rollout as f64;
-    let mut train = |stage: Stage, shape: &ModelConfig, head, passes: usize| {
-        let (pass, passes) = (batch.pass(updates), passes as f64);
+    let mut train = |stage: Stage, shape: &ModelConfig, head, [passes, minibatches]: [usize; 2]| {
+        let (passes, updates) = (passes as f64, minibatches as f64);
+        let pass = batch.pass(updates);
         let weights = Model::num_params_of(shape, head) as f64;
         let all = |work, tokens, amount| StageWork { stage, work, tokens: passes * tokens, amount: passes * amount };
         stages.push(all(Work::Training, pass.tokens, shape.training_flops(head, pass)));
         stages.push(all(Work::Optimizer, 0.0, updates * weights));
     };
     if let Some(critic) = &shapes.critic {
-        let passes = algorithm.epochs * algorithm.critic_updates_per_policy_update;
+        let passes = [config.critic_epochs(), config.critic_minibatches_per_epoch()];
         train(Stage::CriticUpdates, critic, Head::Value, passes);
     }
     if phase == Phase::Policy {
-        train(Stage::PolicyUpdates, policy, Head::Language, algorithm.epochs);
+        let passes = [config.algorithm.epochs, config.algorithm.minibatches_per_epoch];
+        train(Stage::PolicyUpdates, policy, Head::Language, passes);
     }
     stages
 }
@@ -161,7 +162,12 @@ mod tests {
     }
 
     fn config(overrides: &[&str]) -> Config {
-        let base = ["rollout.prompts_per_step=4", "rollout.group_size=2", "run.check_logps=none"];
+        let base = [
+            "rollout.prompts_per_step=4",
+            "rollout.group_size=2",
+            "run.check_logps=none",
+            "algorithm.minibatches_per_epoch=8",
+        ];
         Config::load(None, &base.iter().chain(overrides).map(ToString::to_string).collect::<Vec<_>>()).unwrap()
     }
 
@@ -174,13 +180,13 @@ mod tests {
     fn tokens_by_hand() {
         let tokens =
             |stages: &[StageWork], name| stages.iter().find(|stage| stage.name() == name).map(|stage| stage.tokens);
-        let once = stages(&["algorithm.updates_per_rollout=1"]);
+        let once = stages(&["algorithm.minibatches_per_epoch=1"]);
         assert_eq!(tokens(&once, "reading prompts"), Some(40.0));
         assert_eq!(tokens(&once, "sampling"), Some(32.0), "the first token of each comes from the prompt");
         assert_eq!(tokens(&once, "values"), Some(72.0));
         assert_eq!(tokens(&once, "policy updates"), Some(72.0));
         // With two minibatches, a prompt's two responses are separate half of the time, so it is computed 1.5 times.
-        let twice = stages(&["algorithm.updates_per_rollout=2", "algorithm.critic_updates_per_policy_update=3"]);
+        let twice = stages(&["algorithm.minibatches_per_epoch=2", "algorithm.critic_epochs=3"]);
         assert_eq!(tokens(&twice, "policy updates"), Some(60.0 + 32.0));
         assert_eq!(tokens(&twice, "critic updates"), Some(3.0 * 92.0));
         let weights = Model::num_params_of(&shapes().policy, Head::Value) as f64;

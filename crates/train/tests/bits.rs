@@ -19,7 +19,10 @@ fn finish(directory: &Path, overrides: &[&str]) {
         "eval.every=1",
         "eval.problems=4",
         "eval.samples=2",
-        "checkpoint.every=0",
+        "checkpoint.every=off",
+        "algorithm.advantage_normalization=std",
+        "algorithm.minibatches_per_epoch=8",
+        "critic.bound=sigmoid",
     ];
     let mut all: Vec<String> = common.iter().chain(overrides).map(ToString::to_string).collect();
     all.push(format!("run.dir={}", directory.display()));
@@ -71,7 +74,13 @@ fn a_vapo_run_has_the_bits_it_had() {
 #[test]
 fn a_dapo_run_in_bf16_has_the_bits_it_had() {
     assert_hashes(
-        &["algorithm.preset=dapo", "model.dtype=bfloat16", "rollout.top_p=0.9"],
+        &[
+            "algorithm.preset=dapo",
+            "algorithm.clip_dual=off",
+            "policy_optimizer.weight_decay=0",
+            "model.dtype=bfloat16",
+            "rollout.top_p=0.9",
+        ],
         [0xfdbb_514a_bafb_1c01, 0x0000_0000_0000_0000, 0x2ff9_b6cd_d961_9140, 0x1cd9_5df1_3a5a_fbbf],
     );
 }

@@ -2,11 +2,18 @@
 
 use std::path::Path;
 
-use vapo_train::config::{AdvantageKind, COMMON, Config, PRESETS, SECTIONS};
+use vapo_train::config::{AdvantageKind, COMMON, Config, Mark, PRESETS, Resolved, SECTIONS, Settings, is_marked};
+
+fn resolve(text: &str, overrides: &[&str]) -> Result<Resolved, String> {
+    let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+    let layers = || {
+        Resolved::layered(&[Settings::from_toml(text, Path::new("my.toml"))?, Settings::from_overrides(&overrides)?])
+    };
+    layers().map_err(|error| error.to_string())
+}
 
 fn parse(text: &str, overrides: &[&str]) -> Result<Config, String> {
-    let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-    Config::from_toml(text, Path::new("my.toml"), &overrides).map_err(|error| error.to_string())
+    resolve(text, overrides).map(|resolved| resolved.config)
 }
 
 fn error(text: &str, overrides: &[&str]) -> String {
@@ -77,6 +84,14 @@ fn the_vapo_preset_has_the_papers_seven_parts_and_ppo_none_of_them() {
     assert_eq!(vapo.critic_optimizer.learning_rate, 2e-6);
 }
 
+#[test]
+fn the_setting_preset_explains_itself_by_the_list_of_presets() {
+    let (_, fields) = SECTIONS.iter().find(|(section, _)| *section == "algorithm").unwrap();
+    let doc = fields.iter().find(|field| field.name == "preset").unwrap().doc.concat();
+    let named: Vec<&str> = doc.split('"').skip(1).step_by(2).collect();
+    assert_eq!(named, PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>());
+}
+
 /// `section.key` of every setting in a preset's text.
 fn keys(text: &str) -> Vec<String> {
     let table: toml::Table = text.parse().unwrap();
@@ -96,28 +111,221 @@ fn presets_do_not_stack() {
     }
 }
 
-/// What one method needs and another does not is set by all, so that a file's settings for one do not leak into the other.
-/// The keys below belong to a single method's definition and leave other methods to the file.
+/// Dotted keys of the settings that are part of a method.
+fn method_keys() -> Vec<String> {
+    let config = Config::default();
+    config.entries().into_iter().map(|(key, _)| key).filter(|key| is_marked(key, Mark::Method)).collect()
+}
+
+/// `key = value` lines of the settings that are part of a method.
+fn method_of(config: &Config) -> String {
+    let entries = config.entries().into_iter().filter(|(key, _)| is_marked(key, Mark::Method));
+    entries.map(|(key, value)| format!("{key} = {value}\n")).collect()
+}
+
+/// What is part of a method is set by every preset, so that nothing of one method leaks into another.
 #[test]
-fn every_preset_sets_what_defines_a_method() {
-    let alone = [
-        "algorithm.gamma",
-        "algorithm.advantage_normalization",
-        "algorithm.updates_per_rollout",
-        "algorithm.critic_minibatches",
-        "algorithm.critic_updates_per_policy_update",
-        "algorithm.kl_in",
-        "algorithm.kl_estimator",
-        "algorithm.overlong_penalty",
-        "critic.bound",
-        "critic.start",
-    ];
-    let common = keys(COMMON);
+fn every_preset_sets_everything_that_is_part_of_a_method() {
+    let mut common = keys(COMMON);
+    common.sort();
+    let mut method = method_keys();
+    method.sort();
+    assert_eq!(common, method);
     for preset in PRESETS {
-        let own = keys(preset.toml).into_iter().filter(|key| !common.contains(key) && !alone.contains(&key.as_str()));
-        assert_eq!(own.collect::<Vec<_>>(), [""; 0], "{}", preset.name);
+        let other: Vec<String> = keys(preset.toml).into_iter().filter(|key| !method.contains(key)).collect();
+        assert_eq!(other, [""; 0], "{}", preset.name);
         assert!(!preset.about.is_empty());
     }
+}
+
+/// A file with everything of one method, and a preset on the command line: nothing of the first is left.
+#[test]
+fn a_preset_on_the_command_line_replaces_the_method_of_the_file() {
+    for first in PRESETS {
+        let file = method_of(&parse(&format!("algorithm.preset = '{}'", first.name), &[]).unwrap());
+        for second in PRESETS {
+            let scratch = parse(&format!("algorithm.preset = '{}'", second.name), &[]).unwrap();
+            let choice = format!("algorithm.preset={}", second.name);
+            assert_eq!(parse(&file, &[&choice]).unwrap(), scratch, "{} after {}", second.name, first.name);
+        }
+    }
+}
+
+/// The same from values that no preset has.
+#[test]
+fn no_setting_of_a_method_survives_a_preset_above_it() {
+    let file = r#"
+        rollout = { prompts_per_step = 30, group_size = 3, temperature = 0.9 }
+        value_pretraining.steps = 7
+        critic = { start = "mean-return", head_std = 0.1, bound = "sigmoid", value_clip = 0.7 }
+        policy_optimizer = { beta1 = 0.8, beta2 = 0.97, weight_decay = 0.3, learning_rate = 1e-4 }
+        critic_optimizer = { beta1 = 0.8, beta2 = 0.97, weight_decay = 0.3 }
+        [algorithm]
+        advantage = "leave-one-out"
+        gamma = 0.9
+        lambda_critic = 0.3
+        lambda_policy = 0.3
+        length_adaptive_alpha = 3.0
+        group_std = false
+        advantage_normalization = "std"
+        policy_loss = "dis"
+        clip_low = 0.7
+        clip_high = 0.7
+        clip_dual = 7.0
+        importance_cap = 7.0
+        loss_reduction = "seq-mean-token-sum-norm:7"
+        positive_lm_weight = 0.7
+        entropy_weight = 0.7
+        kl_weight = 0.7
+        kl_in = "reward"
+        kl_estimator = "k2"
+        epochs = 7
+        minibatches_per_epoch = 7
+        critic_epochs = 7
+        critic_minibatches_per_epoch = 7
+        dynamic_sampling_rounds = 7
+        overlong_filtering = true
+        overlong_buffer = 0.7
+        overlong_penalty = 0.7
+        reward_wrong = -1.0
+    "#;
+    let mut written = keys(file);
+    written.retain(|key| is_marked(key, Mark::Method));
+    assert_eq!(written.len(), method_keys().len(), "this file has a value for every setting of a method");
+    for preset in PRESETS {
+        let resolved = resolve(file, &[&format!("algorithm.preset={}", preset.name)]).unwrap();
+        let scratch = parse("", &[&format!("algorithm.preset={}", preset.name)]).unwrap();
+        assert_eq!(method_of(&resolved.config), method_of(&scratch), "{}", preset.name);
+        // The rest stays, and what is lost is said.
+        let config = &resolved.config;
+        let kept = (config.rollout.temperature, config.algorithm.reward_wrong, config.policy_optimizer.learning_rate);
+        assert_eq!(kept, (0.9, -1.0, 1e-4));
+        let [warning] = &resolved.warnings[..] else { panic!("{:?}", resolved.warnings) };
+        assert!(
+            warning.starts_with(&format!("--set: preset `{}` replaces rollout.prompts_per_step = 30, ", preset.name))
+        );
+        assert!(warning.contains("algorithm.gamma = 0.9") && !warning.contains("temperature"), "{warning}");
+    }
+}
+
+#[test]
+fn a_preset_on_the_command_line_replaces_the_method_of_the_built_in_run() {
+    let overrides = ["algorithm.preset=dr-grpo".to_owned()];
+    let resolved = Resolved::load(None, &overrides).unwrap();
+    assert_eq!(method_of(&resolved.config), method_of(&parse("", &["algorithm.preset=dr-grpo"]).unwrap()));
+    assert_eq!(
+        resolved.config.policy_optimizer.learning_rate,
+        Config::load(None, &[]).unwrap().policy_optimizer.learning_rate
+    );
+    assert_eq!((resolved.warnings, resolved.unused), (vec![], vec![]), "nobody chose what the built-in run has");
+}
+
+#[test]
+fn what_is_given_beside_or_above_a_preset_wins_and_is_not_reported() {
+    let file = "algorithm = { preset = 'vapo', gamma = 0.5, clip_high = 0.3 }";
+    let above = resolve(file, &["algorithm.preset=grpo", "algorithm.clip_high=0.4", "critic.bound=none"]).unwrap();
+    assert_eq!((above.config.algorithm.gamma, above.config.algorithm.clip_high), (1.0, Some(0.4)));
+    assert_eq!(above.warnings, ["--set: preset `grpo` replaces algorithm.gamma = 0.5: give again what shall stay"]);
+    let same = resolve(file, &["algorithm.preset=grpo", "algorithm.clip_high=0.4", "algorithm.gamma=1"]).unwrap();
+    assert_eq!(same.warnings, [""; 0]);
+    assert_eq!(resolve(file, &[]).unwrap().warnings, [""; 0]);
+}
+
+/// A file of an earlier version.
+const FORMER: &str = "[algorithm]\npreset = 'ppo'\nupdates_per_rollout = 4\ncritic_minibatches = 8\ncritic_updates_per_policy_update = 3\nepochs = 2\n";
+
+#[test]
+fn former_keys_are_understood_and_the_present_ones_named() {
+    let former = resolve(FORMER, &[]).unwrap();
+    let now = "algorithm = { preset = 'ppo', minibatches_per_epoch = 4, critic_minibatches_per_epoch = 8, critic_epochs = 6, epochs = 2 }";
+    let now = resolve(now, &[]).unwrap();
+    assert_eq!(former.config, now.config);
+    assert_eq!(now.warnings, [""; 0]);
+    let mut warnings = former.warnings.clone();
+    warnings.sort();
+    assert_eq!(
+        warnings,
+        [
+            "my.toml:3: `algorithm.updates_per_rollout = 4` is now written `algorithm.minibatches_per_epoch = 4`",
+            "my.toml:4: `algorithm.critic_minibatches = 8` is now written `algorithm.critic_minibatches_per_epoch = 8`",
+            "my.toml:5: `algorithm.critic_updates_per_policy_update = 3` is now written `algorithm.critic_epochs = 3` \
+             times algorithm.epochs: it counts all passes of the critic over a rollout",
+        ]
+    );
+    for former in ["updates_per_rollout", "critic_minibatches = ", "critic_updates_per_policy_update"] {
+        assert!(!now.config.to_commented_toml().contains(former));
+    }
+
+    let former = ["algorithm.critic_minibatches=off", "algorithm.critic_updates_per_policy_update=1"];
+    let former = resolve("", &former).unwrap();
+    assert_eq!(former.config, Config::default());
+    assert_eq!(
+        former.warnings,
+        [
+            "--set: `algorithm.critic_minibatches = \"off\"` is now written `algorithm.critic_minibatches_per_epoch = \"policy\"`",
+            "--set: `algorithm.critic_updates_per_policy_update = 1` is now written `algorithm.critic_epochs = \"policy\"`",
+        ]
+    );
+}
+
+/// The former key followed `epochs`, wherever that was set; a present key above it replaces it.
+#[test]
+fn former_keys_keep_their_meaning_across_layers() {
+    let passes = |overrides: &[&str]| parse(FORMER, overrides).unwrap().critic_epochs();
+    assert_eq!(passes(&["algorithm.epochs=5"]), 15);
+    assert_eq!(passes(&["algorithm.critic_epochs=5"]), 5);
+    assert_eq!(passes(&["algorithm.critic_epochs=policy"]), 2);
+    assert_eq!(passes(&["algorithm.preset=sao"]), 2, "a preset replaces it");
+}
+
+#[test]
+fn off_has_one_spelling_in_each_setting() {
+    let former = "eval.every = 0\ncheckpoint = { every = 0, keep = 0 }\n";
+    let former = resolve(former, &[]).unwrap();
+    assert_eq!(
+        former.config,
+        parse("eval.every = 'off'\ncheckpoint = { every = 'off', keep = 'all' }\n", &[]).unwrap()
+    );
+    let mut warnings = former.warnings.clone();
+    warnings.sort();
+    assert_eq!(
+        warnings,
+        [
+            "my.toml:1: `eval.every = 0` is now written `eval.every = \"off\"`",
+            "my.toml:2: `checkpoint.every = 0` is now written `checkpoint.every = \"off\"`",
+            "my.toml:2: `checkpoint.keep = 0` is now written `checkpoint.keep = \"all\"`",
+        ]
+    );
+    for key in ["rollout.top_k", "eval.top_k"] {
+        assert_eq!(error("", &[&format!("{key}=0")]), format!("{key} (0) must be at least 1, or \"off\""));
+    }
+    for key in [
+        "algorithm.length_adaptive_alpha",
+        "algorithm.importance_cap",
+        "critic.value_clip",
+        "policy_optimizer.max_grad_norm",
+        "critic_optimizer.max_grad_norm",
+    ] {
+        assert_eq!(error("", &[&format!("{key}=0")]), format!("{key} (0) must be greater than 0, or \"off\""));
+    }
+    for key in ["algorithm.kl_weight", "algorithm.positive_lm_weight", "policy_optimizer.weight_decay", "eval.min_p"] {
+        assert_eq!(
+            error("", &[&format!("{key}=off")]),
+            format!("--set: {key}: invalid type: string \"off\", expected f64; 0 switches it off")
+        );
+    }
+}
+
+#[test]
+fn a_former_key_beside_the_present_one_is_refused() {
+    assert_eq!(
+        error("[algorithm]\nminibatches_per_epoch = 4\nupdates_per_rollout = 4\n", &[]),
+        "my.toml:3: `algorithm.updates_per_rollout` is the former name of `algorithm.minibatches_per_epoch`, which is given as well: expected one of them"
+    );
+    assert_eq!(
+        error("", &["algorithm.critic_updates_per_policy_update=2", "algorithm.critic_epochs=2"]),
+        "--set: `algorithm.critic_updates_per_policy_update` is the former name of `algorithm.critic_epochs`, which is given as well: expected one of them"
+    );
 }
 
 #[test]
@@ -134,12 +342,20 @@ fn presets_have_the_published_settings() {
         (Some(10), true, Some(0.2))
     );
     assert_eq!((dapo.clip_low, dapo.clip_high, dapo.kl_weight), (Some(0.2), Some(0.28), 0.0));
-    assert_eq!((sao.length_adaptive_alpha, sao.critic_updates_per_policy_update), (Some(1.5), 2));
+    assert_eq!((dapo.clip_dual, dapo.overlong_penalty), (Some(10.0), 0.5));
+    let whole = |name: &str| parse(&format!("algorithm.preset = '{name}'"), &[]).unwrap();
+    assert_eq!((whole("dapo").policy_optimizer.weight_decay, whole("vapo").policy_optimizer.weight_decay), (0.1, 0.0));
+    let orz = whole("orz");
+    assert_eq!((orz.critic.value_clip, orz.algorithm.loss_reduction), (Some(0.2), vapo_algo::Reduction::TokenMean));
+    for optimizer in [&orz.policy_optimizer, &orz.critic_optimizer] {
+        assert_eq!((optimizer.beta1, optimizer.beta2, optimizer.weight_decay), (0.9, 0.95, 0.0));
+    }
+    assert_eq!((sao.length_adaptive_alpha, sao.critic_epochs), (Some(1.5), Some(2)));
     assert_eq!((sao.clip_low, sao.clip_high), (Some(0.3), Some(5.0)));
-    assert_eq!((gspo.clip_low, gspo.clip_high), (Some(3e-4), Some(4e-4)));
+    assert_eq!((gspo.clip_low, gspo.clip_high, gspo.minibatches_per_epoch), (Some(3e-4), Some(4e-4), 4));
     assert_eq!((of("bpco").length_adaptive_alpha, of("bpco").lambda_critic), (Some(0.4), Some(1.0)));
     assert_eq!(
-        (of("orz").lambda_policy, of("orz").lambda_critic, of("orz").critic_minibatches),
+        (of("orz").lambda_policy, of("orz").lambda_critic, of("orz").critic_minibatches_per_epoch),
         (1.0, Some(1.0), Some(12))
     );
     assert_eq!((of("rloo").clip_low, of("rloo").clip_high, of("rloo").kl_weight), (None, None, 0.03));
@@ -186,6 +402,20 @@ fn names_of_other_frameworks_are_translated() {
     assert_eq!(meant("trainer.critic_warmup"), "`value_pretraining.steps`?");
     assert_eq!(meant("positive_example_nll_weight"), "`algorithm.positive_lm_weight`?");
     assert_eq!(meant("gae_lambda_value"), "`algorithm.lambda_critic`?");
+    // verl's sections, and settings that it nests.
+    assert_eq!(meant("actor_rollout_ref.actor.optim.lr"), "`policy_optimizer.learning_rate`?");
+    assert_eq!(meant("critic.optim.lr"), "`critic_optimizer.learning_rate`?");
+    assert_eq!(meant("actor_rollout_ref.actor.ppo_epochs"), "`algorithm.epochs`?");
+    assert_eq!(meant("critic.ppo_epochs"), "`algorithm.critic_epochs`?");
+    assert_eq!(meant("reward_model.overlong_buffer.enable"), "`algorithm.overlong_buffer`?");
+    assert_eq!(meant("reward_model.overlong_buffer.len"), "`algorithm.overlong_buffer`?");
+    assert_eq!(meant("reward_model.overlong_buffer.penalty_factor"), "`algorithm.overlong_penalty`?");
+    assert_eq!(meant("reward.reward_kwargs.overlong_buffer_cfg.len"), "`algorithm.overlong_buffer`?");
+    assert_eq!(meant("algorithm.filter_groups.enable"), "`algorithm.dynamic_sampling_rounds`?");
+    // Near misses of other frameworks' names and of former ones.
+    assert_eq!(meant("algorithm.clip_rtio"), "`algorithm.clip_low` and `algorithm.clip_high`?");
+    assert_eq!(meant("updates_per_rollout"), "`algorithm.minibatches_per_epoch`?");
+    assert_eq!(meant("algorithm.update_per_rollout"), "`algorithm.minibatches_per_epoch`?");
 }
 
 #[test]
@@ -220,7 +450,7 @@ fn values_of_the_wrong_kind_name_the_key_and_the_place() {
 fn ranges_and_relations_name_the_fields_and_the_values() {
     let cases: &[(&[&str], &str)] = &[
         (
-            &["algorithm.preset=grpo", "rollout.group_size=1", "algorithm.updates_per_rollout=1"],
+            &["algorithm.preset=grpo", "rollout.group_size=1", "algorithm.minibatches_per_epoch=1"],
             "rollout.group_size (1) must be at least 2 when algorithm.advantage is `group`",
         ),
         (
@@ -233,7 +463,7 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
         (&["rollout.max_new_tokens=0"], "rollout.max_new_tokens (0) must be at least 1"),
         (&["algorithm.reward_wrong=1"], "algorithm.reward_right (1) must be greater than algorithm.reward_wrong (1)"),
         (
-            &["rollout.group_size=1", "algorithm.updates_per_rollout=1", "algorithm.dynamic_sampling_rounds=10"],
+            &["rollout.group_size=1", "algorithm.minibatches_per_epoch=1", "algorithm.dynamic_sampling_rounds=10"],
             "rollout.group_size (1) must be at least 2 when algorithm.dynamic_sampling_rounds (10) is set: it compares the answers of a group",
         ),
         (
@@ -257,15 +487,15 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
             "algorithm.overlong_buffer (1.5) must be greater than 0 and at most 1: a share of rollout.max_new_tokens",
         ),
         (
-            &["algorithm.critic_minibatches=300"],
-            "algorithm.critic_minibatches (300) must not exceed rollout.prompts_per_step x rollout.group_size (16 x 16)\n\
-             algorithm.critic_minibatches (300) must not exceed value_pretraining.prompts_per_step x value_pretraining.group_size (256 x 1)",
+            &["algorithm.critic_minibatches_per_epoch=300"],
+            "algorithm.critic_minibatches_per_epoch (300) must not exceed rollout.prompts_per_step x rollout.group_size (16 x 16)\n\
+             algorithm.critic_minibatches_per_epoch (300) must not exceed value_pretraining.prompts_per_step x value_pretraining.group_size (256 x 1)",
         ),
         (&["algorithm.clip_dual=1.1"], "algorithm.clip_dual (1.1) must be greater than 1 + algorithm.clip_high (0.28)"),
         (
-            &["algorithm.updates_per_rollout=257"],
-            "algorithm.updates_per_rollout (257) must not exceed rollout.prompts_per_step x rollout.group_size (16 x 16)\n\
-             algorithm.updates_per_rollout (257) must not exceed value_pretraining.prompts_per_step x value_pretraining.group_size (256 x 1)",
+            &["algorithm.minibatches_per_epoch=257"],
+            "algorithm.minibatches_per_epoch (257) must not exceed rollout.prompts_per_step x rollout.group_size (16 x 16)\n\
+             algorithm.minibatches_per_epoch (257) must not exceed value_pretraining.prompts_per_step x value_pretraining.group_size (256 x 1)",
         ),
         (
             &["data.train=a.jsonl"],
@@ -352,7 +582,8 @@ fn every_shipped_config_is_valid() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
     let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
-        Config::load(Some(&path), &[]).unwrap_or_else(|error| panic!("{error}"));
+        let resolved = Resolved::load(Some(&path), &[]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!([resolved.warnings, resolved.unused].concat(), [""; 0], "{}", path.display());
     }
 }
 

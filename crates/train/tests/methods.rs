@@ -22,7 +22,7 @@ const TINY: [&str; 14] = [
     "eval.problems=2",
     "eval.samples=1",
     "checkpoint.every=1",
-    "checkpoint.keep=0",
+    "checkpoint.keep=all",
 ];
 
 /// The built-in run at tiny sizes, with `algorithm.preset=name` and `overrides`.
@@ -30,7 +30,7 @@ fn config(name: &str, directory: &Path, overrides: &[&str]) -> Config {
     let mut all: Vec<String> = TINY.iter().take(8).chain(&TINY[10..]).map(ToString::to_string).collect();
     all.insert(0, format!("algorithm.preset={name}"));
     if name != "orz" {
-        all.push("algorithm.updates_per_rollout=3".into());
+        all.push("algorithm.minibatches_per_epoch=3".into());
     }
     all.extend(overrides.iter().map(ToString::to_string));
     all.push(format!("run.dir={}", directory.display()));
@@ -83,7 +83,7 @@ fn the_critic_makes_as_many_updates_as_configured() {
     assert_eq!(updates("orz", &[]), (2.0, 24.0), "one for the policy, twelve for the critic");
     // Two passes of 3 updates in one step of value pretraining and two of both.
     assert_eq!(updates("sao", &[]), (6.0, 18.0));
-    assert_eq!(updates("ppo", &["algorithm.critic_minibatches=4", "algorithm.epochs=2"]), (12.0, 16.0));
+    assert_eq!(updates("ppo", &["algorithm.critic_minibatches_per_epoch=4", "algorithm.epochs=2"]), (12.0, 16.0));
 }
 
 #[test]

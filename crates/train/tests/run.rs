@@ -24,7 +24,7 @@ fn config(directory: &Path, overrides: &[&str]) -> Config {
         "rollout.prompts_per_step=3",
         "rollout.group_size=4",
         "rollout.max_new_tokens=64",
-        "algorithm.updates_per_rollout=2",
+        "algorithm.minibatches_per_epoch=2",
         "value_pretraining.steps=2",
         "value_pretraining.prompts_per_step=6",
         "value_pretraining.group_size=1",
@@ -32,7 +32,7 @@ fn config(directory: &Path, overrides: &[&str]) -> Config {
         "eval.problems=4",
         "eval.samples=2",
         "checkpoint.every=1",
-        "checkpoint.keep=0",
+        "checkpoint.keep=all",
     ]
     .map(String::from)
     .to_vec();

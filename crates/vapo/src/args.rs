@@ -84,17 +84,25 @@ pub(crate) struct ConfigSource {
     pub(crate) overrides: Vec<String>,
 }
 
-const CONFIG_EXAMPLES: &str = "\
+fn config_examples() -> String {
+    let presets: Vec<&str> = config::PRESETS.iter().map(|preset| preset.name).collect();
+    format!(
+        "\
 Examples:
   vapo config                                    # the built-in run, with every setting explained
   vapo config --set algorithm.preset=dapo        # the settings of a preset
   vapo config my.toml > resolved.toml            # `vapo train resolved.toml` repeats it exactly
 
-In increasing priority: defaults, preset, file, --set. A preset only sets values that you could also set one by one. Unknown keys and values out of range are errors; for names from verl and NeMo-RL, the error message gives the name used here.";
+Presets: {}.
+
+In increasing priority: defaults, preset, file, --set; a preset given with --set also overrides the method settings of the file. A preset only sets values that you could also set one by one. Unknown keys and values out of range are errors; for names from verl, TRL and NeMo-RL, the error message gives the name used here.",
+        presets.join(", ")
+    )
+}
 
 /// Print the resolved config, with a comment on every setting
 #[derive(Args)]
-#[command(after_help = CONFIG_EXAMPLES)]
+#[command(after_help = config_examples())]
 pub(crate) struct ConfigArgs {
     #[command(flatten)]
     pub(crate) source: ConfigSource,

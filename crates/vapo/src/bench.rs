@@ -54,7 +54,7 @@ fn check_memory(shape: &ModelConfig, work: Work, dtype: Dtype) -> Result<()> {
     let mut config = Config::default();
     config.model.dtype = dtype.setting();
     config.algorithm.advantage = AdvantageKind::Group;
-    config.algorithm.updates_per_rollout = 1;
+    config.algorithm.minibatches_per_epoch = 1;
     config.run.micro_batch_tokens = MICRO_BATCH_TOKENS;
     (config.rollout.prompts_per_step, config.rollout.group_size) = (work.train.0.max(work.sample.0), 1);
     config.rollout.slots = work.sample.0;

@@ -1,14 +1,35 @@
-//! `vapo config`: the resolved config.
+//! `vapo config`: the resolved config; and how every command reads its config.
 
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 use anyhow::Result;
-use vapo_train::Config;
+use vapo_train::{Config, config::Resolved};
 
-use crate::args::ConfigArgs;
+use crate::{
+    args::{ConfigArgs, ConfigSource},
+    screen::Screen,
+};
 
 /// Prints the config with its comments.
 pub(crate) fn run(args: ConfigArgs) -> Result<()> {
-    let config = Config::load(args.source.config.as_deref(), &args.source.overrides)?;
+    let config = load_for_training(&args.source)?;
     Ok(std::io::stdout().write_all(config.to_commented_toml().as_bytes())?)
+}
+
+/// Reads the config of a training run; without a file that of the built-in one.
+pub(crate) fn load_for_training(source: &ConfigSource) -> Result<Config> {
+    Ok(show_warnings(Resolved::load(source.config.as_deref(), &source.overrides)?, true))
+}
+
+/// Reads a config for a command that does not train.
+pub(crate) fn load(file: Option<&Path>, overrides: &[String]) -> Result<Config> {
+    Ok(show_warnings(Resolved::load(file, overrides)?, false))
+}
+
+/// Shows warnings apart from a command's result, those about training too if it is for `training`.
+pub(crate) fn show_warnings(resolved: Resolved, training: bool) -> Config {
+    let screen = Screen::for_result();
+    let unused = resolved.unused.iter().filter(|_| training);
+    resolved.warnings.iter().chain(unused).for_each(|warning| screen.warn(warning));
+    resolved.config
 }

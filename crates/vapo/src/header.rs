@@ -117,14 +117,13 @@ fn clips_higher(config: &Config) -> bool {
 }
 
 fn steps(config: &Config) -> String {
-    let (rollout, pretraining, algorithm) = (&config.rollout, &config.value_pretraining, &config.algorithm);
-    let updates = algorithm.updates_per_rollout * algorithm.epochs;
+    let (rollout, pretraining) = (&config.rollout, &config.value_pretraining);
     let training = format!(
         "{} of {} x {}, {} each",
         count(config.run.steps, "step", "steps"),
         count(rollout.prompts_per_step as u64, "prompt", "prompts"),
         count(rollout.group_size as u64, "response", "responses"),
-        count(updates as u64, "update", "updates"),
+        count(config.policy_updates_per_step() as u64, "update", "updates"),
     );
     if pretraining.steps == 0 || !config.has_critic() {
         return training;

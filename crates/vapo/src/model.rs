@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use vapo_lm::ModelConfig;
 use vapo_train::{Config, LanguageModel, ModelDirectory, RunDir, TextFiles, base_directory};
 
-use crate::args::ModelArgs;
+use crate::{args::ModelArgs, config};
 
 /// A model with the config that defines its problems and prompts.
 pub(crate) struct Chosen {
@@ -26,7 +26,7 @@ impl Chosen {
         let found = args.model.as_deref().map(|path| Found::at(path, Network::Policy)).transpose()?;
         let own_config = found.as_ref().and_then(|found| found.config.as_deref());
         let overrides = [flags, &args.overrides].concat();
-        let config = Config::load(args.config.as_deref().or(own_config), &overrides)?;
+        let config = config::load(args.config.as_deref().or(own_config), &overrides)?;
         let (name, directory) = match found {
             Some(found) => (found.directory.display().to_string(), ModelDirectory::new(&found.directory)),
             None => (base_name(&config), base_directory(&config)?),

@@ -12,6 +12,7 @@ use vapo_train::{
 
 use crate::{
     args::PlanArgs,
+    config,
     format::{bytes, count, grouped, rough_duration, short},
     model::base_name,
     rates::Rates,
@@ -22,7 +23,7 @@ const ASSUMED_PROMPT_TOKENS: usize = 256;
 
 /// Prints the plan.
 pub(crate) fn run(args: &PlanArgs) -> Result<()> {
-    let config = Config::load(args.source.config.as_deref(), &args.source.overrides)?;
+    let config = config::load_for_training(&args.source)?;
     let plan = Plan::new(&config, args)?;
     let rates = (!args.no_timing).then(|| {
         let (micro_batch_tokens, slots) = (config.run.micro_batch_tokens, config.rollout.slots);
@@ -88,8 +89,8 @@ impl<'a> Plan<'a> {
             phases.push(("value pretraining", config.value_pretraining.steps, stages));
         }
         phases.push(("training", config.run.steps, step_work(config, &self.shapes, Phase::Policy, self.lengths)));
-        let during = config.run.steps.checked_div(config.eval.every).unwrap_or(0);
-        let last = u64::from(during * config.eval.every != config.run.steps || config.eval.every == 0);
+        let during = config.eval.every.map_or(0, |every| config.run.steps / every);
+        let last = u64::from(config.eval.every.is_none_or(|every| !config.run.steps.is_multiple_of(every)));
         let response = self.lengths.response.min(config.longest_eval_response() as f64);
         let lengths = MeanLengths { response, ..self.lengths };
         let evaluation = evaluation_work(config, &self.shapes, self.problems, lengths);

@@ -12,6 +12,7 @@ use vapo_train::{Config, MemoryPlan, RowReader, Scorer, threads, value_bound};
 
 use crate::{
     args::ScoreArgs,
+    config,
     format::count,
     model::{Chosen, Found, Network},
     screen::Screen,
@@ -88,7 +89,7 @@ fn check_memory(config: &Config, policy: &Path, critic: Option<&Found>) -> Resul
 /// A critic with the config of its run, which defines how its outputs become values; without a run, the outputs are the values.
 fn load_critic(found: &Found) -> Result<(Model, Config)> {
     let config = match &found.config {
-        Some(config) => Config::load(Some(config), &[])?,
+        Some(config) => config::load(Some(config), &[])?,
         None => Config::default(),
     };
     Ok((Model::load_for_inference(&found.directory, Head::Value, config.model.dtype.into())?, config))

@@ -1,11 +1,11 @@
 //! `vapo train`, and the part shared with `vapo resume`: executing a run and showing it.
 
 use anyhow::{Context, Result};
-use vapo_train::{Config, Outcome, Run};
+use vapo_train::{Outcome, Run};
 
 use crate::{
     args::TrainArgs,
-    header,
+    config, header,
     interrupt::{stop_at_end_of_input, stop_flag},
     progress::RunProgress,
     report,
@@ -14,7 +14,7 @@ use crate::{
 
 /// Creates a run and executes it.
 pub(crate) fn run(args: TrainArgs) -> Result<()> {
-    let mut config = Config::load(args.source.config.as_deref(), &args.source.overrides)?;
+    let mut config = config::load_for_training(&args.source)?;
     if args.run_dir.is_some() {
         config.run.dir = args.run_dir;
     }

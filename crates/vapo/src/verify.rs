@@ -11,10 +11,11 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 use vapo_tasks::{Grade, Problem, Response, Reward, Verdict, parallel_map};
-use vapo_train::{Config, threads};
+use vapo_train::threads;
 
 use crate::{
     args::VerifyArgs,
+    config,
     format::{count, grouped, percent, printable, short},
     interrupt,
 };
@@ -33,7 +34,7 @@ const SHOWN_CHARS: usize = 60;
 
 /// Grades a file's rows and prints how many agree.
 pub(crate) fn run(args: VerifyArgs) -> Result<()> {
-    let config = Config::load(args.config.as_deref(), &overrides(&args))?;
+    let config = config::load(args.config.as_deref(), &overrides(&args))?;
     let reward = Reward::new(&config.reward_terms())?;
     interrupt::end_at_ctrl_c()?;
     let cannot_read = || format!("cannot read {}", args.file.display());

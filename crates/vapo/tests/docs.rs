@@ -21,7 +21,7 @@ group_size = 4
 max_new_tokens = 48
 
 [algorithm]
-updates_per_rollout = 2
+minibatches_per_epoch = 2
 kl_weight = 0.01
 
 [value_pretraining]
@@ -188,6 +188,24 @@ fn settings_exist_and_have_the_defaults_that_the_documentation_gives() {
         }
     }
     assert!(settings > 60, "only {settings} settings found in the documentation");
+}
+
+#[test]
+fn the_documentation_and_the_help_name_every_preset() {
+    let presets: Vec<&str> = vapo_train::config::PRESETS.iter().map(|preset| preset.name).collect();
+    let page = read("docs/vapo.md");
+    let chapter = page.split("\n## ").find(|chapter| chapter.contains(". Presets\n")).expect("a chapter on presets");
+    let paragraph = chapter.split("\n\n").nth(1).unwrap();
+    let named: Vec<String> = code_spans(paragraph.split(". [methods.md]").next().unwrap());
+    assert_eq!(named[1..], presets, "docs/vapo.md");
+    let page = read("docs/methods.md");
+    let table = page.split("\n## ").find(|chapter| chapter.contains(". Presets\n")).expect("a chapter on presets");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|row| row.split('`').next());
+    assert_eq!(rows.collect::<Vec<_>>(), presets, "docs/methods.md");
+    let place = tempfile::tempdir().unwrap();
+    let help = vapo(&place, &["config", "--help"]);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains(&format!("Presets: {}.", presets.join(", "))), "{help}");
 }
 
 #[test]

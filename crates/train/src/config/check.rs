@@ -24,6 +24,11 @@ impl Failures {
         self.unless(value >= least, || format!("{key} ({value}) must be at least {least}"));
     }
 
+    /// The same for a setting that a word switches off.
+    pub(super) fn at_least_one_or(&mut self, word: &str, key: &str, value: Option<u64>) {
+        self.unless(value != Some(0), || format!("{key} (0) must be at least 1, or \"{word}\""));
+    }
+
     /// A number of things that are there at once.
     pub(super) fn count(&mut self, key: &str, value: usize, most: usize) {
         self.at_least(key, value, 1);
@@ -46,6 +51,11 @@ impl Failures {
 
     pub(super) fn positive(&mut self, key: &str, value: f64) {
         self.unless(value > 0.0 && value.is_finite(), || format!("{key} ({value}) must be greater than 0"));
+    }
+
+    pub(super) fn positive_or_off(&mut self, key: &str, value: Option<f64>) {
+        let Some(value) = value else { return };
+        self.unless(value > 0.0 && value.is_finite(), || format!("{key} ({value}) must be greater than 0, or \"off\""));
     }
 
     pub(super) fn not_negative(&mut self, key: &str, value: f64) {
@@ -90,8 +100,11 @@ impl Config {
             });
         }
         for (key, top_k) in [("rollout.top_k", rollout.top_k), ("eval.top_k", self.eval.top_k)] {
-            failures.at_least(key, top_k.unwrap_or(1), 1);
+            failures.at_least_one_or("off", key, top_k.map(|top_k| top_k as u64));
         }
+        failures.at_least_one_or("off", "eval.every", self.eval.every);
+        failures.at_least_one_or("off", "checkpoint.every", self.checkpoint.every);
+        failures.at_least_one_or("all", "checkpoint.keep", self.checkpoint.keep.map(|keep| keep as u64));
         failures.responses(["eval.problems", "eval.samples"], [self.eval.problems, self.eval.samples]);
         failures.at_least("eval.max_new_tokens", self.eval.max_new_tokens.unwrap_or(1), 1);
         failures.not_negative("eval.temperature", self.eval.temperature);
@@ -106,7 +119,7 @@ impl Config {
         failures.count("value_pretraining.window", pretraining.window, MOST_RESPONSES);
         failures.not_negative("value_pretraining.min_progress", pretraining.min_progress);
         failures.not_negative("critic.head_std", self.critic.head_std);
-        failures.positive("critic.value_clip", self.critic.value_clip.unwrap_or(1.0));
+        failures.positive_or_off("critic.value_clip", self.critic.value_clip);
     }
 
     fn check_data(&self, failures: &mut Failures) {
@@ -153,5 +166,5 @@ fn check_optimizer(section: &str, optimizer: &OptimizerConfig, failures: &mut Fa
     }
     failures.positive(&key("eps"), optimizer.eps);
     failures.not_negative(&key("weight_decay"), optimizer.weight_decay);
-    failures.positive(&key("max_grad_norm"), optimizer.max_grad_norm.unwrap_or(1.0));
+    failures.positive_or_off(&key("max_grad_norm"), optimizer.max_grad_norm);
 }

@@ -17,7 +17,7 @@ impl Config {
         failures.within("algorithm.gamma", algorithm.gamma, 0.0, 1.0);
         failures.within("algorithm.lambda_policy", algorithm.lambda_policy, 0.0, 1.0);
         failures.within("algorithm.lambda_critic", algorithm.lambda_critic.unwrap_or(1.0), 0.0, 1.0);
-        failures.positive("algorithm.length_adaptive_alpha", algorithm.length_adaptive_alpha.unwrap_or(1.0));
+        failures.positive_or_off("algorithm.length_adaptive_alpha", algorithm.length_adaptive_alpha);
         failures.not_negative("algorithm.positive_lm_weight", algorithm.positive_lm_weight);
         failures.not_negative("algorithm.entropy_weight", algorithm.entropy_weight);
         failures.unless(algorithm.reward_right > algorithm.reward_wrong, || {
@@ -70,7 +70,7 @@ impl Config {
                 or_off(algorithm.clip_high)
             )
         });
-        failures.positive("algorithm.importance_cap", algorithm.importance_cap.unwrap_or(1.0));
+        failures.positive_or_off("algorithm.importance_cap", algorithm.importance_cap);
         let Some(dual) = algorithm.clip_dual else { return };
         failures.unless(matches!(algorithm.policy_loss, PolicyLossKind::Clip | PolicyLossKind::ProbabilityShift), || {
             format!(
@@ -115,19 +115,18 @@ impl Config {
 
     fn check_updates(&self, failures: &mut Failures) {
         let (algorithm, pretraining) = (&self.algorithm, &self.value_pretraining);
-        failures.at_least("algorithm.updates_per_rollout", algorithm.updates_per_rollout, 1);
-        failures.at_least("algorithm.critic_minibatches", self.critic_minibatches(), 1);
+        failures.at_least("algorithm.minibatches_per_epoch", algorithm.minibatches_per_epoch, 1);
+        failures.at_least("algorithm.critic_minibatches_per_epoch", self.critic_minibatches_per_epoch(), 1);
         failures.count("algorithm.epochs", algorithm.epochs, MOST_PASSES);
-        let critic_updates = algorithm.critic_updates_per_policy_update;
-        failures.count("algorithm.critic_updates_per_policy_update", critic_updates, MOST_PASSES);
+        failures.count("algorithm.critic_epochs", self.critic_epochs(), MOST_PASSES);
         let shapes = [
             ("rollout", self.rollout.prompts_per_step, self.rollout.group_size),
             ("value_pretraining", pretraining.prompts_per_step, pretraining.group_size),
         ];
         let used = if pretraining.steps > 0 { 2 } else { 1 };
         let parts = [
-            ("algorithm.updates_per_rollout", algorithm.updates_per_rollout),
-            ("algorithm.critic_minibatches", algorithm.critic_minibatches.unwrap_or(0)),
+            ("algorithm.minibatches_per_epoch", algorithm.minibatches_per_epoch),
+            ("algorithm.critic_minibatches_per_epoch", algorithm.critic_minibatches_per_epoch.unwrap_or(0)),
         ];
         for ((section, prompts, group_size), (key, parts)) in
             shapes[..used].iter().flat_map(|shape| parts.map(|part| (*shape, part)))

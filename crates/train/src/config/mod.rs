@@ -1,7 +1,8 @@
 //! Configuration: sections, presets, layers (defaults, file, `--set`), checks and the commented print.
 //!
-//! A config is built by writing one `key = value` after the other over the defaults. Naming a preset writes the preset's keys at
-//! that place, so that the keys beside it win; a preset on the command line replaces the file's and wins over the file's keys.
+//! A config is built by writing one `key = value` after the other over the defaults: those of the file, then those of the command
+//! line. The last layer that names a preset decides the method: the preset sets every setting that is part of a method
+//! ([`Mark::Method`]), whatever the layers below say, and the keys of its own layer and of those above win over it.
 
 mod check;
 mod check_method;
@@ -10,8 +11,10 @@ mod layers;
 mod names;
 mod preset;
 mod print;
+mod renamed;
 mod schema;
 mod sections;
+mod unused;
 
 use std::path::Path;
 
@@ -19,16 +22,15 @@ use serde::{Deserialize, Serialize};
 use vapo_tasks::{RewardTerm, Verifier, reward_range};
 
 pub use data_files::{DataFile, DataFiles};
-pub use layers::Settings;
+pub use layers::{Role, Settings};
 pub use preset::{COMMON, PRESETS, Preset};
-pub use schema::Field;
+pub use schema::{Field, Mark};
 pub use sections::*;
 
 use crate::{
     error::{Error, Result},
     phase::Phase,
 };
-use layers::Layers;
 
 /// Everything that determines a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +98,18 @@ pub const SECTIONS: &[(&str, &[Field])] = &[
     ("checkpoint", CheckpointConfig::FIELDS),
 ];
 
+/// Whether the setting with that dotted key has a mark; `false` if there is no such setting.
+pub fn is_marked(key: &str, mark: Mark) -> bool {
+    field(key).is_some_and(|field| field.has(mark))
+}
+
+/// The setting with that dotted key.
+fn field(key: &str) -> Option<&'static Field> {
+    let (section, name) = key.split_once('.')?;
+    let (_, fields) = SECTIONS.iter().find(|(known, _)| *known == section)?;
+    fields.iter().find(|field| field.name == name)
+}
+
 /// The run that `vapo train` does without a config file.
 const BUILT_IN: &str = include_str!("built_in.toml");
 const BUILT_IN_NAME: &str = "built-in config";
@@ -103,45 +117,17 @@ const BUILT_IN_NAME: &str = "built-in config";
 impl Config {
     /// The settings of the run that `vapo train` does without a config file.
     pub fn built_in() -> Settings {
-        Settings::from_toml(BUILT_IN, Path::new(BUILT_IN_NAME)).expect("the built-in config is valid TOML")
+        let settings =
+            Settings::from_toml(BUILT_IN, Path::new(BUILT_IN_NAME)).expect("the built-in config is valid TOML");
+        settings.with_role(Role::Recorded)
     }
 
-    /// Reads a config file (none: the built-in run), applies `key=value` overrides in order and checks the result.
-    /// Relative paths in it mean what they mean to the process, not to the file.
+    /// [`Resolved::load`] without its warnings.
     ///
     /// # Errors
-    /// The file cannot be read, a key is unknown, a value has the wrong type, or settings contradict each other.
+    /// As for [`Resolved::load`].
     pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self> {
-        match file {
-            Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-                Self::from_toml(&text, path, overrides)
-            }
-            None => Self::from_toml(BUILT_IN, Path::new(BUILT_IN_NAME), overrides),
-        }
-    }
-
-    /// The same from a text; `path` stands in messages.
-    ///
-    /// # Errors
-    /// As for [`Config::load`].
-    pub fn from_toml(text: &str, path: &Path, overrides: &[String]) -> Result<Self> {
-        Self::layered([Settings::from_toml(text, path)?, Settings::from_overrides(overrides)?])
-    }
-
-    /// Writes layers over the defaults, the later over the earlier, and checks the result. Only the last preset counts.
-    ///
-    /// # Errors
-    /// As for [`Config::load`].
-    pub fn layered(settings: impl IntoIterator<Item = Settings>) -> Result<Self> {
-        let mut layers = Layers::new();
-        layers.add(&settings.into_iter().collect::<Vec<_>>())?;
-        layers.into_config().checked()
-    }
-
-    fn checked(self) -> Result<Self> {
-        self.check()?;
-        Ok(self)
+        Ok(Resolved::load(file, overrides)?.config)
     }
 
     /// All settings by their dotted keys, in printed order.
@@ -177,9 +163,19 @@ impl Config {
         [lowest - self.algorithm.largest_punishment(), highest]
     }
 
-    /// Critic updates per pass over a rollout.
-    pub fn critic_minibatches(&self) -> usize {
-        self.algorithm.critic_minibatches.unwrap_or(self.algorithm.updates_per_rollout)
+    /// Optimizer updates of the policy in a step.
+    pub fn policy_updates_per_step(&self) -> usize {
+        self.algorithm.epochs * self.algorithm.minibatches_per_epoch
+    }
+
+    /// Passes of the critic over a rollout.
+    pub fn critic_epochs(&self) -> usize {
+        self.algorithm.critic_epochs.unwrap_or(self.algorithm.epochs)
+    }
+
+    /// Minibatches in each of these passes.
+    pub fn critic_minibatches_per_epoch(&self) -> usize {
+        self.algorithm.critic_minibatches_per_epoch.unwrap_or(self.algorithm.minibatches_per_epoch)
     }
 
     /// Whether the divergence from the initial policy is measured, which takes a copy of it.
@@ -198,6 +194,44 @@ impl Config {
     /// Whether the method has a critic.
     pub fn has_critic(&self) -> bool {
         self.algorithm.advantage == AdvantageKind::Gae
+    }
+}
+
+/// A config, and what is worth telling whoever wrote it.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The settings.
+    pub config: Config,
+    /// Former spellings, and settings that a preset has replaced.
+    pub warnings: Vec<String>,
+    /// Chosen settings that training does not read under others.
+    pub unused: Vec<String>,
+}
+
+impl Resolved {
+    /// Reads a config file (none: the built-in run), applies `key=value` overrides in order and checks the result.
+    /// Relative paths in it mean what they mean to the process, not to the file.
+    ///
+    /// # Errors
+    /// The file cannot be read, a key is unknown, a value has the wrong type, or settings contradict each other.
+    pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self> {
+        let settings = match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+                Settings::from_toml(&text, path)?
+            }
+            None => Config::built_in(),
+        };
+        Self::layered(&[settings, Settings::from_overrides(overrides)?])
+    }
+
+    /// Writes layers over the defaults, the later over the earlier, and checks the result. Presets do not stack: the last one
+    /// replaces every setting that is part of a method in the layers below it, except those that a study's arms share.
+    ///
+    /// # Errors
+    /// As for [`Resolved::load`].
+    pub fn layered(layers: &[Settings]) -> Result<Self> {
+        layers::resolve(layers)
     }
 }
 

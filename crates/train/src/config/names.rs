@@ -1,9 +1,23 @@
-//! Names for an unknown key: other frameworks' names for our settings, and the nearest spelling.
+//! Suggestions for an unknown key: other frameworks' names for our settings, and the nearest spelling.
 
-use super::SECTIONS;
+use super::{SECTIONS, renamed};
 
-/// Last part of a key in verl, NeMo-RL, TRL, OpenRLHF and others, and what it is called here.
+/// Keys of verl, NeMo-RL, TRL, OpenRLHF and others, as they end, and what is meant by them here.
 const FOREIGN: &[(&str, &str)] = &[
+    ("actor.optim.lr", "policy_optimizer.learning_rate"),
+    ("critic.optim.lr", "critic_optimizer.learning_rate"),
+    ("critic.grad_clip", "critic_optimizer.max_grad_norm"),
+    ("critic.model.path", "critic.path"),
+    ("critic.ppo_epochs", "algorithm.critic_epochs"),
+    ("critic.ppo_mini_batch_size", "algorithm.critic_minibatches_per_epoch"),
+    ("overlong_buffer.enable", "algorithm.overlong_buffer"),
+    ("overlong_buffer.len", "algorithm.overlong_buffer"),
+    ("overlong_buffer.penalty_factor", "algorithm.overlong_penalty"),
+    ("overlong_buffer_cfg.penalty_factor", "algorithm.overlong_penalty"),
+    ("val_kwargs.n", "eval.samples"),
+    ("val_kwargs.temperature", "eval.temperature"),
+    ("val_kwargs.top_k", "eval.top_k"),
+    ("val_kwargs.top_p", "eval.top_p"),
     ("adv_estimator", "algorithm.advantage"),
     ("lam", "algorithm.lambda_policy` and `algorithm.lambda_critic"),
     ("lambd", "algorithm.lambda_policy` and `algorithm.lambda_critic"),
@@ -31,6 +45,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("pg_clip_high", "algorithm.clip_high"),
     ("clip_ratio_c", "algorithm.clip_dual"),
     ("ratio_clip_c", "algorithm.clip_dual"),
+    ("delta", "algorithm.clip_dual"),
     ("rollout_is_threshold", "algorithm.importance_cap"),
     ("vllm_importance_sampling_correction", "algorithm.importance_cap"),
     ("filter_groups", "algorithm.dynamic_sampling_rounds"),
@@ -54,8 +69,10 @@ const FOREIGN: &[(&str, &str)] = &[
     ("whiten_advantages", "algorithm.advantage_normalization"),
     ("norm_adv_by_std_in_grpo", "algorithm.group_std"),
     ("scale_rewards", "algorithm.group_std"),
-    ("ppo_mini_batch_size", "algorithm.updates_per_rollout"),
-    ("num_mini_batches", "algorithm.updates_per_rollout"),
+    ("ppo_mini_batch_size", "algorithm.minibatches_per_epoch"),
+    ("num_mini_batches", "algorithm.minibatches_per_epoch"),
+    ("num_minibatches", "algorithm.minibatches_per_epoch"),
+    ("steps_per_generation", "algorithm.minibatches_per_epoch"),
     ("ppo_epochs", "algorithm.epochs"),
     ("num_ppo_epochs", "algorithm.epochs"),
     ("num_iterations", "algorithm.epochs"),
@@ -78,7 +95,10 @@ const FOREIGN: &[(&str, &str)] = &[
     ("lr", "policy_optimizer.learning_rate` and `critic_optimizer.learning_rate"),
     ("value_learning_rate", "critic_optimizer.learning_rate"),
     ("critic_lr", "critic_optimizer.learning_rate"),
+    ("critic_learning_rate", "critic_optimizer.learning_rate"),
+    ("actor_learning_rate", "policy_optimizer.learning_rate"),
     ("lr_warmup_steps", "policy_optimizer.warmup_updates"),
+    ("min_lr_ratio", "policy_optimizer.min_ratio"),
     ("lr_scheduler_type", "policy_optimizer.schedule"),
     ("betas", "policy_optimizer.beta1` and `policy_optimizer.beta2"),
     ("grad_clip", "policy_optimizer.max_grad_norm"),
@@ -96,7 +116,6 @@ const FOREIGN: &[(&str, &str)] = &[
     ("reward_weights", "reward.verifier"),
     ("custom_reward_function", "reward.verifier"),
     ("reward_manager", "reward.verifier"),
-    ("overlong_buffer", "reward.verifier"),
     ("input_key", "data.prompt_key"),
     ("output_key", "data.answer_key"),
     ("label_key", "data.answer_key"),
@@ -107,7 +126,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("model_name_or_path", "model.path"),
 ];
 
-/// Below this similarity (0 to 1) a name is no suggestion.
+/// Below this similarity (0 to 1) a name is not suggested.
 const SIMILAR: f64 = 0.7;
 
 /// `, did you mean ...?` for an unknown key, or an empty text.
@@ -119,25 +138,72 @@ pub(super) fn hint(key: &str) -> String {
 }
 
 fn suggestion(key: &str) -> Option<String> {
-    let name = key.rsplit('.').next().unwrap_or(key);
-    let keys = || SECTIONS.iter().flat_map(|(section, fields)| fields.iter().map(move |field| (*section, field.name)));
-    let section = key.split('.').next().unwrap_or_default();
-    // A right name in the wrong section, or without one, is the likeliest mistake.
-    let same_name: Vec<_> =
-        keys().filter(|(_, known)| *known == name).map(|(section, name)| format!("{section}.{name}")).collect();
-    if !same_name.is_empty() {
-        return Some(same_name.join("` or `"));
+    // verl nests settings that are one number here: `filter_groups.enable`.
+    let parents = std::iter::successors(key.rsplit_once('.').map(|(parent, _)| parent), |key| {
+        key.rsplit_once('.').map(|(parent, _)| parent)
+    });
+    known_elsewhere(key)
+        .or_else(|| parents.filter(|key| !is_section(key)).find_map(known_elsewhere))
+        .or_else(|| similar(key))
+}
+
+fn is_section(key: &str) -> bool {
+    SECTIONS.iter().any(|(section, _)| *section == key)
+}
+
+fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SECTIONS.iter().flat_map(|(section, fields)| fields.iter().map(move |field| (*section, field.name)))
+}
+
+/// Names of other frameworks and of earlier versions.
+fn foreign() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FOREIGN.iter().chain(renamed::KEYS).copied()
+}
+
+/// What a key is called here that is right in another framework or in another section.
+fn known_elsewhere(key: &str) -> Option<String> {
+    let ends_with = |name: &str| key == name || key.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+    let translated = |nested: bool| foreign().find(|(name, _)| name.contains('.') == nested && ends_with(name));
+    if let Some((_, ours)) = translated(true) {
+        return Some(ours.to_owned());
     }
-    if let Some((_, ours)) = FOREIGN.iter().find(|(foreign, _)| *foreign == name) {
-        return Some((*ours).to_string());
+    let name = last_part(key);
+    let same: Vec<_> =
+        keys().filter(|(_, own)| *own == name).map(|(section, own)| format!("{section}.{own}")).collect();
+    if !same.is_empty() {
+        return Some(same.join("` or `"));
     }
-    keys()
-        .map(|(known_section, known)| {
-            let similarity = strsim::normalized_damerau_levenshtein(known, name);
-            let same_section = f64::from(u8::from(known_section == section)) * 0.01;
-            (similarity + same_section, known_section, known)
-        })
-        .filter(|(similarity, ..)| *similarity >= SIMILAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, section, name)| format!("{section}.{name}"))
+    translated(false).map(|(_, ours)| ours.to_owned())
+}
+
+/// The nearest spelling among our names and the others'. Of equally near ones the one in the same section.
+fn similar(key: &str) -> Option<String> {
+    let (name, section) = (last_part(key), key.split('.').next().unwrap_or_default());
+    let nearness = |known: &str| strsim::normalized_damerau_levenshtein(last_part(known), name);
+    let own = keys().map(|(known_section, known)| {
+        let same_section = f64::from(u8::from(known_section == section)) * 0.01;
+        (nearness(known) + same_section, format!("{known_section}.{known}"))
+    });
+    let others = foreign().map(|(known, ours)| (nearness(known), ours.to_owned()));
+    let near = own.chain(others).filter(|(similarity, _)| *similarity >= SIMILAR);
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
+
+fn last_part(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_foreign_name_leads_to_settings_that_exist() {
+        for (name, ours) in foreign() {
+            assert_eq!(suggestion(&format!("elsewhere.{name}")).as_deref(), Some(ours), "{name}");
+            for key in ours.split("` and `") {
+                assert!(keys().any(|(section, own)| format!("{section}.{own}") == key), "there is no setting {key}");
+            }
+        }
+    }
 }

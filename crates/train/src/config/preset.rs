@@ -11,25 +11,41 @@ pub struct Preset {
     pub toml: &'static str,
 }
 
-/// What every preset sets first, so that nothing of one method survives the choice of another: plain PPO.
+/// What every preset sets first: plain PPO in every setting that is part of a method ([`Mark::Method`](super::Mark::Method)), so
+/// that nothing of one method survives the choice of another.
 pub const COMMON: &str = r#"
     rollout = { prompts_per_step = 256, group_size = 1 }
     value_pretraining = { steps = 0 }
+    critic = { start = "zero", head_std = 0.0, bound = "none", value_clip = "off" }
+    policy_optimizer = { beta1 = 0.9, beta2 = 0.999, weight_decay = 0.0 }
+    critic_optimizer = { beta1 = 0.9, beta2 = 0.999, weight_decay = 0.0 }
     [algorithm]
     advantage = "gae"
-    group_std = true
+    gamma = 1.0
     lambda_critic = 0.95
     lambda_policy = 0.95
     length_adaptive_alpha = "off"
+    group_std = true
+    advantage_normalization = "none"
     policy_loss = "clip"
     clip_low = 0.2
     clip_high = 0.2
+    clip_dual = "off"
+    importance_cap = "off"
     loss_reduction = "seq-mean-token-mean"
     positive_lm_weight = 0.0
+    entropy_weight = 0.0
     kl_weight = 0.0
+    kl_in = "loss"
+    kl_estimator = "k3"
+    epochs = 1
+    minibatches_per_epoch = 16
+    critic_epochs = "policy"
+    critic_minibatches_per_epoch = "policy"
     dynamic_sampling_rounds = "off"
     overlong_filtering = false
     overlong_buffer = "off"
+    overlong_penalty = 0.5
 "#;
 
 /// All presets. What each had to choose: `docs/methods.md`.
@@ -79,13 +95,16 @@ pub const PRESETS: &[Preset] = &[
         about: "Open-Reasoner-Zero's PPO: lambda and gamma 1, 12 critic updates, arXiv 2503.24290",
         toml: r#"
             rollout = { prompts_per_step = 16, group_size = 16 }
+            critic = { value_clip = 0.2 }
+            policy_optimizer = { beta2 = 0.95 }
+            critic_optimizer = { beta2 = 0.95 }
             [algorithm]
-            gamma = 1.0
             lambda_critic = 1.0
             lambda_policy = 1.0
             advantage_normalization = "whiten"
-            updates_per_rollout = 1
-            critic_minibatches = 12
+            loss_reduction = "token-mean"
+            minibatches_per_epoch = 1
+            critic_minibatches_per_epoch = 12
         "#,
     },
     Preset {
@@ -97,7 +116,6 @@ pub const PRESETS: &[Preset] = &[
             [algorithm]
             lambda_critic = 1.0
             length_adaptive_alpha = 0.4
-            advantage_normalization = "none"
             policy_loss = "probability-shift"
             loss_reduction = "seq-mean-token-sum"
         "#,
@@ -114,7 +132,7 @@ pub const PRESETS: &[Preset] = &[
             clip_low = 0.3
             clip_high = 5.0
             loss_reduction = "token-mean"
-            critic_updates_per_policy_update = 2
+            critic_epochs = 2
         "#,
     },
     Preset {
@@ -125,8 +143,6 @@ pub const PRESETS: &[Preset] = &[
             [algorithm]
             advantage = "group"
             kl_weight = 0.001
-            kl_in = "loss"
-            kl_estimator = "k3"
         "#,
     },
     Preset {
@@ -134,14 +150,15 @@ pub const PRESETS: &[Preset] = &[
         about: "DAPO with its five parts, arXiv 2503.14476",
         toml: r#"
             rollout = { prompts_per_step = 16, group_size = 16 }
+            policy_optimizer = { weight_decay = 0.1 }
             [algorithm]
             advantage = "group"
             clip_high = 0.28
+            clip_dual = 10.0
             loss_reduction = "token-mean"
             dynamic_sampling_rounds = 10
             overlong_filtering = true
             overlong_buffer = 0.2
-            overlong_penalty = 0.5
         "#,
     },
     Preset {
@@ -176,7 +193,6 @@ pub const PRESETS: &[Preset] = &[
         toml: r#"
             [algorithm]
             advantage = "return"
-            gamma = 1.0
             advantage_normalization = "whiten"
             loss_reduction = "token-mean"
             kl_weight = 0.001
@@ -195,7 +211,6 @@ pub const PRESETS: &[Preset] = &[
             advantage_normalization = "whiten"
             loss_reduction = "token-mean"
             kl_weight = 0.001
-            kl_in = "loss"
             kl_estimator = "k2"
         "#,
     },
@@ -209,6 +224,7 @@ pub const PRESETS: &[Preset] = &[
             policy_loss = "gspo"
             clip_low = 3e-4
             clip_high = 4e-4
+            minibatches_per_epoch = 4
         "#,
     },
     Preset {

@@ -1,21 +1,46 @@
-//! The macro that declares a section of the configuration: every field once, with its default and the text that explains it.
+//! The macro that declares a section of the configuration: every field once, with its default, the text that explains it,
+//! and marks that say what kind of setting it is.
 
-/// One setting: its name within its section and its documentation.
+/// One setting: its name within its section, its documentation and its marks.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Name within the section, e.g. `group_size`.
     pub name: &'static str,
     /// The lines of the field's doc comment; also the comment in a printed config.
     pub doc: &'static [&'static str],
+    /// What kind of setting it is.
+    pub marks: &'static [Mark],
+}
+
+impl Field {
+    /// Whether it has that mark.
+    pub fn has(&self, mark: Mark) -> bool {
+        self.marks.contains(&mark)
+    }
+}
+
+/// What kind of setting a field is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Part of a method: every preset sets it.
+    Method,
+    /// Read by policy training only: runs that differ in nothing else pretrain the same critic.
+    PolicyOnly,
+    /// A number that switches something off where it is 0.
+    ZeroIsOff,
 }
 
 /// Declares a settings struct with `serde` (unknown keys rejected, missing keys defaulted), `Default` and `FIELDS`.
-/// Doc comments of fields become both rustdoc and the comments of `Config::to_commented_toml`.
+/// Doc comments of fields become both rustdoc and the comments of `Config::to_commented_toml`; `#[marks(..)]` lists a
+/// field's [`Mark`]s.
 macro_rules! settings {
     (
         $(#[$outer:meta])*
         pub struct $name:ident {
-            $( $(#[doc = $doc:literal])+ $(#[serde($($serde:tt)+)])? pub $field:ident: $type:ty = $default:expr, )+
+            $(
+                $(#[doc = $doc:literal])+ $(#[serde($($serde:tt)+)])? $(#[marks($($mark:ident),+)])?
+                pub $field:ident: $type:ty = $default:expr,
+            )+
         }
     ) => {
         $(#[$outer])*
@@ -34,38 +59,61 @@ macro_rules! settings {
         impl $name {
             /// Name and documentation of every field, in order.
             pub const FIELDS: &'static [$crate::config::Field] =
-                &[$( $crate::config::Field { name: stringify!($field), doc: &[$($doc),+] }, )+];
+                &[$( $crate::config::Field {
+                    name: stringify!($field),
+                    doc: &[$($doc),+],
+                    marks: &[$($($crate::config::Mark::$mark),+)?],
+                }, )+];
         }
     };
 }
 pub(crate) use settings;
 
-/// Serde form of an optional setting: its value, or the word `"off"`. TOML has no null, and a printed config shall show every key.
-pub(crate) mod or_off {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+/// Declares serde forms of an optional setting: its value, or a word that says what happens without one. TOML has no null,
+/// and a printed config shows every key.
+macro_rules! or_word {
+    ($( $(#[$meta:meta])* $module:ident = $word:literal; )+) => {
+        $(
+            $(#[$meta])*
+            pub(crate) mod $module {
+                use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-    const OFF: &str = "off";
+                pub(crate) fn serialize<T, S>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error>
+                where
+                    T: Serialize,
+                    S: Serializer,
+                {
+                    match value {
+                        Some(value) => value.serialize(serializer),
+                        None => $word.serialize(serializer),
+                    }
+                }
 
-    pub(crate) fn serialize<T: Serialize, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => value.serialize(serializer),
-            None => OFF.serialize(serializer),
-        }
-    }
+                pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+                where
+                    T: serde::de::DeserializeOwned,
+                    D: Deserializer<'de>,
+                {
+                    let value = toml::Value::deserialize(deserializer)?;
+                    if value.as_str() == Some($word) {
+                        return Ok(None);
+                    }
+                    T::deserialize(value).map(Some).map_err(|error| {
+                        D::Error::custom(format!("{} or \"{}\"", error.message().trim_end(), $word))
+                    })
+                }
+            }
+        )+
+    };
+}
 
-    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
-    where
-        T: serde::de::DeserializeOwned,
-        D: Deserializer<'de>,
-    {
-        let value = toml::Value::deserialize(deserializer)?;
-        if value.as_str() == Some(OFF) {
-            return Ok(None);
-        }
-        T::deserialize(value)
-            .map(Some)
-            .map_err(|error| D::Error::custom(format!("{} or \"off\"", error.message().trim_end())))
-    }
+or_word! {
+    /// "off": there is none.
+    or_off = "off";
+    /// "policy": the policy's.
+    or_policy = "policy";
+    /// "all": no limit.
+    or_all = "all";
 }
 
 /// Serde form of a choice that parses from and prints as its name.

@@ -8,7 +8,7 @@ use vapo_tasks::{RewardTerm, Verifier};
 
 use super::{
     data_files::DataFiles,
-    schema::{by_name, or_off, settings, terms},
+    schema::{by_name, or_all, or_off, or_policy, settings, terms},
 };
 
 settings! {
@@ -20,8 +20,10 @@ settings! {
         /// Seed of everything random: the same seed gives the same run, on any number of threads.
         pub seed: u64 = 0,
         /// Policy-training steps (one rollout each), after those of value pretraining.
+        #[marks(PolicyOnly)]
         pub steps: u64 = 100,
         /// Threads; 0: one per core.
+        #[marks(PolicyOnly)]
         pub threads: usize = 0,
         /// Forward and backward work on groups of sequences of about this many tokens. Only memory and speed depend on it.
         pub micro_batch_tokens: usize = 2048,
@@ -105,8 +107,10 @@ settings! {
     /// `[rollout]`: sampling of responses.
     pub struct RolloutConfig {
         /// Prompts per step.
+        #[marks(Method, PolicyOnly)]
         pub prompts_per_step: usize = 16,
         /// Responses per prompt (group sampling; the paper has 512 x 16).
+        #[marks(Method, PolicyOnly)]
         pub group_size: usize = 16,
         /// Longest response in tokens; a longer one is cut off and graded as it is.
         pub max_new_tokens: usize = 256,
@@ -118,6 +122,7 @@ settings! {
         /// Nucleus sampling; keep 1 in training: the loss knows the full distribution only.
         pub top_p: f64 = 1.0,
         /// Drop tokens less likely than this share of the most likely one's probability.
+        #[marks(ZeroIsOff)]
         pub min_p: f64 = 0.0,
         /// Token ids that end a response besides the model's end-of-sequence tokens.
         pub stop_tokens: Vec<u32> = Vec::new(),
@@ -133,78 +138,106 @@ settings! {
     pub struct AlgorithmConfig {
         /// Values of a method: "vapo", "vapo+", "ppo", "vc-ppo", "orz", "bpco", "sao", "grpo", "dapo", "dr-grpo", "rloo",
         /// "reinforce++", "reinforce++-baseline", "gspo" or "cispo". Keys given beside it win over it.
+        #[marks(PolicyOnly)]
         pub preset: String = "vapo".into(),
         /// Where advantages come from: "gae" (a critic), or without a critic "group" (reward minus the group's mean),
         /// "leave-one-out" (minus the mean of the others) or "return" (the reward itself, and what is left of a KL penalty).
+        #[marks(Method)]
         pub advantage: AdvantageKind = AdvantageKind::Gae,
         /// Discount per token.
+        #[marks(Method)]
         pub gamma: f64 = 1.0,
         /// Lambda of the critic's target (decoupled GAE; 1: the Monte-Carlo return); "off": the policy's lambda.
         #[serde(with = "or_off")]
+        #[marks(Method, PolicyOnly)]
         pub lambda_critic: Option<f64> = Some(1.0),
         /// Lambda of the policy's advantage where it does not depend on the length.
+        #[marks(Method, PolicyOnly)]
         pub lambda_policy: f64 = 0.95,
         /// Length-adaptive GAE: lambda_policy = clamp(1 - 1/(alpha * length), 0, 1); "off": `lambda_policy`. The horizon is
         /// alpha * length tokens: the paper's 0.05 is for thousands of tokens, answers of 30 to 60 want 0.3 to 0.5.
         #[serde(with = "or_off")]
+        #[marks(Method, PolicyOnly)]
         pub length_adaptive_alpha: Option<f64> = Some(0.05),
         /// With advantage "group": divide by the group's standard deviation.
+        #[marks(Method, PolicyOnly)]
         pub group_std: bool = true,
         /// "none", "whiten" (zero mean, unit deviation over all tokens of the step) or "std" (unit deviation, mean kept).
         /// The paper is silent; "std" keeps signs and gives `positive_lm_weight` a scale to be compared with.
         #[serde(with = "by_name")]
+        #[marks(Method, PolicyOnly)]
         pub advantage_normalization: Normalization = Normalization::None,
         /// What bounds an update: "clip" (PPO's ratio), "probability-shift" (|new - old probability| <= clip_high; BPCO), "gspo" (one
         /// ratio per response), "cispo" (bounded weight, every token keeps its gradient) or "dis" (no gradient outside; SAO).
+        #[marks(Method, PolicyOnly)]
         pub policy_loss: PolicyLossKind = PolicyLossKind::Clip,
         /// The ratio new/old is held to [1 - clip_low, 1 + clip_high]; "off": no lower bound.
         #[serde(with = "or_off")]
+        #[marks(Method, PolicyOnly)]
         pub clip_low: Option<f64> = Some(0.2),
         /// Upper clip; above `clip_low` it is DAPO's and VAPO's clip-higher. "off": no upper bound.
         #[serde(with = "or_off")]
+        #[marks(Method, PolicyOnly)]
         pub clip_high: Option<f64> = Some(0.28),
         /// Dual clip: bound of the loss where the advantage is negative (DAPO's script: 10); "off": none.
         #[serde(with = "or_off")]
+        #[marks(Method, PolicyOnly)]
         pub clip_dual: Option<f64> = None,
         /// Truncated importance weights: the policy's loss on a token is multiplied by min(policy / sampler probability, cap), for
         /// responses drawn with `top_k`, `top_p` or `min_p`, whose sampler is not the trained distribution (published: 2); "off": 1.
         #[serde(with = "or_off")]
+        #[marks(Method, PolicyOnly)]
         pub importance_cap: Option<f64> = None,
         /// "token-mean" (every token of an update counts the same), "seq-mean-token-mean" (every response does),
         /// "seq-mean-token-sum" or "seq-mean-token-sum-norm:BUDGET" (sums divided by a constant).
         #[serde(with = "by_name")]
+        #[marks(Method, PolicyOnly)]
         pub loss_reduction: Reduction = Reduction::TokenMean,
         /// Weight of the language-model loss on right answers (mean over their tokens); 0: none.
+        #[marks(Method, PolicyOnly, ZeroIsOff)]
         pub positive_lm_weight: f64 = 0.1,
         /// Weight of the entropy bonus; 0: none.
+        #[marks(Method, PolicyOnly, ZeroIsOff)]
         pub entropy_weight: f64 = 0.0,
         /// Weight of the divergence from the initial policy; 0: none, and no copy is kept.
+        #[marks(Method, ZeroIsOff)]
         pub kl_weight: f64 = 0.0,
         /// Where that divergence stands: in the "loss", or subtracted from the "reward" of each token.
+        #[marks(Method)]
         pub kl_in: KlPlace = KlPlace::Loss,
         /// Estimator of that divergence: "k1", "k2" or "k3".
         #[serde(with = "by_name")]
+        #[marks(Method)]
         pub kl_estimator: KlEstimator = KlEstimator::K3,
-        /// Optimizer updates per pass over a rollout; each takes an equal share of whole responses.
-        pub updates_per_rollout: usize = 16,
-        /// Passes over a rollout.
+        /// Passes of the policy over a rollout.
+        #[marks(Method)]
         pub epochs: usize = 1,
-        /// Passes of the critic over a rollout for each one of the policy.
-        pub critic_updates_per_policy_update: usize = 1,
-        /// Critic updates per pass over a rollout; "off": as many as `updates_per_rollout`.
-        #[serde(with = "or_off")]
-        pub critic_minibatches: Option<usize> = None,
+        /// Minibatches per pass, one optimizer update each: the rollout's responses are shuffled and dealt into so many equal parts.
+        #[marks(Method)]
+        pub minibatches_per_epoch: usize = 16,
+        /// Passes of the critic over a rollout; "policy": as many as `epochs`.
+        #[serde(with = "or_policy")]
+        #[marks(Method)]
+        pub critic_epochs: Option<usize> = None,
+        /// Minibatches per pass of the critic; "policy": as many as `minibatches_per_epoch`.
+        #[serde(with = "or_policy")]
+        #[marks(Method)]
+        pub critic_minibatches_per_epoch: Option<usize> = None,
         /// Dynamic sampling: groups whose answers all have the same score are left out and further prompts drawn until there
         /// are `rollout.prompts_per_step` groups, in at most so many rounds (DAPO: 10); "off": every group is kept.
         #[serde(with = "or_off")]
+        #[marks(Method, PolicyOnly)]
         pub dynamic_sampling_rounds: Option<usize> = None,
         /// Leaves responses that the length limit cut off out of the policy's loss.
+        #[marks(Method, PolicyOnly)]
         pub overlong_filtering: bool = false,
         /// Soft overlong punishment: the reward falls over the last tokens before `rollout.max_new_tokens`, this share of it
         /// (DAPO: 4096 of 20480, 0.2); "off": none.
         #[serde(with = "or_off")]
+        #[marks(Method)]
         pub overlong_buffer: Option<f64> = None,
         /// By how much it falls at most, in units of `reward_right` - `reward_wrong` (DAPO: 1 between -1 and 1, 0.5).
+        #[marks(Method)]
         pub overlong_penalty: f64 = 0.5,
         /// Reward of a right answer.
         pub reward_right: f64 = 1.0,
@@ -217,6 +250,7 @@ settings! {
     /// `[value_pretraining]`: the critic is trained alone on answers of the initial policy, towards their Monte-Carlo return.
     pub struct ValuePretrainingConfig {
         /// Steps (one rollout each); with rule "plateau" at most so many. 0: no value pretraining.
+        #[marks(Method, ZeroIsOff)]
         pub steps: u64 = 50,
         /// When it ends: "steps", or "plateau" (value loss and explained variance no longer improve).
         pub rule: PretrainingRule = PretrainingRule::Steps,
@@ -242,13 +276,17 @@ settings! {
         pub path: Option<PathBuf> = None,
         /// Where the values of a new head start: "zero" (its raw output) or "mean-return" (the first rollout's mean reward).
         /// Far from the mean, as where few answers are right, a critic unlearns what its trunk knows on the way there.
+        #[marks(Method)]
         pub start: CriticStart = CriticStart::Zero,
         /// Standard deviation of a new head's weights; 0: every value starts at the same number.
+        #[marks(Method)]
         pub head_std: f64 = 0.0,
         /// Confines values to [reward_wrong, reward_right]: "none", "sigmoid" or "atan". A head of zeros then starts in the middle.
+        #[marks(Method)]
         pub bound: BoundKind = BoundKind::None,
         /// A new value further than this from the old one earns no further gradient (verl: 0.5); "off": none.
         #[serde(with = "or_off")]
+        #[marks(Method)]
         pub value_clip: Option<f64> = None,
     }
 }
@@ -259,18 +297,22 @@ settings! {
         /// Peak learning rate.
         pub learning_rate: f64 = 1e-6,
         /// Updates of linear warmup.
+        #[marks(ZeroIsOff)]
         pub warmup_updates: u64 = 10,
         /// Learning rate after the warmup: "constant", "cosine" or "linear" (down to `min_ratio` at the last update).
         pub schedule: ScheduleKind = ScheduleKind::Constant,
         /// Last learning rate as a share of the peak.
         pub min_ratio: f64 = 0.0,
         /// Decay of the first moment.
+        #[marks(Method)]
         pub beta1: f64 = 0.9,
         /// Decay of the second moment.
+        #[marks(Method)]
         pub beta2: f64 = 0.999,
         /// Added to the root of the second moment.
         pub eps: f64 = 1e-8,
         /// Decoupled weight decay.
+        #[marks(Method, ZeroIsOff)]
         pub weight_decay: f64 = 0.0,
         /// Gradients are scaled down to this global norm; "off": never.
         #[serde(with = "or_off")]
@@ -281,8 +323,10 @@ settings! {
 settings! {
     /// `[eval]`: held-out accuracy, before, during and after.
     pub struct EvalConfig {
-        /// Steps between evaluations; 0: only before and after.
-        pub every: u64 = 20,
+        /// Steps between evaluations; "off": only before and after.
+        #[serde(with = "or_off")]
+        #[marks(PolicyOnly)]
+        pub every: Option<u64> = Some(20),
         /// Held-out problems, at most.
         pub problems: usize = 200,
         /// Which held-out problems of a built-in task: "test", for results, or "validation", for choosing settings. They have
@@ -298,6 +342,7 @@ settings! {
         #[serde(with = "or_off")]
         pub top_k: Option<usize> = None,
         /// Drop tokens less likely than this share of the most likely one's probability.
+        #[marks(ZeroIsOff)]
         pub min_p: f64 = 0.0,
         /// Longest response in tokens; "off": as in `rollout`.
         #[serde(with = "or_off")]
@@ -308,10 +353,14 @@ settings! {
 settings! {
     /// `[checkpoint]`: what a killed run can continue from.
     pub struct CheckpointConfig {
-        /// Steps between checkpoints; 0: only at the end.
-        pub every: u64 = 20,
-        /// Checkpoints kept, the newest ones; 0: all.
-        pub keep: usize = 2,
+        /// Steps between checkpoints; "off": only at the end.
+        #[serde(with = "or_off")]
+        #[marks(PolicyOnly)]
+        pub every: Option<u64> = Some(20),
+        /// Checkpoints kept, the newest ones; or "all".
+        #[serde(with = "or_all")]
+        #[marks(PolicyOnly)]
+        pub keep: Option<usize> = Some(2),
         /// Type of the weights in the model directories that are written: "float32" or "bfloat16". A resumed run goes on from the exact weights either way.
         pub dtype: Dtype = Dtype::Float32,
     }

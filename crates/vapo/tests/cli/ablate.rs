@@ -101,7 +101,7 @@ equal = []
 [settings]
 run.steps = 2
 rollout = { prompts_per_step = 4, group_size = 4, max_new_tokens = 24 }
-algorithm = { preset = "grpo", updates_per_rollout = 4 }
+algorithm = { preset = "grpo", minibatches_per_epoch = 4 }
 eval = { problems = 4, samples = 1 }
 
 "#;

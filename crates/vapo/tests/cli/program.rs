@@ -20,7 +20,7 @@ check_logps = "all"
 preset = "vapo"
 length_adaptive_alpha = 0.4
 advantage_normalization = "std"
-updates_per_rollout = 2
+minibatches_per_epoch = 2
 
 [rollout]
 prompts_per_step = 3
@@ -43,8 +43,8 @@ problems = 5
 samples = 2
 
 [checkpoint]
-every = 0
-keep = 0
+every = "off"
+keep = "all"
 "#;
 
 /// The result of a command.

@@ -1,0 +1,49 @@
+//! Spellings of earlier versions. They are still understood; each use is reported with the present spelling.
+
+use toml::Value;
+
+/// Former keys and what they are called now.
+pub(super) const KEYS: &[(&str, &str)] = &[
+    ("algorithm.updates_per_rollout", "algorithm.minibatches_per_epoch"),
+    ("algorithm.critic_minibatches", "algorithm.critic_minibatches_per_epoch"),
+    (CRITIC_PASSES, CRITIC_EPOCHS),
+];
+
+/// Present keys, values that they had formerly, and how these are written now; both as TOML.
+const VALUES: &[(&str, &str, &str)] = &[
+    ("algorithm.critic_minibatches_per_epoch", "\"off\"", "\"policy\""),
+    ("eval.every", "0", "\"off\""),
+    ("checkpoint.every", "0", "\"off\""),
+    ("checkpoint.keep", "0", "\"all\""),
+];
+
+/// It counted the critic's passes for each one of the policy, where `critic_epochs` counts all of them.
+const CRITIC_PASSES: &str = "algorithm.critic_updates_per_policy_update";
+pub(super) const CRITIC_EPOCHS: &str = "algorithm.critic_epochs";
+
+/// The present spelling of a setting.
+pub(super) struct Renamed {
+    pub(super) key: &'static str,
+    pub(super) value: Value,
+    /// What the value does not say, for the message.
+    pub(super) note: &'static str,
+    /// Whether the value is to be multiplied by `algorithm.epochs`.
+    pub(super) per_epoch: bool,
+}
+
+/// How a setting is written now; none if it already is.
+pub(super) fn present(key: &str, value: &Value) -> Option<Renamed> {
+    let renamed = KEYS.iter().find(|(former, _)| *former == key).map(|(_, now)| *now);
+    if key == CRITIC_PASSES && value.as_integer() != Some(1) {
+        let note = " times algorithm.epochs: it counts all passes of the critic over a rollout";
+        return Some(Renamed { key: CRITIC_EPOCHS, value: value.clone(), note, per_epoch: true });
+    }
+    if key == CRITIC_PASSES {
+        return Some(Renamed { key: CRITIC_EPOCHS, value: "policy".into(), note: "", per_epoch: false });
+    }
+    let written = value.to_string();
+    let respelled = VALUES.iter().find(|(now, former, _)| *now == renamed.unwrap_or(key) && *former == written);
+    let key = renamed.or(respelled.map(|(now, ..)| *now))?;
+    let value = respelled.map_or_else(|| value.clone(), |(.., now)| Value::String(now.trim_matches('"').to_owned()));
+    Some(Renamed { key, value, note: "", per_epoch: false })
+}
