@@ -38,26 +38,26 @@ const SIGNS: [Sign; 7] =
 /// Number of consecutive steps for which a condition must hold.
 const PATIENCE: u64 = 3;
 /// Maximum number of alarms kept for the summary.
-const MOST_KEPT: usize = 100;
+const MAX_KEPT: usize = 100;
 
 /// Explained variance below which the critic is harmful.
 const WORST_EXPLAINED_VARIANCE: f64 = -0.5;
 /// Minimum difference between the greatest and the least value of a critic that distinguishes answers.
-const LEAST_VALUE_SPREAD: f64 = 1e-3;
+const MIN_VALUE_SPREAD: f64 = 1e-3;
 /// Share of the first step's entropy below which the policy has collapsed.
-const LEAST_ENTROPY_SHARE: f64 = 0.05;
+const MIN_ENTROPY_SHARE: f64 = 0.05;
 /// Share of the first step's length below which answers have collapsed.
-const LEAST_LENGTH_SHARE: f64 = 0.5;
+const MIN_LENGTH_SHARE: f64 = 0.5;
 /// From this accuracy on, low entropy and short answers are signs of success.
 const SOLVED: f64 = 0.9;
 /// Maximum divergence of the policy within a rollout, in nats per token.
-const MOST_KL: f64 = 0.2;
+const MAX_KL: f64 = 0.2;
 /// Maximum ratio of a token's probabilities.
-const MOST_RATIO: f64 = 1e4;
+const MAX_RATIO: f64 = 1e4;
 /// Share of unanimous groups at which hardly anything is learned.
-const MOST_AGREEING: f64 = 0.9;
+const MAX_AGREEING: f64 = 0.9;
 /// Share of cut-off or malformed answers from which the cause is not the policy.
-const MOST_UNUSABLE: f64 = 0.9;
+const MAX_UNUSABLE: f64 = 0.9;
 
 /// An alarm that was raised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ impl Alarms {
                 begun.push(Alarm { sign, step, message });
             }
         }
-        let room = MOST_KEPT.saturating_sub(self.raised.len());
+        let room = MAX_KEPT.saturating_sub(self.raised.len());
         self.raised.extend(begun.iter().take(room).cloned());
         begun
     }
@@ -111,27 +111,27 @@ impl Alarms {
             Sign::Critic => critic_message(report.credit.values.as_ref()?),
             Sign::Entropy => {
                 let (first, now) = (self.start?.0, report.policy.as_ref()?.entropy.mean()?);
-                (is_unsolved(report) && now < LEAST_ENTROPY_SHARE * first).then(|| {
+                (is_unsolved(report) && now < MIN_ENTROPY_SHARE * first).then(|| {
                     format!("the policy has stopped exploring (entropy {now:.4}, {first:.4} at the start): lower policy_optimizer.learning_rate or algorithm.positive_lm_weight")
                 })
             }
             Sign::Length => {
                 let (first, now) = (self.start?.1, report.rollout.response_tokens.mean()?);
-                (is_unsolved(report) && now < LEAST_LENGTH_SHARE * first).then(|| {
+                (is_unsolved(report) && now < MIN_LENGTH_SHARE * first).then(|| {
                     format!("the length of answers has collapsed ({now:.1} tokens, {first:.1} at the start): possible causes are a biased critic and a small algorithm.length_adaptive_alpha")
                 })
             }
             Sign::Ratio => {
                 let stats = &report.policy.as_ref()?.stats;
                 let (kl, ratio) = (stats.approx_kl()?, stats.ratio.max()?);
-                (kl.abs() > MOST_KL || ratio > MOST_RATIO).then(|| {
+                (kl.abs() > MAX_KL || ratio > MAX_RATIO).then(|| {
                     format!("the policy moves too far within one rollout ({} {kl:.3}, largest ratio {ratio:.0}): lower policy_optimizer.learning_rate or algorithm.minibatches_per_epoch", keys::PPO_KL)
                 })
             }
             Sign::Groups => {
                 let (sampling, share) = (&report.sampling, report.sampling.unanimous_share()?);
                 let compares = sampling.responses > sampling.prompts && unusable_message(report).is_none();
-                (compares && share >= MOST_AGREEING).then(|| {
+                (compares && share >= MAX_AGREEING).then(|| {
                     format!(
                         "{:.0} % of the groups are unanimous: problems are too easy or too hard for group comparisons",
                         100.0 * share
@@ -153,7 +153,7 @@ impl Alarms {
 fn unusable_message(report: &StepReport) -> Option<String> {
     let rollout = &report.rollout;
     let (truncated, malformed) = (rollout.truncated_share()?, rollout.malformed_share()?);
-    if !is_unsolved(report) || truncated.max(malformed) < MOST_UNUSABLE {
+    if !is_unsolved(report) || truncated.max(malformed) < MAX_UNUSABLE {
         return None;
     }
     Some(if truncated >= malformed {
@@ -171,7 +171,7 @@ fn unusable_message(report: &StepReport) -> Option<String> {
 
 fn critic_message(values: &ValueReport) -> Option<String> {
     let explained = values.explained.value()?;
-    if values.values.max()? - values.values.min()? < LEAST_VALUE_SPREAD {
+    if values.values.max()? - values.values.min()? < MIN_VALUE_SPREAD {
         return Some("the critic gives every state the same value: advantages are those of a constant baseline".into());
     }
     (explained < WORST_EXPLAINED_VARIANCE).then(|| {

@@ -9,13 +9,13 @@ use vapo_tasks::{Random, Verdict};
 use crate::{
     config::Config,
     error::{Error, Result},
-    rollout::Graded,
+    rollout::GradedRollout,
 };
 
-/// Graded responses `[R]` with their concatenated tokens `[N]`. Responses on which the verifier failed are left out.
+/// GradedRollout responses `[R]` with their concatenated tokens `[N]`. Responses on which the verifier failed are left out.
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {
-    responses: Vec<Graded<'a>>,
+    responses: Vec<GradedRollout<'a>>,
     rewards: Vec<f32>,
     /// Where each response starts among the N tokens, and N. `[R + 1]`
     offsets: Vec<usize>,
@@ -55,13 +55,13 @@ impl RewardRules {
         let overlong = algorithm.overlong_buffer.map(|share| Overlong {
             max_tokens,
             buffer_tokens: (share * max_tokens as f64).round() as usize,
-            penalty: algorithm.largest_punishment(),
+            penalty: algorithm.largest_overlong_penalty(),
         });
         let (right, wrong) = (algorithm.reward_right, algorithm.reward_wrong);
         Self { right, wrong, max_failed_share: config.reward.max_failed_share, overlong }
     }
 
-    fn reward(self, graded: &Graded<'_>) -> Option<f32> {
+    fn reward(self, graded: &GradedRollout<'_>) -> Option<f32> {
         let earned = graded.grade.reward(self.right, self.wrong)?;
         let length = graded.rollout.sample.tokens.len();
         let penalty = self.overlong.map_or(0.0, |overlong| {
@@ -80,10 +80,10 @@ impl<'a> Batch<'a> {
     ///
     /// # Panics
     /// If a response is empty or does not have one log-prob per token (which the engine guarantees).
-    pub fn new(graded: Vec<Graded<'a>>, rules: RewardRules) -> Result<Self> {
+    pub fn new(graded: Vec<GradedRollout<'a>>, rules: RewardRules) -> Result<Self> {
         check_failures(graded.iter().map(|graded| &graded.grade.verdict), rules.max_failed_share, "step")?;
         let total = graded.len();
-        let reward = |graded: &Graded<'_>| rules.reward(graded);
+        let reward = |graded: &GradedRollout<'_>| rules.reward(graded);
         let (rewards, responses): (Vec<f32>, Vec<_>) =
             graded.into_iter().filter_map(|graded| Some((reward(&graded)?, graded))).unzip();
         let (mut offsets, mut old_logp, mut sampler_logp) = (vec![0], Vec::new(), Vec::new());
@@ -100,7 +100,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The responses `[R]`, group by group.
-    pub fn responses(&self) -> &[Graded<'a>] {
+    pub fn responses(&self) -> &[GradedRollout<'a>] {
         &self.responses
     }
 
@@ -270,14 +270,14 @@ pub(crate) mod tests {
         Prompt { problem, tokens: vec![1, 2], key }
     }
 
-    pub(crate) fn graded<'a>(prompt: &'a Prompt, tokens: &[u32], verdict: Verdict) -> Graded<'a> {
+    pub(crate) fn graded<'a>(prompt: &'a Prompt, tokens: &[u32], verdict: Verdict) -> GradedRollout<'a> {
         let sample = Sample {
             tokens: tokens.to_vec(),
             logps: tokens.iter().map(|&token| -(token as f32)).collect(),
             sampler_logps: tokens.iter().map(|&token| -(token as f32)).collect(),
             stop: StopReason::StopToken,
         };
-        Graded { rollout: Rollout { prompt, sample, text: String::new() }, grade: verdict.into() }
+        GradedRollout { rollout: Rollout { prompt, sample, text: String::new() }, grade: verdict.into() }
     }
 
     const RULES: RewardRules = RewardRules { right: 1.0, wrong: -1.0, max_failed_share: 0.25, overlong: None };

@@ -12,16 +12,16 @@ use crate::{
 
 /// Diagnostics of a step's values and advantages.
 #[derive(Clone, Debug)]
-pub struct Sight {
+pub struct Diagnostics {
     /// The critic's side, if there is a critic.
-    pub critic: Option<CriticSight>,
+    pub critic: Option<CriticDiagnostics>,
     /// Around the first error of wrong answers, if the task knows where that is.
-    pub errors: ErrorSight,
+    pub errors: ErrorDiagnostics,
 }
 
 /// Values against Monte-Carlo returns.
 #[derive(Clone, Debug)]
-pub struct CriticSight {
+pub struct CriticDiagnostics {
     /// Explained variance by the token's position in its response, in tenths.
     pub by_decile: [ExplainedVariance; 10],
     /// Calibration: values compared with the returns that follow.
@@ -32,7 +32,7 @@ pub struct CriticSight {
 
 /// Values and advantages around the first wrong token of wrong answers.
 #[derive(Clone, Debug, Default)]
-pub struct ErrorSight {
+pub struct ErrorDiagnostics {
     /// V up to and including the state in which the wrong token was chosen, where nothing is wrong yet.
     pub values_before: Summary,
     /// V after it.
@@ -43,7 +43,7 @@ pub struct ErrorSight {
     pub correlation: Correlation,
 }
 
-impl Sight {
+impl Diagnostics {
     /// Diagnoses a step before its updates; `range` is the least and the greatest reward.
     pub(crate) fn of(
         batch: &Batch<'_>,
@@ -52,8 +52,8 @@ impl Sight {
         range: [f64; 2],
     ) -> Self {
         Self {
-            critic: credit.values.as_ref().map(|values| CriticSight::of(batch, values, range)),
-            errors: ErrorSight::of(batch, credit, task, tokenizer),
+            critic: credit.values.as_ref().map(|values| CriticDiagnostics::of(batch, values, range)),
+            errors: ErrorDiagnostics::of(batch, credit, task, tokenizer),
         }
     }
 
@@ -72,7 +72,7 @@ impl Sight {
     }
 }
 
-impl CriticSight {
+impl CriticDiagnostics {
     fn of(batch: &Batch<'_>, values: &ValueCredit, range: [f64; 2]) -> Self {
         let (mut calibration, mut bias) = (Calibration::new(range), Summary::default());
         for (&value, &outcome) in values.old_values.iter().zip(&values.returns) {
@@ -98,9 +98,9 @@ pub(crate) fn explained_by_part<const PARTS: usize>(
     parts
 }
 
-impl ErrorSight {
+impl ErrorDiagnostics {
     fn of(batch: &Batch<'_>, credit: &Credit, task: &dyn Task, tokenizer: &Tokenizer) -> Self {
-        let mut sight = Self::default();
+        let mut diagnostics = Self::default();
         for (response, graded) in batch.responses().iter().enumerate() {
             let rollout = &graded.rollout;
             if graded.grade.verdict.is_correct() {
@@ -110,17 +110,18 @@ impl ErrorSight {
             let wrong = token_at(&rollout.sample.tokens, offset, tokenizer);
             for (position, token) in batch.tokens_of(response).enumerate() {
                 let advantage = f64::from(credit.advantages[token]);
-                sight.correlation.push(advantage, f64::from(u8::from(position == wrong)));
+                diagnostics.correlation.push(advantage, f64::from(u8::from(position == wrong)));
                 if position == wrong {
-                    sight.advantage.push(advantage);
+                    diagnostics.advantage.push(advantage);
                 }
                 if let Some(values) = &credit.values {
-                    let side = if position <= wrong { &mut sight.values_before } else { &mut sight.values_after };
+                    let side =
+                        if position <= wrong { &mut diagnostics.values_before } else { &mut diagnostics.values_after };
                     side.push(f64::from(values.old_values[token]));
                 }
             }
         }
-        sight
+        diagnostics
     }
 }
 
@@ -194,14 +195,14 @@ mod tests {
             policy_lambdas: vec![1.0; 2],
         };
         let credit = Credit { advantages: vec![-0.2, -0.5, -0.1, 0.3], values: Some(values), reward_kl: None };
-        let sight = Sight::of(&batch, &credit, (&SecondCharacter, &text.tokenizer), [0.0, 1.0]);
+        let diagnostics = Diagnostics::of(&batch, &credit, (&SecondCharacter, &text.tokenizer), [0.0, 1.0]);
 
         let close = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-6, "{found:?}");
-        close(sight.errors.values_before.mean(), 0.5);
-        close(sight.errors.values_after.mean(), 0.1);
-        close(sight.errors.advantage.mean(), -0.5);
-        close(sight.errors.correlation.value(), (-0.5 + 4.0 / 15.0) / (0.26f64 / 3.0 * 2.0 / 3.0).sqrt());
-        let critic = sight.critic.unwrap();
+        close(diagnostics.errors.values_before.mean(), 0.5);
+        close(diagnostics.errors.values_after.mean(), 0.1);
+        close(diagnostics.errors.advantage.mean(), -0.5);
+        close(diagnostics.errors.correlation.value(), (-0.5 + 4.0 / 15.0) / (0.26f64 / 3.0 * 2.0 / 3.0).sqrt());
+        let critic = diagnostics.critic.unwrap();
         close(critic.bias.mean(), (0.4 + 0.6 + 0.1 - 0.1) / 4.0);
         assert_eq!(
             critic.by_decile.each_ref().map(|explained| explained.errors().count()),

@@ -8,9 +8,9 @@ use crate::{
     config::Config,
     decoding::eval_sampling,
     error::{Error, Result},
-    evaluation::{Answer, Evaluation, ProblemResult},
+    evaluation::{Evaluation, GradedCompletion, ProblemResult},
     observer::{Monitor, Observer},
-    rollout::{Generator, Graded, Prompt, grade},
+    rollout::{Generator, GradedRollout, Prompt, grade},
     stage::Stage,
 };
 
@@ -62,13 +62,13 @@ pub(crate) fn run_evaluation(evaluator: Evaluator<'_>, monitor: &mut Monitor<'_>
     };
     let problems = graded.chunks(samples).map(|group| ProblemResult {
         problem: group[0].rollout.prompt.problem.clone(),
-        answers: group.iter().map(answer).collect(),
+        completions: group.iter().map(graded_completion).collect(),
     });
     Ok(Some(Evaluation { problems: problems.collect(), samples }))
 }
 
-fn answer(graded: &Graded<'_>) -> Answer {
-    Answer {
+fn graded_completion(graded: &GradedRollout<'_>) -> GradedCompletion {
+    GradedCompletion {
         text: graded.rollout.text.clone(),
         tokens: graded.rollout.sample.tokens.len(),
         truncated: graded.rollout.is_truncated(),

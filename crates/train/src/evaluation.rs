@@ -24,12 +24,12 @@ pub struct ProblemResult {
     /// The problem.
     pub problem: Problem,
     /// Its samples.
-    pub answers: Vec<Answer>,
+    pub completions: Vec<GradedCompletion>,
 }
 
 /// One graded sample.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct GradedCompletion {
     /// The response as text.
     pub text: String,
     /// Its number of tokens.
@@ -40,7 +40,7 @@ pub struct Answer {
     pub grade: Grade,
 }
 
-impl Answer {
+impl GradedCompletion {
     fn to_json(&self) -> Value {
         let mut sample = json!({
             "response": self.text,
@@ -61,7 +61,7 @@ impl Answer {
 impl ProblemResult {
     /// Samples that the verifier could grade.
     fn graded(&self) -> impl Iterator<Item = &Grade> {
-        self.answers.iter().map(|answer| &answer.grade).filter(|grade| grade.verdict.score().is_some())
+        self.completions.iter().map(|completion| &completion.grade).filter(|grade| grade.verdict.score().is_some())
     }
 
     /// Share of right answers among those that the verifier could grade; `None` if it could grade none.
@@ -110,7 +110,7 @@ impl ProblemResult {
             "prompt": self.problem.prompt,
             "answer": self.problem.answer,
             "accuracy": self.accuracy(),
-            "samples": self.answers.iter().map(Answer::to_json).collect::<Vec<_>>(),
+            "samples": self.completions.iter().map(GradedCompletion::to_json).collect::<Vec<_>>(),
         })
     }
 }
@@ -161,14 +161,14 @@ pub struct SampleShares {
 impl SampleShares {
     fn of<'a>(results: impl Iterator<Item = &'a ProblemResult>) -> Self {
         let mut shares = Self::default();
-        for answer in results.flat_map(|result| &result.answers) {
+        for completion in results.flat_map(|result| &result.completions) {
             let share = |holds: bool| f64::from(u8::from(holds));
-            let verdict = &answer.grade.verdict;
-            shares.tokens.push(answer.tokens as f64);
-            shares.truncated.push(share(answer.truncated));
+            let verdict = &completion.grade.verdict;
+            shares.tokens.push(completion.tokens as f64);
+            shares.truncated.push(share(completion.truncated));
             shares.malformed.push(share(matches!(verdict, Verdict::Malformed { .. })));
             shares.failed.push(share(matches!(verdict, Verdict::Failed { .. })));
-            add_scores(&mut shares.scores, &answer.grade);
+            add_scores(&mut shares.scores, &completion.grade);
         }
         shares
     }
@@ -253,7 +253,7 @@ impl Evaluation {
     }
 
     pub(crate) fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
-        self.problems.iter().flat_map(|result| &result.answers).map(|answer| &answer.grade.verdict)
+        self.problems.iter().flat_map(|result| &result.completions).map(|completion| &completion.grade.verdict)
     }
 }
 
@@ -275,9 +275,13 @@ mod tests {
     fn result(source: &str, verdicts: &[Verdict]) -> ProblemResult {
         let mut problem = prompt(0).problem;
         problem.data_source = source.into();
-        let answer =
-            |verdict: &Verdict| Answer { text: "t".into(), tokens: 3, truncated: false, grade: verdict.clone().into() };
-        ProblemResult { problem, answers: verdicts.iter().map(answer).collect() }
+        let answer = |verdict: &Verdict| GradedCompletion {
+            text: "t".into(),
+            tokens: 3,
+            truncated: false,
+            grade: verdict.clone().into(),
+        };
+        ProblemResult { problem, completions: verdicts.iter().map(answer).collect() }
     }
 
     #[test]
@@ -316,9 +320,9 @@ mod tests {
         };
         let mut result = result("a", &[]);
         result.problem.index = index;
-        result.answers = answers
+        result.completions = answers
             .chars()
-            .map(|c| Answer { text: c.into(), tokens: 1, truncated: c == '-', grade: grade(c) })
+            .map(|c| GradedCompletion { text: c.into(), tokens: 1, truncated: c == '-', grade: grade(c) })
             .collect();
         result
     }
@@ -359,8 +363,8 @@ mod tests {
     #[test]
     fn terms_of_a_reward_have_columns_of_their_own() {
         let mut one = voted(0, "R!");
-        one.answers[0].grade.scores = vec![("math".into(), Some(1.0)), ("length".into(), Some(-0.5))];
-        one.answers[1].grade.scores = vec![("math".into(), None), ("length".into(), Some(0.0))];
+        one.completions[0].grade.scores = vec![("math".into(), Some(1.0)), ("length".into(), Some(-0.5))];
+        one.completions[1].grade.scores = vec![("math".into(), None), ("length".into(), Some(0.0))];
         let evaluation = Evaluation { samples: 2, problems: vec![one] };
         let row = evaluation.to_row();
         assert_eq!(row.get("val-aux/a/rewards/math/mean"), Some(1.0));

@@ -6,7 +6,7 @@
 //! 2. [`Run::create`] loads models and problems and makes the run directory ([`rundir`]); [`Run::resume`] continues a run;
 //!    [`Run::train`] trains, evaluates, saves.
 //! 3. `step`: one training step, from start to end. Its stages have their own types:
-//!    [`rollout::Prompt`] -> [`rollout::Rollout`] -> [`rollout::Graded`] -> [`batch::Batch`] -> [`credit::Credit`] ->
+//!    [`rollout::Prompt`] -> [`rollout::Rollout`] -> [`rollout::GradedRollout`] -> [`batch::Batch`] -> [`credit::Credit`] ->
 //!    [`report::StepReport`] -> [`metrics::Row`].
 //! 4. [`sampling`]: a step's responses, with dynamic sampling. [`update`] and `objective`: the losses as closures inside the
 //!    model's backward pass. [`doctor`]: diagnostics of the critic. [`alarm`]: warnings about unhealthy runs.

@@ -6,7 +6,7 @@ use vapo_tasks::Verdict;
 use crate::{
     batch::Batch,
     credit::Credit,
-    doctor::{Sight, explained_by_part},
+    doctor::{Diagnostics, explained_by_part},
     evaluation::add_scores,
     metrics::{Row, keys, share},
     phase::Phase,
@@ -28,7 +28,7 @@ pub struct StepReport {
     /// Credit assignment, before the updates.
     pub credit: CreditReport,
     /// Diagnostics of the critic and of credit.
-    pub sight: Sight,
+    pub diagnostics: Diagnostics,
     /// The critic's updates, if there is a critic.
     pub critic: Option<CriticReport>,
     /// The policy's updates; `None` in value pretraining.
@@ -191,7 +191,7 @@ impl StepReport {
         self.sampling.write(&mut row);
         self.rollout.write(&mut row);
         self.credit.write(&mut row);
-        self.sight.write(&mut row);
+        self.diagnostics.write(&mut row);
         if let Some(critic) = &self.critic {
             critic.write(&mut row);
         }
@@ -246,7 +246,7 @@ fn total(numbers: &Summary) -> u64 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::doctor::ErrorSight;
+    use crate::doctor::ErrorDiagnostics;
 
     impl StepReport {
         /// A step without measurements.
@@ -256,7 +256,7 @@ pub(crate) mod tests {
                 sampling: SamplingReport::default(),
                 rollout: RolloutReport::default(),
                 credit: CreditReport::default(),
-                sight: Sight { critic: None, errors: ErrorSight::default() },
+                diagnostics: Diagnostics { critic: None, errors: ErrorDiagnostics::default() },
                 critic: None,
                 policy: None,
                 logp_diff: None,

@@ -1,4 +1,4 @@
-//! From problems to graded responses: `Prompt` -> `Rollout` -> `Graded`.
+//! From problems to graded responses: `Prompt` -> `Rollout` -> `GradedRollout`.
 
 use std::ops::ControlFlow;
 
@@ -79,7 +79,7 @@ impl Rollout<'_> {
 
 /// A response with its grade.
 #[derive(Clone, Debug)]
-pub struct Graded<'a> {
+pub struct GradedRollout<'a> {
     /// The response.
     pub rollout: Rollout<'a>,
     /// Its grade.
@@ -130,7 +130,7 @@ pub(crate) fn grade<'p>(
     rollouts: Vec<Rollout<'p>>,
     threads: usize,
     watcher: &mut dyn Watcher,
-) -> Option<Vec<Graded<'p>>> {
+) -> Option<Vec<GradedRollout<'p>>> {
     let total = rollouts.len();
     let grade_one = |index: usize| {
         let rollout = &rollouts[index];
@@ -139,5 +139,5 @@ pub(crate) fn grade<'p>(
     };
     let report = |done| watcher.progress(Progress { stage: Stage::Grading, done, total, tokens: 0 });
     let grades = parallel_map(total, threads.max(task.graded_at_once()), grade_one, report)?;
-    Some(rollouts.into_iter().zip(grades).map(|(rollout, grade)| Graded { rollout, grade }).collect())
+    Some(rollouts.into_iter().zip(grades).map(|(rollout, grade)| GradedRollout { rollout, grade }).collect())
 }

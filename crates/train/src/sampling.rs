@@ -11,7 +11,7 @@ use crate::{
     metrics::{Row, keys, share},
     phase::Phase,
     progress::Watcher,
-    rollout::{Generator, Graded, Prompt, Rollout, grade},
+    rollout::{Generator, GradedRollout, Prompt, Rollout, grade},
     stage::Stage,
     timing::Timing,
     trainer::Trainer,
@@ -53,7 +53,7 @@ pub struct SamplingReport {
 }
 
 impl SamplingReport {
-    fn count(&mut self, group: &[Graded<'_>]) {
+    fn count(&mut self, group: &[GradedRollout<'_>]) {
         self.prompts += 1;
         self.unanimous_groups += usize::from(is_unanimous(group));
         self.responses += group.len();
@@ -102,7 +102,7 @@ pub(crate) fn sample_step<'p>(
     rounds: &'p PromptRounds,
     timing: &mut Timing,
     watcher: &mut dyn Watcher,
-) -> Result<Option<(Vec<Graded<'p>>, SamplingReport)>> {
+) -> Result<Option<(Vec<GradedRollout<'p>>, SamplingReport)>> {
     let shape = trainer.shape(phase);
     let selects = phase == Phase::Policy && trainer.config.algorithm.dynamic_sampling_rounds.is_some();
     let mut report = SamplingReport { missing_groups: shape.prompts, ..SamplingReport::default() };
@@ -128,7 +128,7 @@ pub(crate) fn sample_step<'p>(
         report.rounds += 1;
         let mut graded = graded.into_iter().peekable();
         while graded.peek().is_some() {
-            let group: Vec<Graded<'p>> = graded.by_ref().take(shape.group_size).collect();
+            let group: Vec<GradedRollout<'p>> = graded.by_ref().take(shape.group_size).collect();
             report.count(&group);
             if !selects || (report.missing_groups > 0 && !is_unanimous(&group)) {
                 report.missing_groups -= 1;
@@ -145,7 +145,7 @@ pub(crate) fn sample_step<'p>(
 }
 
 /// Whether all responses have the same score, ignoring those on which the verifier failed.
-fn is_unanimous(group: &[Graded<'_>]) -> bool {
+fn is_unanimous(group: &[GradedRollout<'_>]) -> bool {
     let mut scores = group.iter().filter_map(|graded| graded.grade.verdict.score());
     let first = scores.next();
     scores.all(|score| Some(score) == first)
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_group_agrees_when_no_two_scores_differ() {
         let prompt = prompt(0);
-        let group = |verdicts: &[Verdict]| -> Vec<Graded<'_>> {
+        let group = |verdicts: &[Verdict]| -> Vec<GradedRollout<'_>> {
             verdicts.iter().map(|verdict| graded(&prompt, &[1], verdict.clone())).collect()
         };
         let (right, wrong, failed) = (Verdict::graded(true), Verdict::graded(false), Verdict::failed("timeout"));

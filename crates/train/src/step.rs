@@ -1,6 +1,6 @@
 //! One training step, from start to end. PPO, GRPO, VAPO and value pretraining are settings of it, not separate loops.
 //!
-//! `Prompt -> Rollout -> Graded -> Batch -> Credit -> StepReport`
+//! `Prompt -> Rollout -> GradedRollout -> Batch -> Credit -> StepReport`
 
 use vapo_algo::ValueBound;
 
@@ -8,7 +8,7 @@ use crate::{
     batch::{Batch, RewardRules},
     config::{AlgorithmConfig, CriticStart},
     credit::Credit,
-    doctor::Sight,
+    doctor::Diagnostics,
     error::Result,
     network::Network,
     objective::StepColumns,
@@ -40,7 +40,8 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
         .lap(Stage::Credit, || Credit::assign(&batch, values, reference_logp.as_deref(), &algorithm(trainer, phase)));
 
     let reads = (trainer.task.as_ref(), &trainer.text.tokenizer);
-    let sight = timing.lap(Stage::Credit, || Sight::of(&batch, &credit, reads, trainer.config.reward_range()));
+    let diagnostics =
+        timing.lap(Stage::Credit, || Diagnostics::of(&batch, &credit, reads, trainer.config.reward_range()));
 
     let critic = timing.lap(Stage::CriticUpdates, || train_critic(trainer, &batch, &credit, monitor))?;
     let columns = StepColumns {
@@ -58,7 +59,7 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
         sampling,
         rollout: RolloutReport::of(&batch),
         credit: CreditReport::of(&batch, &credit),
-        sight,
+        diagnostics,
         critic,
         policy,
         logp_diff,

@@ -98,8 +98,8 @@ fn conversation(args: &GenerateArgs, config: &Config, model: &LanguageModel) -> 
     }
 }
 
-/// A response as text and tokens, with the tokens of its prompt.
-struct Response {
+/// A prompt with its completion.
+struct Rollout {
     prompt_tokens: Vec<u32>,
     text: String,
     sample: Sample,
@@ -127,7 +127,7 @@ impl Batch {
     }
 
     /// Responses to each prompt, `[prompts][samples]`.
-    fn respond(&mut self, prompts: &[Prompt]) -> Result<Vec<Vec<Response>>> {
+    fn respond(&mut self, prompts: &[Prompt]) -> Result<Vec<Vec<Rollout>>> {
         let requests: Vec<Request<'_>> = prompts
             .iter()
             .map(|prompt| Request { prompt: &prompt.tokens, samples: self.samples, key: prompt.key })
@@ -143,14 +143,14 @@ impl Batch {
         let respond = |prompt: &Prompt, sample: Sample| {
             let tokenizer = &self.model.text.tokenizer;
             let text = tokenizer.decode_response(&sample.tokens, self.sampling.stop_strings.as_ref())?;
-            Ok(Response { prompt_tokens: prompt.tokens.clone(), text, sample })
+            Ok(Rollout { prompt_tokens: prompt.tokens.clone(), text, sample })
         };
         let groups = prompts.iter().zip(groups.unwrap_or_default());
         groups.map(|(prompt, group)| group.into_iter().map(|sample| respond(prompt, sample)).collect()).collect()
     }
 }
 
-fn print(prompts: &[String], responses: &[Vec<Response>], json: bool, several: bool) -> Result<()> {
+fn print(prompts: &[String], responses: &[Vec<Rollout>], json: bool, several: bool) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     for (prompt, group) in prompts.iter().zip(responses) {
         if !json && several {

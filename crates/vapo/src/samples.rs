@@ -12,21 +12,21 @@ pub(crate) struct Comparison {
     /// The reference answer.
     pub(crate) answer: String,
     /// A response of the initial policy.
-    pub(crate) before: Response,
+    pub(crate) before: GradedCompletion,
     /// A response of the trained policy.
-    pub(crate) after: Response,
+    pub(crate) after: GradedCompletion,
 }
 
 /// A graded response.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Response {
+pub(crate) struct GradedCompletion {
     /// Its text.
     pub(crate) response: String,
     /// `right`, `wrong`, `malformed` or `failed`, as in the run's files.
     pub(crate) verdict: String,
 }
 
-impl Response {
+impl GradedCompletion {
     pub(crate) fn is_right(&self) -> bool {
         self.verdict == "right"
     }
@@ -52,10 +52,10 @@ impl<'a> Problem<'a> {
     }
 
     /// The first sample that is right (or the first that is not).
-    fn sample(&self, right: bool) -> Option<Response> {
+    fn sample(&self, right: bool) -> Option<GradedCompletion> {
         let mut responses = self.samples.iter().filter_map(|sample| {
             let text = |key: &str| sample[key].as_str().map(str::to_string);
-            Some(Response { response: text("response")?, verdict: text("verdict")? })
+            Some(GradedCompletion { response: text("response")?, verdict: text("verdict")? })
         });
         responses.find(|response| response.is_right() == right)
     }

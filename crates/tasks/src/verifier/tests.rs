@@ -151,7 +151,7 @@ fn format_wants_each_tag_once_in_order_and_nothing_around() {
 
 /// DAPO (arXiv 2503.14476), eq. 13, with its L_max = 20480 and L_cache = 4096.
 #[test]
-fn length_punishes_softly_before_the_limit() {
+fn length_is_penalized_softly_before_the_limit() {
     let score = |max_tokens, buffer, tokens| {
         let length = Verifier::Length { max_tokens: Some(max_tokens), buffer }.build().unwrap();
         length.grade(&problem("7"), Response { text: "", tokens: Some(tokens) }).verdict.score()

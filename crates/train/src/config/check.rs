@@ -4,10 +4,10 @@ use super::{ChatUse, Config, OptimizerConfig, Split};
 use crate::error::{Error, Result};
 
 /// Most responses of a step or an evaluation, which are in memory together.
-pub(super) const MOST_RESPONSES: usize = 10_000_000;
+pub(super) const MAX_RESPONSES: usize = 10_000_000;
 /// Most tokens of a training pass.
-const MOST_TOKENS: usize = 100_000_000;
-const MOST_THREADS: usize = 1_024;
+const MAX_TOKENS: usize = 100_000_000;
+const MAX_THREADS: usize = 1_024;
 
 /// Collects what is wrong, so that one attempt shows all of it.
 #[derive(Default)]
@@ -37,11 +37,11 @@ impl Failures {
 
     /// Responses that are there at once: their product has a limit of its own.
     fn responses(&mut self, keys: [&str; 2], values: [usize; 2]) {
-        keys.iter().zip(values).for_each(|(key, value)| self.count(key, value, MOST_RESPONSES));
+        keys.iter().zip(values).for_each(|(key, value)| self.count(key, value, MAX_RESPONSES));
         let product = values[0].saturating_mul(values[1]);
-        let in_range = values.iter().all(|value| *value <= MOST_RESPONSES);
-        self.unless(!in_range || product <= MOST_RESPONSES, || {
-            format!("{} x {} ({} x {}) must be at most {MOST_RESPONSES}", keys[0], keys[1], values[0], values[1])
+        let in_range = values.iter().all(|value| *value <= MAX_RESPONSES);
+        self.unless(!in_range || product <= MAX_RESPONSES, || {
+            format!("{} x {} ({} x {}) must be at most {MAX_RESPONSES}", keys[0], keys[1], values[0], values[1])
         });
     }
 
@@ -81,16 +81,16 @@ impl Config {
 
     fn check_sampling(&self, failures: &mut Failures) {
         let rollout = &self.rollout;
-        failures.count("run.micro_batch_tokens", self.run.micro_batch_tokens, MOST_TOKENS);
-        failures.unless(self.run.threads <= MOST_THREADS, || {
-            format!("run.threads ({}) must be at most {MOST_THREADS}", self.run.threads)
+        failures.count("run.micro_batch_tokens", self.run.micro_batch_tokens, MAX_TOKENS);
+        failures.unless(self.run.threads <= MAX_THREADS, || {
+            format!("run.threads ({}) must be at most {MAX_THREADS}", self.run.threads)
         });
         failures.responses(
             ["rollout.prompts_per_step", "rollout.group_size"],
             [rollout.prompts_per_step, rollout.group_size],
         );
         failures.at_least("rollout.max_new_tokens", rollout.max_new_tokens, 1);
-        failures.count("rollout.slots", rollout.slots, MOST_RESPONSES);
+        failures.count("rollout.slots", rollout.slots, MAX_RESPONSES);
         failures.positive("rollout.temperature", rollout.temperature);
         failures.within("rollout.min_p", rollout.min_p, 0.0, 1.0);
         failures.within("eval.min_p", self.eval.min_p, 0.0, 1.0);
@@ -116,7 +116,7 @@ impl Config {
             ["value_pretraining.prompts_per_step", "value_pretraining.group_size"],
             [pretraining.prompts_per_step, pretraining.group_size],
         );
-        failures.count("value_pretraining.window", pretraining.window, MOST_RESPONSES);
+        failures.count("value_pretraining.window", pretraining.window, MAX_RESPONSES);
         failures.not_negative("value_pretraining.min_progress", pretraining.min_progress);
         failures.not_negative("critic.head_std", self.critic.head_std);
         failures.positive_or_off("critic.value_clip", self.critic.value_clip);

@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::{
     AdvantageKind, BoundKind, Config, KlPlace, PolicyLossKind,
-    check::{Failures, MOST_RESPONSES},
+    check::{Failures, MAX_RESPONSES},
 };
 use vapo_algo::KlEstimator;
 
 /// Most passes over the responses of a step.
-const MOST_PASSES: usize = 1_000_000;
+const MAX_PASSES: usize = 1_000_000;
 
 impl Config {
     pub(super) fn check_algorithm(&self, failures: &mut Failures) {
@@ -48,7 +48,7 @@ impl Config {
             )
         });
         let Some(rounds) = algorithm.dynamic_sampling_rounds else { return };
-        failures.count("algorithm.dynamic_sampling_rounds", rounds, MOST_RESPONSES);
+        failures.count("algorithm.dynamic_sampling_rounds", rounds, MAX_RESPONSES);
         failures.unless(group_size >= 2, || {
             format!(
                 "rollout.group_size ({group_size}) must be at least 2 when algorithm.dynamic_sampling_rounds ({rounds}) is set: it compares the answers of a group"
@@ -117,8 +117,8 @@ impl Config {
         let (algorithm, pretraining) = (&self.algorithm, &self.value_pretraining);
         failures.at_least("algorithm.minibatches_per_epoch", algorithm.minibatches_per_epoch, 1);
         failures.at_least("algorithm.critic_minibatches_per_epoch", self.critic_minibatches_per_epoch(), 1);
-        failures.count("algorithm.epochs", algorithm.epochs, MOST_PASSES);
-        failures.count("algorithm.critic_epochs", self.critic_epochs(), MOST_PASSES);
+        failures.count("algorithm.epochs", algorithm.epochs, MAX_PASSES);
+        failures.count("algorithm.critic_epochs", self.critic_epochs(), MAX_PASSES);
         let shapes = [
             ("rollout", self.rollout.prompts_per_step, self.rollout.group_size),
             ("value_pretraining", pretraining.prompts_per_step, pretraining.group_size),

@@ -160,7 +160,7 @@ impl Config {
             Some(_) => reward_range(&self.reward_terms(), right, wrong),
             None => [wrong, right],
         };
-        [lowest - self.algorithm.largest_punishment(), highest]
+        [lowest - self.algorithm.largest_overlong_penalty(), highest]
     }
 
     /// Optimizer updates of the policy in a step.
@@ -237,7 +237,7 @@ impl Resolved {
 
 impl AlgorithmConfig {
     /// What the longest answer loses of its reward.
-    pub fn largest_punishment(&self) -> f64 {
+    pub fn largest_overlong_penalty(&self) -> f64 {
         let share = if self.overlong_buffer.is_some() { self.overlong_penalty } else { 0.0 };
         share * (self.reward_right - self.reward_wrong)
     }

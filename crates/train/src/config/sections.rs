@@ -231,7 +231,7 @@ settings! {
         /// Leaves responses that the length limit cut off out of the policy's loss.
         #[marks(Method, PolicyOnly)]
         pub overlong_filtering: bool = false,
-        /// Soft overlong punishment: the reward falls over the last tokens before `rollout.max_new_tokens`, this share of it
+        /// Soft overlong penalty: the reward falls over the last tokens before `rollout.max_new_tokens`, this share of it
         /// (DAPO: 4096 of 20480, 0.2); "off": none.
         #[serde(with = "or_off")]
         #[marks(Method)]
