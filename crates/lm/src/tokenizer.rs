@@ -3,6 +3,7 @@
 use crate::weights::read_bounded;
 use crate::{Error, ModelConfig};
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// Text to tokens and back, by the crate `tokenizers`.
@@ -26,7 +27,9 @@ impl Tokenizer {
         // The crate panics on some content that is wrong, and on any that is no JSON.
         let checked: Result<serde_json::Value, _> = serde_json::from_slice(json);
         checked.map_err(|e| Error::Tokenizer(format!("not JSON: {e}")))?;
-        let read = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(json));
+        let text = std::str::from_utf8(json).map_err(|e| Error::Tokenizer(format!("not UTF-8: {e}")))?;
+        // `from_str` is compiled within the crate `tokenizers`; `from_bytes` is generic and would be compiled here once more.
+        let read = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_str(text));
         let read =
             read.map_err(|_| Error::Tokenizer("it holds a part that the crate `tokenizers` cannot read".into()))?;
         let inner = read.map_err(|e| Error::Tokenizer(e.to_string()))?;
@@ -86,11 +89,6 @@ impl Tokenizer {
             )),
             _ => Ok(()),
         }
-    }
-
-    /// The content of `tokenizer.json`.
-    pub fn to_json(&self) -> Result<Vec<u8>, Error> {
-        self.inner.to_string(true).map(String::into_bytes).map_err(|e| Error::Tokenizer(e.to_string()))
     }
 }
 
