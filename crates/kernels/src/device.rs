@@ -1,229 +1,81 @@
-//! The device that kernels run on: an instruction set and a team of threads.
+//! The device that kernels run on.
 
-use crate::Isa;
-use crate::shared::Shared;
-use std::cell::UnsafeCell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread::JoinHandle;
+use crate::cpu::attention;
+use crate::cpu::lanes::Isa;
+use crate::cpu::panels;
+use crate::cpu::team::Cpu;
+use crate::shape::AttentionShape;
+use std::sync::Arc;
 
-/// How often an idle worker looks for work before it sleeps: about 50 microseconds, longer than the serial
-/// stretches between two kernels, shorter than anything a person would call waiting.
-const SPINS: u32 = 4_000;
-
-/// An instruction set and a team of threads that share out the disjoint outputs of a kernel.
+/// A device: where buffers lie and kernels run. Cloning gives another handle to the same device.
 ///
-/// Which thread computes which output never changes a result: [`Device::for_each`] only hands out independent tasks.
-pub struct Device {
-    isa: Isa,
-    shared: Arc<Team>,
-    workers: Vec<JoinHandle<()>>,
+/// A closed enum: a new device is a new variant, and the compiler names every kernel that it still lacks.
+#[derive(Clone)]
+pub enum Device {
+    /// The processor.
+    Cpu(Arc<Cpu>),
 }
-
-type Job = *const (dyn Fn(usize) + Sync);
-
-struct Team {
-    /// Number of jobs published so far; a worker that sees it grow runs the job.
-    generation: AtomicUsize,
-    job: UnsafeCell<Option<(Job, usize)>>,
-    next_task: AtomicUsize,
-    /// Workers that have not yet finished the present job.
-    busy: AtomicUsize,
-    sleepers: Mutex<usize>,
-    wake: Condvar,
-    stop: AtomicBool,
-    panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
-}
-
-// SAFETY: `job` is written only while no worker is busy and before the generation grows.
-unsafe impl Sync for Team {}
-// SAFETY: the job pointer is only followed while its owner waits in `for_each`.
-unsafe impl Send for Team {}
 
 impl Device {
-    /// A device of `threads` threads (at least 1, the caller's included) with the machine's fastest instruction set.
-    pub fn new(threads: usize) -> Device {
-        Device::with_isa(threads, Isa::detect())
+    /// The processor with `threads` threads (at least 1, the caller's included) and its fastest instruction set.
+    pub fn cpu(threads: usize) -> Device {
+        Device::cpu_with_isa(threads, Isa::detect())
     }
 
     /// The same with a chosen instruction set, for comparing paths.
     ///
     /// # Panics
     /// If this machine cannot run `isa`.
-    pub fn with_isa(threads: usize, isa: Isa) -> Device {
-        assert!(Isa::available().contains(&isa), "this machine cannot run {}", isa.name());
-        let shared = Arc::new(Team {
-            generation: AtomicUsize::new(0),
-            job: UnsafeCell::new(None),
-            next_task: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
-            sleepers: Mutex::new(0),
-            wake: Condvar::new(),
-            stop: AtomicBool::new(false),
-            panic: Mutex::new(None),
-        });
-        let workers = (1..threads.max(1))
-            .map(|_| {
-                let shared = Arc::clone(&shared);
-                std::thread::spawn(move || shared.work())
-            })
-            .collect();
-        Device { isa, shared, workers }
+    pub fn cpu_with_isa(threads: usize, isa: Isa) -> Device {
+        Device::Cpu(Arc::new(Cpu::new(threads, isa)))
     }
 
-    /// The instruction set in use.
-    pub fn isa(&self) -> Isa {
-        self.isa
-    }
-
-    /// Number of threads, the caller's included.
+    /// Number of host threads that it uses, the caller's included.
     pub fn threads(&self) -> usize {
-        self.workers.len() + 1
-    }
-
-    /// Runs `task(0)` .. `task(num_tasks - 1)`, each once, on any thread and in any order; returns when all are done.
-    /// A panic in a task is passed on.
-    pub fn for_each(&self, num_tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        if self.workers.is_empty() || num_tasks <= 1 {
-            (0..num_tasks).for_each(task);
-            return;
-        }
-        let shared = &*self.shared;
-        // SAFETY: only lengthens the borrow; no worker touches the job after `busy` has come back to 0 below.
-        let job: Job = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Job>(task) };
-        // SAFETY: no worker is busy between two jobs.
-        unsafe { *shared.job.get() = Some((job, num_tasks)) };
-        shared.next_task.store(0, Ordering::Relaxed);
-        shared.busy.store(self.workers.len(), Ordering::Relaxed);
-        shared.generation.fetch_add(1, Ordering::SeqCst);
-        if *shared.sleepers.lock().unwrap() > 0 {
-            shared.wake.notify_all();
-        }
-        shared.run_tasks(job, num_tasks);
-        let mut spins = 0;
-        while shared.busy.load(Ordering::Acquire) > 0 {
-            relax(&mut spins);
-        }
-        let panic = shared.panic.lock().unwrap().take();
-        if let Some(payload) = panic {
-            resume_unwind(payload);
+        match self {
+            Device::Cpu(cpu) => cpu.threads(),
         }
     }
 
-    /// `f(0)` .. `f(count - 1)` on all threads, results in order.
-    pub fn map<T: Send>(&self, count: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
-        let mut results: Vec<Option<T>> = (0..count).map(|_| None).collect();
-        let slots = Shared::new(&mut results);
-        self.for_each(count, &|i| {
-            // SAFETY: one task per slot.
-            let slot = unsafe { slots.part(i..i + 1) };
-            slot[0] = Some(f(i));
-        });
-        results.into_iter().map(|r| r.expect("every task ran")).collect()
+    /// The instruction set of its kernels.
+    pub fn isa(&self) -> Isa {
+        match self {
+            Device::Cpu(cpu) => cpu.isa(),
+        }
     }
-}
 
-impl Drop for Device {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        drop(self.shared.sleepers.lock().unwrap());
-        self.shared.wake.notify_all();
-        for worker in self.workers.drain(..) {
-            let _ = worker.join();
+    /// Whether f32 results have the bits of the processor's, so that tests compare them for equality.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Device::Cpu(_) => true,
+        }
+    }
+
+    /// Number of values that a matrix `[outputs, inputs]` takes in a buffer, fill included.
+    pub fn matrix_len(&self, outputs: usize, inputs: usize) -> usize {
+        match self {
+            Device::Cpu(_) => panels::panels_len(outputs, inputs),
+        }
+    }
+
+    /// Number of values that a token's key, and its value, take in a cache, per key/value head.
+    pub(crate) fn cache_widths(&self, shape: AttentionShape) -> [usize; 2] {
+        match self {
+            Device::Cpu(_) => [shape.head_size, attention::padded(shape)],
+        }
+    }
+
+    /// Number of values that a vector takes in a buffer of several tensors, up to where the next one may start.
+    pub fn vector_len(&self, len: usize) -> usize {
+        match self {
+            Device::Cpu(_) => panels::vector_len(len),
         }
     }
 }
 
-impl Team {
-    fn work(&self) {
-        let mut seen = 0;
-        while self.wait_for_job(seen) {
-            seen += 1;
-            // SAFETY: the job was written before the generation grew, and stays until `busy` is 0.
-            if let Some((job, num_tasks)) = unsafe { *self.job.get() } {
-                self.run_tasks(job, num_tasks);
-            }
-            self.busy.fetch_sub(1, Ordering::Release);
-        }
-    }
-
-    /// True when generation `seen + 1` is there, false when the device is dropped.
-    fn wait_for_job(&self, seen: usize) -> bool {
-        for _ in 0..SPINS {
-            if self.generation.load(Ordering::Acquire) != seen {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        let mut sleepers = self.sleepers.lock().unwrap();
-        *sleepers += 1;
-        while self.generation.load(Ordering::SeqCst) == seen && !self.stop.load(Ordering::SeqCst) {
-            sleepers = self.wake.wait(sleepers).unwrap();
-        }
-        *sleepers -= 1;
-        self.generation.load(Ordering::SeqCst) != seen
-    }
-
-    fn run_tasks(&self, job: Job, num_tasks: usize) {
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let task = self.next_task.fetch_add(1, Ordering::Relaxed);
-                if task >= num_tasks {
-                    break;
-                }
-                // SAFETY: the caller of `for_each` keeps the closure alive until every worker is done.
-                unsafe { (*job)(task) };
-            }
-        }));
-        if let Err(payload) = outcome {
-            *self.panic.lock().unwrap() = Some(payload);
-        }
-    }
-}
-
-/// Waits a moment; gives the core away when the wait gets long (more threads than cores).
-fn relax(spins: &mut u32) {
-    *spins += 1;
-    if *spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_task_runs_once() {
-        for threads in [1, 2, 5] {
-            let device = Device::new(threads);
-            for num_tasks in [0, 1, 2, 7, 100] {
-                let counts: Vec<AtomicUsize> = (0..num_tasks).map(|_| AtomicUsize::new(0)).collect();
-                for round in 1..50 {
-                    device.for_each(num_tasks, &|t| {
-                        counts[t].fetch_add(1, Ordering::Relaxed);
-                    });
-                    assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == round));
-                }
-                std::thread::sleep(std::time::Duration::from_millis(2)); // the next job finds workers asleep
-            }
-        }
-    }
-
-    #[test]
-    fn map_keeps_the_order() {
-        let squares: Vec<usize> = Device::new(4).map(1000, |i| i * i);
-        assert!(squares.iter().enumerate().all(|(i, s)| *s == i * i));
-    }
-
-    #[test]
-    fn a_panic_reaches_the_caller_and_the_device_lives_on() {
-        let device = Device::new(3);
-        let caught = catch_unwind(AssertUnwindSafe(|| device.for_each(8, &|t| assert!(t != 5, "task five"))));
-        assert!(caught.is_err());
-        let sum = AtomicUsize::new(0);
-        device.for_each(10, &|t| {
-            sum.fetch_add(t, Ordering::Relaxed);
-        });
-        assert_eq!(sum.into_inner(), 45);
-    }
+/// Every device of this machine, the reference first: each instruction set of the processor on one thread, and the
+/// fastest on several. Tests of kernels and contracts run on all of them.
+pub fn devices() -> Vec<Device> {
+    let instruction_sets = Isa::available().into_iter().map(|isa| Device::cpu_with_isa(1, isa));
+    instruction_sets.chain([2, 5].map(Device::cpu)).collect()
 }

@@ -1,8 +1,9 @@
 //! Running networks: scores, values and gradients of packed sequences.
 
+use crate::Model;
+use crate::decoder::Pass;
 use crate::layout::HeadPlace;
-use crate::trunk::{self, Tokens, Workspace};
-use crate::{Head, Model};
+use crate::workspace::{HeadBuffers, Workspace};
 use std::ops::Range;
 use vapo_kernels::*;
 
@@ -22,7 +23,7 @@ impl Sequence<'_> {
     }
 }
 
-/// What a policy says of response tokens, `[n]` each.
+/// Per-token outputs of a policy, `[n]` each.
 #[derive(Clone, Debug, Default)]
 pub struct Scored {
     /// Log-probability of the token, nats, under the temperature-scaled distribution.
@@ -31,7 +32,7 @@ pub struct Scored {
     pub entropy: Vec<f32>,
 }
 
-/// Derivatives of a loss by what a policy says of response tokens, `[n]` each.
+/// Derivatives of a loss by the per-token outputs of a policy, `[n]` each.
 #[derive(Clone, Debug)]
 pub struct TokenGrad {
     /// dL/dlogp.
@@ -41,7 +42,7 @@ pub struct TokenGrad {
 }
 
 /// Most logits that exist at once. Responses that need more are scored chunk by chunk, and again for the gradient.
-pub const MAX_LOGITS: usize = 1 << 25;
+const MAX_LOGITS: usize = 1 << 25;
 
 /// Threads and reusable buffers. Results have the same bits for any number of threads; scores, values and samples
 /// also for any micro-batch size, gradients to rounding.
@@ -50,19 +51,6 @@ pub struct Engine {
     pub(crate) work: Workspace,
     pub(crate) head: HeadBuffers,
     micro_batch_tokens: usize,
-}
-
-/// Buffers around the head, for the `n` positions that are scored.
-#[derive(Default)]
-pub(crate) struct HeadBuffers {
-    /// Residual stream at those positions `[n, hidden]`.
-    rows: Buffer,
-    normed: Buffer,
-    pub(crate) logits: Buffer,
-    dnormed: Buffer,
-    drows: Buffer,
-    /// Gradient by the trunk's output, all positions `[m, hidden]`.
-    doutput: Buffer,
 }
 
 /// Sequences laid end to end, a prompt that several share once; shifted by one once and for all: row `scored[i]`
@@ -104,31 +92,21 @@ impl Packed {
             branches.push(inputs.len());
         }
         self.trees.push(match branches[..] {
-            [own] => Tree { first_row, trunk: prompt.len() + own, branches: Vec::new() },
-            _ => Tree { first_row, trunk: prompt.len(), branches },
+            [own] => Tree { first_row, prefix: prompt.len() + own, branches: Vec::new() },
+            _ => Tree { first_row, prefix: prompt.len(), branches },
         });
     }
 
-    fn tokens(&self) -> Tokens<'_> {
-        Tokens { ids: &self.ids, positions: &self.positions }
+    fn pass<'a>(&'a self, device: &'a Device, model: &'a Model) -> Pass<'a> {
+        Pass { device, model, ids: &self.ids, positions: &self.positions }
     }
 }
 
 impl Engine {
-    /// An engine of `threads` threads (at least 1) that passes sequences through in groups of about
+    /// An engine on a device, where its models must lie too. It passes sequences through in groups of about
     /// `micro_batch_tokens` tokens, at least one sequence each.
-    pub fn new(threads: usize, micro_batch_tokens: usize) -> Engine {
-        Engine::with_device(Device::new(threads), micro_batch_tokens)
-    }
-
-    /// The same on a chosen device.
-    pub fn with_device(device: Device, micro_batch_tokens: usize) -> Engine {
-        Engine { device, work: Workspace::default(), head: HeadBuffers::default(), micro_batch_tokens }
-    }
-
-    /// Number of threads.
-    pub fn threads(&self) -> usize {
-        self.device.threads()
+    pub fn new(device: &Device, micro_batch_tokens: usize) -> Engine {
+        Engine { device: device.clone(), work: Workspace::default(), head: HeadBuffers::default(), micro_batch_tokens }
     }
 
     /// The device that kernels run on.
@@ -168,10 +146,10 @@ impl Engine {
         let mut all = Scored::default();
         for range in self.micro_batches(sequences, policy.config.vocab_size) {
             let packed = Packed::new(&sequences[range]);
-            self.trunk_and_norm(policy, &packed, false);
-            let (scored, _) = self.score_chunks(policy, &packed, temperature);
-            all.logp.extend(scored.logp);
-            all.entropy.extend(scored.entropy);
+            self.decode_and_norm(policy, &packed, false);
+            let scores = self.score_chunks(policy, &packed, temperature);
+            all.logp.extend(scores.iter().map(|score| score.logp));
+            all.entropy.extend(scores.iter().map(|score| score.entropy));
         }
         all
     }
@@ -181,18 +159,18 @@ impl Engine {
         let mut all = Vec::new();
         for range in self.micro_batches(sequences, 1) {
             let packed = Packed::new(&sequences[range]);
-            self.trunk_and_norm(critic, &packed, false);
+            self.decode_and_norm(critic, &packed, false);
             all.extend(self.scalar_values(critic, packed.scored.len()));
         }
         all
     }
 
     /// Adds a loss's gradient to `grads` (flat, as the policy's parameters). `loss` is called once per micro-batch with
-    /// the range of response tokens (of all, in order) that it holds and what the policy says of them.
+    /// the range of response tokens (of all, in order) that it holds and the policy's outputs for them.
     pub fn policy_backward(
         &mut self,
         policy: &Model,
-        grads: &mut [f32],
+        grads: &mut Buffer,
         sequences: &[Sequence],
         temperature: f32,
         mut loss: impl FnMut(Range<usize>, &Scored) -> TokenGrad,
@@ -201,8 +179,12 @@ impl Engine {
         for range in self.micro_batches(sequences, policy.config.vocab_size) {
             let packed = Packed::new(&sequences[range]);
             let count = packed.scored.len();
-            self.trunk_and_norm(policy, &packed, true);
-            let (scored, stats) = self.score_chunks(policy, &packed, temperature);
+            self.decode_and_norm(policy, &packed, true);
+            let scores = self.score_chunks(policy, &packed, temperature);
+            let scored = Scored {
+                logp: scores.iter().map(|score| score.logp).collect(),
+                entropy: scores.iter().map(|score| score.entropy).collect(),
+            };
             let gradient = loss(first..first + count, &scored);
             assert_eq!(gradient.dlogp.len(), count, "one derivative per token");
             let rows: Vec<RowGradient> = (0..count)
@@ -212,8 +194,9 @@ impl Engine {
                     dentropy: gradient.dentropy.as_ref().map_or(0.0, |d| d[i]),
                 })
                 .collect();
-            self.logits_backward(policy, grads, temperature, &stats, &rows);
-            self.norm_and_trunk_backward(policy, grads, &packed);
+            self.reserve_gradients(policy, &packed);
+            self.logits_backward(policy, grads, temperature, &scores, &rows);
+            self.norm_and_decoder_backward(policy, grads, &packed);
             first += count;
         }
     }
@@ -223,7 +206,7 @@ impl Engine {
     pub fn critic_backward(
         &mut self,
         critic: &Model,
-        grads: &mut [f32],
+        grads: &mut Buffer,
         sequences: &[Sequence],
         mut loss: impl FnMut(Range<usize>, &[f32]) -> Vec<f32>,
     ) {
@@ -232,143 +215,124 @@ impl Engine {
         for range in self.micro_batches(sequences, 1) {
             let packed = Packed::new(&sequences[range]);
             let count = packed.scored.len();
-            self.trunk_and_norm(critic, &packed, true);
+            self.decode_and_norm(critic, &packed, true);
             let values = self.scalar_values(critic, count);
             let dvalues = loss(first..first + count, &values);
             assert_eq!(dvalues.len(), count, "one derivative per token");
-            let hidden = count * critic.config.hidden_size;
-            let dnormed = self.head.dnormed.reserve(hidden);
-            let (dweight, dbias) = two_parts(grads, weight, bias);
-            let w = critic.parameters.vector(weight);
-            scalar_head_backward(&self.head.normed[..hidden], &w, &dvalues, dnormed, dweight, dbias);
-            self.norm_and_trunk_backward(critic, grads, &packed);
+            self.reserve_gradients(critic, &packed);
+            let (before, from_bias) = grads.view_mut().split_at(bias.start);
+            let (dweight, dbias) = (before.slice(weight.clone()), from_bias.slice(..1));
+            let HeadBuffers { normed, dnormed, .. } = &mut self.head;
+            let weight = critic.parameters.values(weight.clone());
+            scalar_head_backward(&self.device, normed.view(), weight, &dvalues, dnormed.view_mut(), dweight, dbias);
+            self.norm_and_decoder_backward(critic, grads, &packed);
             first += count;
         }
     }
 
-    /// Runs the trunk and the final norm of the scored rows into `head.normed`.
-    fn trunk_and_norm(&mut self, model: &Model, packed: &Packed, keep: bool) {
+    /// Runs the decoder and the final norm of the scored rows into `head.normed`.
+    fn decode_and_norm(&mut self, model: &Model, packed: &Packed, keep: bool) {
         let config = &model.config;
         assert!(packed.positions.iter().all(|&p| (p as usize) < config.max_position_embeddings), "sequence too long");
         let device = &self.device;
-        trunk::forward(device, model, &packed.tokens(), keep, &mut self.work, &mut |_, qkv, out| {
+        packed.pass(device, model).forward(keep, &mut self.work, &mut |_, qkv, out| {
             attention(device, config.attention, qkv, &packed.trees, out);
         });
         self.gather_and_norm(model, &packed.scored);
     }
 
-    /// Final norm of some rows of the trunk's output, into `head.normed`.
+    /// Final norm of some rows of the decoder's output, into `head.normed`.
     pub(crate) fn gather_and_norm(&mut self, model: &Model, rows: &[usize]) {
-        let hidden = model.config.hidden_size;
-        let gathered = self.head.rows.reserve(rows.len() * hidden);
-        for (to, &row) in gathered.chunks_exact_mut(hidden).zip(rows) {
-            to.copy_from_slice(&self.work.output((row + 1) * hidden)[row * hidden..]);
-        }
-        let weight = model.parameters.vector(&model.layout.final_norm);
-        let normed = self.head.normed.reserve(rows.len() * hidden);
-        rms_norm(&self.device, gathered, &weight, model.config.rms_norm_eps, normed);
+        let (device, hidden) = (&self.device, model.config.hidden_size);
+        let HeadBuffers { rows: gathered, normed, .. } = &mut self.head;
+        let weight = model.parameters.values(model.layout.final_norm.clone());
+        let normed = normed.resize(device, rows.len() * hidden);
+        gather_rows(device, self.work.hidden.view(), rows, hidden, gathered.resize(device, rows.len() * hidden));
+        rms_norm(device, gathered.view(), weight, model.config.rms_norm_eps, normed);
     }
 
-    /// Logits of some of the rows in `head.normed`.
-    pub(crate) fn logits(&mut self, policy: &Model, rows: Range<usize>) -> &mut [f32] {
+    /// Logits of some of the rows in `head.normed`, into `head.logits`.
+    pub(crate) fn logits(&mut self, policy: &Model, rows: Range<usize>) {
         let HeadPlace::Vocabulary(matrix) = &policy.layout.head else { panic!("a policy has a vocabulary head") };
-        let hidden = policy.config.hidden_size;
-        let logits = self.head.logits.reserve(rows.len() * matrix.outputs);
-        let x = &self.head.normed[rows.start * hidden..rows.end * hidden];
+        let (hidden, len) = (policy.config.hidden_size, rows.len() * matrix.outputs);
+        let HeadBuffers { normed, logits, .. } = &mut self.head;
+        let x = normed.slice(rows.start * hidden..rows.end * hidden);
+        let logits = logits.resize(&self.device, len);
         linear(&self.device, x, &[policy.parameters.matrix(matrix)], logits, Write::Replace);
-        logits
     }
 
     /// Scores the rows in `head.normed`, a chunk of logits at a time; the last chunk's logits stay.
-    fn score_chunks(&mut self, policy: &Model, packed: &Packed, temperature: f32) -> (Scored, Vec<RowStats>) {
-        let (count, vocab) = (packed.targets.len(), policy.config.vocab_size);
-        let mut stats = vec![RowStats::default(); count];
-        let mut scored = Scored { logp: Vec::with_capacity(count), entropy: Vec::with_capacity(count) };
-        for rows in chunks(count, vocab) {
+    fn score_chunks(&mut self, policy: &Model, packed: &Packed, temperature: f32) -> Vec<RowScore> {
+        let mut scores = vec![RowScore::default(); packed.targets.len()];
+        for rows in chunks(scores.len(), policy.config.vocab_size) {
             self.logits(policy, rows.clone());
-            let logits = &self.head.logits[..rows.len() * vocab];
-            score_rows(&self.device, logits, vocab, temperature, &mut stats[rows.clone()]);
-            for (i, row) in rows.zip(logits.chunks_exact(vocab)) {
-                scored.logp.push(stats[i].logp(row[packed.targets[i] as usize], temperature));
-                scored.entropy.push(stats[i].entropy);
-            }
+            let targets = &packed.targets[rows.clone()];
+            score_rows(&self.device, self.head.logits.view(), temperature, targets, &mut scores[rows]);
         }
-        (scored, stats)
+        scores
+    }
+
+    fn reserve_gradients(&mut self, model: &Model, packed: &Packed) {
+        let (rows, scored) = (packed.ids.len(), packed.scored.len());
+        self.head.reserve_gradients(&self.device, &model.config, rows, scored);
     }
 
     /// From derivatives by token scores to the head's gradient and `head.dnormed`.
     fn logits_backward(
         &mut self,
         policy: &Model,
-        grads: &mut [f32],
+        grads: &mut Buffer,
         temperature: f32,
-        stats: &[RowStats],
+        scores: &[RowScore],
         rows: &[RowGradient],
     ) {
         let HeadPlace::Vocabulary(matrix) = &policy.layout.head else { panic!("a policy has a vocabulary head") };
         let (hidden, vocab) = (policy.config.hidden_size, policy.config.vocab_size);
-        self.head.dnormed.reserve(rows.len() * hidden);
         let pieces = chunks(rows.len(), vocab);
         for piece in &pieces {
             if pieces.len() > 1 {
                 self.logits(policy, piece.clone());
             }
+            let (device, weight) = (&self.device, policy.parameters.matrix(matrix));
             let HeadBuffers { normed, logits, dnormed, .. } = &mut self.head;
-            let logits = &mut logits[..piece.len() * vocab];
             let part = piece.start * hidden..piece.end * hidden;
-            logit_gradients(&self.device, logits, vocab, temperature, &stats[piece.clone()], &rows[piece.clone()]);
-            linear_dw(&self.device, &normed[part.clone()], logits, vocab, 0, vocab, &mut grads[matrix.range()]);
-            linear_dx(&self.device, logits, &[policy.parameters.matrix(matrix)], &mut dnormed[part], Write::Replace);
+            let dweight = grads.slice_mut(matrix.range());
+            logit_gradients(device, logits.view_mut(), temperature, &scores[piece.clone()], &rows[piece.clone()]);
+            linear_dw(device, normed.slice(part.clone()), logits.view(), Columns::all(vocab), dweight);
+            linear_dx(device, logits.view(), &[weight], dnormed.slice_mut(part), Write::Replace);
         }
     }
 
     fn scalar_values(&mut self, critic: &Model, count: usize) -> Vec<f32> {
         let HeadPlace::Scalar { weight, bias } = &critic.layout.head else { panic!("a critic has a scalar head") };
-        let (p, mut values) = (&critic.parameters, vec![0.0; count]);
-        let normed = &self.head.normed[..count * critic.config.hidden_size];
-        scalar_head(&self.device, normed, &p.vector(weight), p.vector(bias)[0], &mut values);
+        let (weight, bias) = (critic.parameters.values(weight.clone()), critic.parameters.values(bias.clone()));
+        let mut values = vec![0.0; count];
+        scalar_head(&self.device, self.head.normed.view(), weight, bias, &mut values);
         values
     }
 
-    /// From `head.dnormed` back through the final norm and the trunk.
-    fn norm_and_trunk_backward(&mut self, model: &Model, grads: &mut [f32], packed: &Packed) {
-        let (hidden, count) = (model.config.hidden_size, packed.scored.len());
-        let HeadBuffers { rows, dnormed, drows, doutput, .. } = &mut self.head;
-        let (rows, dnormed) = (&rows[..count * hidden], &dnormed[..count * hidden]);
-        let drows = drows.reserve(count * hidden);
-        drows.fill(0.0);
-        let norm = model.layout.final_norm.clone();
-        let weight = model.parameters.vector(&norm);
-        rms_norm_backward(&self.device, rows, &weight, model.config.rms_norm_eps, dnormed, drows, &mut grads[norm]);
-        let doutput = doutput.reserve(packed.ids.len() * hidden);
-        doutput.fill(0.0);
-        for (from, &row) in drows.chunks_exact(hidden).zip(&packed.scored) {
-            // A prompt's last row is scored once for each of its responses.
-            doutput[row * hidden..(row + 1) * hidden].iter_mut().zip(from).for_each(|(to, from)| *to += from);
-        }
-        trunk::backward(&self.device, model, &packed.tokens(), &packed.trees, &mut self.work, doutput, grads);
+    /// From `head.dnormed` back through the final norm and the decoder.
+    fn norm_and_decoder_backward(&mut self, model: &Model, grads: &mut Buffer, packed: &Packed) {
+        let (device, hidden, norm) = (&self.device, model.config.hidden_size, model.layout.final_norm.clone());
+        let HeadBuffers { rows, dnormed, drows, dhidden, .. } = &mut self.head;
+        let (weight, dweight) = (model.parameters.values(norm.clone()), grads.slice_mut(norm));
+        let eps = model.config.rms_norm_eps;
+        zero(device, drows.view_mut());
+        rms_norm_backward(device, rows.view(), weight, eps, dnormed.view(), drows.view_mut(), dweight);
+        // A prompt's last row is scored once for each of its responses.
+        zero(device, dhidden.view_mut());
+        scatter_add_rows(device, drows.view(), &packed.scored, hidden, dhidden.view_mut());
+        packed.pass(device, model).backward(&packed.trees, &mut self.work, dhidden, grads);
     }
+}
+
+/// Of `rows` positions, how many have their logits in memory at once.
+pub fn rows_of_logits(rows: usize, vocab: usize) -> usize {
+    rows.min((MAX_LOGITS / vocab).max(1))
 }
 
 /// Rows whose logits fit together.
 pub(crate) fn chunks(rows: usize, vocab: usize) -> Vec<Range<usize>> {
-    let size = (MAX_LOGITS / vocab).max(1);
+    let size = rows_of_logits(rows, vocab).max(1);
     (0..rows).step_by(size).map(|first| first..(first + size).min(rows)).collect()
-}
-
-/// The value head's weight and bias in a flat buffer.
-fn two_parts<'a>(flat: &'a mut [f32], weight: &Range<usize>, bias: &Range<usize>) -> (&'a mut [f32], &'a mut f32) {
-    let (before, from_bias) = flat.split_at_mut(bias.start);
-    (&mut before[weight.clone()], &mut from_bias[0])
-}
-
-impl Model {
-    /// Checks that sequences of `tokens` tokens fit the positions of this network.
-    pub fn fits(&self, tokens: usize) -> bool {
-        tokens <= self.config.max_position_embeddings
-    }
-
-    pub(crate) fn assert_policy(&self) {
-        assert_eq!(self.head, Head::Language, "only a policy can be sampled from");
-    }
 }

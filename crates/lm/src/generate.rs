@@ -1,9 +1,9 @@
 //! Sampling with continuous batching: a finished sequence's slot is refilled at once, and the samples of one prompt
 //! share its cache.
 
+use crate::decoder::Pass;
 use crate::engine::chunks;
-use crate::sampling::{Drawn, Sampling, choose};
-use crate::trunk::{self, Tokens};
+use crate::sampling::Sampling;
 use crate::{Engine, Model, StopStrings};
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
@@ -68,7 +68,7 @@ struct Running {
 /// A prompt that has been read: its cache, and the logits after its last token.
 struct Prefilled {
     cache: Arc<KvCache>,
-    logits: Vec<f32>,
+    logits: Buffer,
 }
 
 impl Engine {
@@ -191,23 +191,23 @@ impl<'a> Generation<'a> {
             }
             let Some(prompt) = &self.prefilled[request] else { unreachable!("just prefilled") };
             let running = Running { request, sample, tokens: Vec::new(), logps: Vec::new(), sampler_logps: Vec::new() };
-            let drawn = self.draw(engine.device.isa(), &running, &prompt.logits);
+            let drawn = self.draw(&engine.device, std::slice::from_ref(&running), prompt.logits.view())[0];
             let (cache, prompt_tokens) = (Arc::clone(&prompt.cache), self.requests[request].prompt.len());
             if sample + 1 == self.requests[request].samples {
                 self.prefilled[request] = None;
             }
             if let Some(running) = self.accept(running, drawn) {
-                let own = self.spare.pop().unwrap_or_else(|| self.new_cache());
-                self.caches.push(SampleCache::new(cache, prompt_tokens, own));
+                let own = self.spare.pop().unwrap_or_else(|| self.new_cache(&engine.device));
+                self.caches.push(start_sample(&engine.device, cache, prompt_tokens, own));
                 self.running.push(running);
             }
         }
     }
 
     /// Memory for one sample, large enough for any prompt.
-    fn new_cache(&self) -> KvCache {
-        let tokens = SampleCache::own_tokens(LANES - 1, self.sampling.max_new_tokens);
-        KvCache::new(self.policy.config.attention, self.policy.layout.layers.len(), tokens)
+    fn new_cache(&self, device: &Device) -> KvCache {
+        let tokens = SampleCache::own_tokens(self.sampling.max_new_tokens);
+        KvCache::new(device, self.policy.config.attention, self.policy.layout.layers.len(), tokens)
     }
 
     /// Reads the prompt of `first` and of the requests after it that will soon find a free slot.
@@ -238,16 +238,15 @@ impl<'a> Generation<'a> {
         let ids: Vec<u32> = self.running.iter().filter_map(|r| r.tokens.last().copied()).collect();
         let positions: Vec<u32> = self.caches.iter().map(|c| c.len() as u32).collect();
         let (device, shape, caches) = (&engine.device, self.policy.config.attention, &mut self.caches);
-        let tokens = Tokens { ids: &ids, positions: &positions };
-        trunk::forward(device, self.policy, &tokens, false, &mut engine.work, &mut |layer, qkv, out| {
+        let pass = Pass { device, model: self.policy, ids: &ids, positions: &positions };
+        pass.forward(false, &mut engine.work, &mut |layer, qkv, out| {
             append(device, layer, qkv, caches);
             decode_attention(device, shape, layer, qkv, caches, out);
         });
         self.caches.iter_mut().for_each(SampleCache::advance);
         engine.gather_and_norm(self.policy, &(0..rows).collect::<Vec<usize>>());
         engine.logits(self.policy, 0..rows);
-        let (isa, vocab, logits) = (engine.device.isa(), self.policy.config.vocab_size, &engine.head.logits);
-        let drawn = engine.device.map(rows, |i| self.draw(isa, &self.running[i], &logits[i * vocab..(i + 1) * vocab]));
+        let drawn = self.draw(&engine.device, &self.running, engine.head.logits.view());
         let running = std::mem::take(&mut self.running);
         let caches = std::mem::take(&mut self.caches);
         for ((running, cache), drawn) in running.into_iter().zip(caches).zip(drawn) {
@@ -261,10 +260,13 @@ impl<'a> Generation<'a> {
         }
     }
 
-    fn draw(&self, isa: Isa, running: &Running, logits: &[f32]) -> Drawn {
-        let key = self.requests[running.request].key;
-        let keys = [self.seed, key, running.sample as u64, running.tokens.len() as u64];
-        choose(isa, logits, self.sampling, &keys)
+    /// The next token of each of `running`, from its row of logits.
+    fn draw(&self, device: &Device, running: &[Running], logits: View) -> Vec<Drawn> {
+        let key = |r: &Running| [self.seed, self.requests[r.request].key, r.sample as u64, r.tokens.len() as u64];
+        let keys: Vec<[u64; 4]> = running.iter().map(key).collect();
+        let mut drawn = vec![Drawn::default(); running.len()];
+        sample_rows(device, logits, &self.sampling.params(), &keys, &mut drawn);
+        drawn
     }
 
     /// Appends a token; gives the sequence back if it goes on, files it if this was its last.
@@ -299,12 +301,13 @@ fn prefill(engine: &mut Engine, policy: &Model, requests: &[Request]) -> Vec<Pre
     for r in requests {
         offsets.push(offsets[offsets.len() - 1] + r.prompt.len());
     }
-    let mut caches: Vec<KvCache> = requests.iter().map(|r| KvCache::new(shape, num_layers, r.prompt.len())).collect();
+    let mut caches: Vec<KvCache> =
+        requests.iter().map(|r| KvCache::new(&engine.device, shape, num_layers, r.prompt.len())).collect();
     let trees: Vec<Tree> =
-        ranges(&offsets).map(|r| Tree { first_row: r.start, trunk: r.len(), branches: Vec::new() }).collect();
+        ranges(&offsets).map(|r| Tree { first_row: r.start, prefix: r.len(), branches: Vec::new() }).collect();
     let device = &engine.device;
-    let tokens = Tokens { ids: &ids, positions: &positions };
-    trunk::forward(device, policy, &tokens, false, &mut engine.work, &mut |layer, qkv, out| {
+    let pass = Pass { device, model: policy, ids: &ids, positions: &positions };
+    pass.forward(false, &mut engine.work, &mut |layer, qkv, out| {
         attention(device, shape, qkv, &trees, out);
         fill(device, layer, qkv, &offsets, &mut caches);
     });
@@ -314,9 +317,13 @@ fn prefill(engine: &mut Engine, policy: &Model, requests: &[Request]) -> Vec<Pre
     let mut prefilled = Vec::with_capacity(requests.len());
     let mut caches = caches.into_iter();
     for rows in chunks(requests.len(), vocab) {
-        let logits = engine.logits(policy, rows.clone());
-        let pairs = logits.chunks_exact(vocab).zip(caches.by_ref().take(rows.len()));
-        prefilled.extend(pairs.map(|(logits, cache)| Prefilled { cache: Arc::new(cache), logits: logits.to_vec() }));
+        engine.logits(policy, rows.clone());
+        let logits = engine.head.logits.view();
+        for (row, cache) in caches.by_ref().take(rows.len()).enumerate() {
+            let mut own = Buffer::zeros(&engine.device, vocab);
+            copy(&engine.device, logits.slice(row * vocab..(row + 1) * vocab), own.view_mut());
+            prefilled.push(Prefilled { cache: Arc::new(cache), logits: own });
+        }
     }
     prefilled
 }

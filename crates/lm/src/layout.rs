@@ -3,22 +3,32 @@
 //! Gradients and optimizer moments are buffers of the same layout, so that norm, AdamW and checkpoints are loops over
 //! one slice. The order is fixed: embedding, layers, final norm, head.
 
-use crate::Head;
 use crate::config::{Family, ModelConfig};
 use std::ops::Range;
-use vapo_kernels::{LANES, panels_len};
+use vapo_kernels::Device;
 
-/// A weight matrix in panels.
+/// What the last layer produces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// A logit per token of the vocabulary: a policy.
+    Language,
+    /// One number per position: a critic.
+    Value,
+}
+
+/// A weight matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Matrix {
     pub(crate) offset: usize,
+    /// Values in the buffer, with what the device adds.
+    pub(crate) len: usize,
     pub(crate) outputs: usize,
     pub(crate) inputs: usize,
 }
 
 impl Matrix {
     pub(crate) fn range(&self) -> Range<usize> {
-        self.offset..self.offset + panels_len(self.outputs, self.inputs)
+        self.offset..self.offset + self.len
     }
 }
 
@@ -87,8 +97,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(config: &ModelConfig, head: Head) -> Layout {
-        let mut b = Builder { tensors: Vec::new(), len: 0 };
+    /// The layout on a device, which decides how many values a tensor takes.
+    pub(crate) fn new(device: &Device, config: &ModelConfig, head: Head) -> Layout {
+        let mut b = Builder { device, tensors: Vec::new(), len: 0 };
         let (hidden, size) = (config.hidden_size, config.attention.head_size);
         let (queries, keys) = (config.attention.heads * size, config.attention.kv_heads * size);
         let embedding = b.matrix("model.embed_tokens.weight".into(), config.vocab_size, hidden);
@@ -129,9 +140,19 @@ impl Layout {
         Layout { tensors: b.tensors, len: b.len, embedding, layers, final_norm, head }
     }
 
-    /// Number of weights, without what fills up panels and cache lines.
+    /// Names and shapes of a network's tensors, which do not depend on a device.
+    pub(crate) fn shapes(config: &ModelConfig, head: Head) -> Vec<(String, Vec<usize>)> {
+        Layout::new(&Device::cpu(1), config, head).named_shapes()
+    }
+
+    /// Number of weights, without what the device adds.
     pub(crate) fn num_params(&self) -> usize {
         self.tensors.iter().map(|t| t.place.shape().iter().product::<usize>()).sum()
+    }
+
+    /// The tensor of this name.
+    pub(crate) fn place(&self, name: &str) -> Option<&Place> {
+        self.tensors.iter().find(|t| t.name == name).map(|t| &t.place)
     }
 
     /// Names and shapes as in files.
@@ -140,15 +161,16 @@ impl Layout {
     }
 }
 
-struct Builder {
+struct Builder<'a> {
+    device: &'a Device,
     tensors: Vec<Tensor>,
     len: usize,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn matrix(&mut self, name: String, outputs: usize, inputs: usize) -> Matrix {
-        let matrix = Matrix { offset: self.len, outputs, inputs };
-        self.len += panels_len(outputs, inputs);
+        let matrix = Matrix { offset: self.len, len: self.device.matrix_len(outputs, inputs), outputs, inputs };
+        self.len += matrix.len;
         self.tensors.push(Tensor { name, place: Place::Matrix(matrix) });
         matrix
     }
@@ -165,10 +187,9 @@ impl Builder {
         range
     }
 
-    /// Every tensor starts on a cache line.
     fn take(&mut self, len: usize) -> Range<usize> {
         let range = self.len..self.len + len;
-        self.len += len.next_multiple_of(LANES);
+        self.len += self.device.vector_len(len);
         range
     }
 }

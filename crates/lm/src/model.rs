@@ -1,27 +1,18 @@
 //! A network's weights, and their files.
 
-use crate::layout::{HeadPlace, Layout, Place};
-use crate::parameters::{Parameters, read_tensor};
-use crate::random::Random;
+use crate::layout::{Head, HeadPlace, Layout, Place};
+use crate::parameters::{Parameters, read_tensor, write_tensor};
 use crate::save::{WeightDtype, save_directory};
 use crate::weights::SafetensorsFiles;
 use crate::{Error, ModelConfig};
 use std::path::Path;
 use std::sync::Arc;
-use vapo_kernels::{Buffer, Device, Rotary};
-
-/// What the last layer produces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Head {
-    /// A logit per token of the vocabulary: a policy.
-    Language,
-    /// One number per position: a critic.
-    Value,
-}
+use vapo_kernels::{Buffer, Device, Random, Rotary, copy};
 
 /// The weights of one network: a policy or a critic.
 #[derive(Clone)]
 pub struct Model {
+    device: Device,
     pub(crate) config: ModelConfig,
     pub(crate) head: Head,
     pub(crate) layout: Arc<Layout>,
@@ -30,21 +21,23 @@ pub struct Model {
 }
 
 impl Model {
-    fn zeros(config: ModelConfig, head: Head) -> Model {
-        let len = Layout::new(&config, head).len;
-        Model::new(config, head, Parameters::zeros(len))
-    }
-
-    fn new(config: ModelConfig, head: Head, parameters: Parameters) -> Model {
-        let layout = Arc::new(Layout::new(&config, head));
-        let rotary = Arc::new(Rotary::new(&config.inverse_frequencies(), config.max_position_embeddings));
-        Model { config, head, layout, rotary, parameters }
+    fn zeros(device: &Device, config: ModelConfig, head: Head, dtype: WeightDtype) -> Model {
+        let layout = Layout::new(device, &config, head);
+        let rotary = Rotary::new(device, &config.inverse_frequencies(), config.max_position_embeddings);
+        Model {
+            parameters: Parameters::zeros_for_inference(device, layout.len, dtype),
+            device: device.clone(),
+            config,
+            head,
+            layout: Arc::new(layout),
+            rotary: Arc::new(rotary),
+        }
     }
 
     /// A network of random weights: normal with deviation 0.02, projections into the residual stream smaller by
     /// `sqrt(2 * layers)` (Radford et al. 2019), norms 1, biases and value head 0.
-    pub fn random(config: ModelConfig, head: Head, seed: u64) -> Model {
-        let mut model = Model::zeros(config, head);
+    pub fn random(device: &Device, config: ModelConfig, head: Head, seed: u64) -> Model {
+        let mut model = Model::zeros(device, config, head, WeightDtype::Float32);
         let layout = Arc::clone(&model.layout);
         let residual = 0.02 / libm::sqrt(2.0 * model.config.num_layers as f64);
         for (index, tensor) in layout.tensors.iter().enumerate() {
@@ -58,9 +51,14 @@ impl Model {
                 Place::Vector(range) if tensor.name.contains("norm") => vec![1.0; range.len()],
                 Place::Vector(_) | Place::Row(_) => continue,
             };
-            model.parameters.write(&tensor.place, &values);
+            model.parameters.write(device, &tensor.place, &values);
         }
         model
+    }
+
+    /// The device that it lies on.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The shape of the network.
@@ -78,9 +76,9 @@ impl Model {
         self.layout.num_params()
     }
 
-    /// Number of weights of a network of this shape that is not there yet.
+    /// Number of weights of a network of this shape, before it is loaded.
     pub fn num_params_of(config: &ModelConfig, head: Head) -> usize {
-        Layout::new(config, head).num_params()
+        Layout::shapes(config, head).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 
     /// Length of the flat buffers that go with this model: parameters, gradients, each moment.
@@ -88,9 +86,9 @@ impl Model {
         self.layout.len
     }
 
-    /// Length of those buffers for a network of this shape that is not there yet.
-    pub fn flat_len_of(config: &ModelConfig, head: Head) -> usize {
-        Layout::new(config, head).len
+    /// Length of those buffers for a network of this shape, before it is loaded.
+    pub fn flat_len_of(device: &Device, config: &ModelConfig, head: Head) -> usize {
+        Layout::new(device, config, head).len
     }
 
     /// The type of the weights that passes read.
@@ -101,42 +99,31 @@ impl Model {
     /// This network, to be trained with weights of another type: with bf16, f32 masters stay beside them, which
     /// [`AdamW`](crate::AdamW) updates.
     pub fn with_dtype(mut self, dtype: WeightDtype) -> Model {
-        self.parameters = self.parameters.with_dtype(dtype);
+        self.parameters = self.parameters.with_dtype(&self.device, dtype);
         self
     }
 
     /// This network with weights of another type and nothing that only training needs.
     pub fn for_inference(mut self, dtype: WeightDtype) -> Model {
-        self.parameters = self.parameters.with_dtype(dtype).without_masters();
+        self.parameters = self.parameters.with_dtype(&self.device, dtype).without_masters();
         self
     }
 
-    /// The flat parameters in f32 (with bf16, the masters), in the order and layout of gradients and moments.
-    ///
-    /// # Panics
-    /// If the network is for inference in bf16: it has no masters.
-    pub fn parameters(&self) -> &[f32] {
-        self.parameters.exact()
-    }
-
-    /// Changes the flat parameters; with bf16, the weights are then rounded again.
-    ///
-    /// # Panics
-    /// As [`Model::parameters`].
-    pub fn change_parameters<R>(&mut self, change: impl FnOnce(&mut [f32]) -> R) -> R {
-        self.parameters.update(&Device::new(1), change)
-    }
-
-    /// A zeroed gradient buffer.
+    /// A zeroed buffer for gradients.
     pub fn zero_gradients(&self) -> Buffer {
-        Buffer::zeros(self.layout.len)
+        Buffer::zeros(&self.device, self.layout.len)
     }
 
-    /// A critic with this trunk and a value head of zeros: every value is 0 until it learns.
+    /// A critic with this decoder and a value head of zeros: every value is 0 until it learns.
+    ///
+    /// # Panics
+    /// If the network is for inference in bf16: it has no exact weights.
     pub fn to_critic(&self) -> Model {
-        let mut critic = Model::zeros(self.config.clone(), Head::Value);
-        let trunk = critic.layout.final_norm.end;
-        critic.change_parameters(|to| to[..trunk].copy_from_slice(&self.parameters()[..trunk]));
+        let mut critic = Model::zeros(&self.device, self.config.clone(), Head::Value, WeightDtype::Float32);
+        let decoder = ..critic.layout.final_norm.end;
+        critic.parameters.update(&self.device, |to| {
+            copy(&self.device, self.parameters.exact().slice(decoder), to.slice_mut(decoder));
+        });
         critic.with_dtype(self.dtype())
     }
 
@@ -145,30 +132,55 @@ impl Model {
         let mut random = Random::new(&[seed, u64::MAX]);
         if let HeadPlace::Scalar { weight, .. } = &self.layout.head {
             let values: Vec<f32> = weight.clone().map(|_| random.normal() as f32 * deviation).collect();
-            self.parameters.write(&Place::Row(weight.clone()), &values);
+            self.parameters.write(&self.device, &Place::Row(weight.clone()), &values);
         }
     }
 
     /// Sets the value head's bias: the critic's output everywhere while the head's weights are 0.
     pub fn set_value_bias(&mut self, bias: f32) {
         if let HeadPlace::Scalar { bias: place, .. } = &self.layout.head {
-            self.parameters.write(&Place::Vector(place.clone()), &[bias]);
+            self.parameters.write(&self.device, &Place::Vector(place.clone()), &[bias]);
         }
     }
 
-    /// A copy of one tensor, row-major, by its Hugging Face name; out of the masters if there are any.
+    /// A copy of one tensor, row-major, by its Hugging Face name; from the masters if there are any.
     pub fn tensor(&self, name: &str) -> Option<Vec<f32>> {
-        Some(self.parameters.read(self.place(name)?))
+        Some(self.parameters.read(&self.device, self.layout.place(name)?))
     }
 
-    /// The same out of a buffer of this model's layout, e.g. its gradient.
-    pub fn tensor_in(&self, flat: &[f32], name: &str) -> Option<Vec<f32>> {
-        let place = self.place(name)?;
-        Some(read_tensor(&flat[place.range()], place))
+    /// Copies of all tensors, one after the other: what [`Model::tensor`] returns, for comparing models.
+    pub fn weights(&self) -> Vec<f32> {
+        self.layout.tensors.iter().flat_map(|t| self.parameters.read(&self.device, &t.place)).collect()
     }
 
-    fn place(&self, name: &str) -> Option<&Place> {
-        self.layout.tensors.iter().find(|t| t.name == name).map(|t| &t.place)
+    /// Replaces a tensor, given row-major. With bf16 the weights that passes read are rounded.
+    ///
+    /// # Panics
+    /// If there is no such tensor, or `values` has another length.
+    pub fn set_tensor(&mut self, name: &str, values: &[f32]) {
+        let layout = Arc::clone(&self.layout);
+        let place = layout.place(name).unwrap_or_else(|| panic!("no tensor `{name}`"));
+        self.parameters.write(&self.device, place, values);
+    }
+
+    /// A copy of one tensor in a buffer of this model's layout: a gradient or a moment.
+    pub fn tensor_in(&self, flat: &Buffer, name: &str) -> Option<Vec<f32>> {
+        let place = self.layout.place(name)?;
+        Some(read_tensor(&self.device, flat.slice(place.range()), place))
+    }
+
+    /// Replaces one tensor in such a buffer.
+    ///
+    /// # Panics
+    /// As [`Model::set_tensor`].
+    pub fn set_tensor_in(&self, flat: &mut Buffer, name: &str, values: &[f32]) {
+        let place = self.layout.place(name).unwrap_or_else(|| panic!("no tensor `{name}`"));
+        write_tensor(&self.device, flat.slice_mut(place.range()), place, values);
+    }
+
+    /// Names and shapes of all tensors, in the order of the flat buffers.
+    pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        self.layout.named_shapes()
     }
 
     /// Names of all tensors, in the order of the flat buffer.
@@ -181,8 +193,8 @@ impl Model {
     /// # Errors
     /// A file is missing, damaged or not of a supported network; all names, shapes and types are checked before memory
     /// for weights is taken. A weight is not finite.
-    pub fn load(dir: &Path, head: Head) -> Result<Model, Error> {
-        Model::load_for_inference(dir, head, WeightDtype::Float32)
+    pub fn load(device: &Device, dir: &Path, head: Head) -> Result<Model, Error> {
+        Model::load_for_inference(device, dir, head, WeightDtype::Float32)
     }
 
     /// The same for a network that is not trained: bf16 weights then have no f32 masters beside them, not even while
@@ -190,15 +202,14 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::load`].
-    pub fn load_for_inference(dir: &Path, head: Head, dtype: WeightDtype) -> Result<Model, Error> {
+    pub fn load_for_inference(device: &Device, dir: &Path, head: Head, dtype: WeightDtype) -> Result<Model, Error> {
         let config = ModelConfig::load(dir)?;
         let files = SafetensorsFiles::open(dir)?;
-        let layout = Layout::new(&config, head);
-        files.check(&config, &layout)?;
-        let mut model = Model::new(config, head, Parameters::zeros_for_inference(layout.len, dtype));
+        files.check(&config, &Layout::new(device, &config, head))?;
+        let mut model = Model::zeros(device, config, head, dtype);
         let layout = Arc::clone(&model.layout);
         for tensor in &layout.tensors {
-            model.parameters.write(&tensor.place, &files.read(&tensor.name)?);
+            model.parameters.write(device, &tensor.place, &files.read(&tensor.name)?);
         }
         Ok(model)
     }
@@ -211,5 +222,14 @@ impl Model {
         let config = self.config.to_json(self.head == Head::Value, dtype);
         let read = |name: &str| Ok(self.tensor(name).expect("a tensor of this layout"));
         save_directory(dir, &config, dtype, self.layout.named_shapes(), read)
+    }
+
+    /// Whether sequences of `tokens` tokens fit the positions of this network.
+    pub fn fits(&self, tokens: usize) -> bool {
+        tokens <= self.config.max_position_embeddings
+    }
+
+    pub(crate) fn assert_policy(&self) {
+        assert_eq!(self.head, Head::Language, "only a policy can be sampled from");
     }
 }

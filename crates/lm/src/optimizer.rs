@@ -1,7 +1,7 @@
 //! AdamW and learning-rate schedules.
 
-use crate::{Engine, Model};
-use vapo_kernels::{AdamWStep, Buffer, adamw, sum_of_squares};
+use crate::Model;
+use vapo_kernels::{AdamWStep, Buffer, adamw, sum_of_squares, zero};
 
 /// Settings of [`AdamW`].
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,7 @@ impl Default for AdamWConfig {
     }
 }
 
-/// AdamW (Loshchilov & Hutter 2019) with global-norm clipping. Its state is public to checkpoints.
+/// AdamW (Loshchilov & Hutter 2019) with global-norm clipping. Its state is public for checkpoints.
 pub struct AdamW {
     /// Settings.
     pub config: AdamWConfig,
@@ -37,18 +37,18 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// A fresh optimizer for flat buffers of `flat_len` values ([`Model::flat_len`]).
-    pub fn new(config: AdamWConfig, flat_len: usize) -> AdamW {
-        AdamW { config, first_moment: Buffer::zeros(flat_len), second_moment: Buffer::zeros(flat_len), steps: 0 }
+    /// A fresh optimizer for a model, on its device.
+    pub fn new(config: AdamWConfig, model: &Model) -> AdamW {
+        AdamW { config, first_moment: model.zero_gradients(), second_moment: model.zero_gradients(), steps: 0 }
     }
 
     /// Clips `grads` to the largest norm, updates the model, zeroes `grads`; returns the norm before clipping.
     /// A norm that is not finite changes nothing but the gradient: the caller decides what to do.
-    pub fn update(&mut self, engine: &Engine, model: &mut Model, grads: &mut [f32], learning_rate: f32) -> f32 {
-        let device = engine.device();
-        let norm = sum_of_squares(device, grads).sqrt();
+    pub fn update(&mut self, model: &mut Model, grads: &mut Buffer, learning_rate: f32) -> f32 {
+        let device = &model.device().clone();
+        let norm = sum_of_squares(device, grads.view()).sqrt();
         if !norm.is_finite() {
-            grads.fill(0.0);
+            zero(device, grads.view_mut());
             return norm as f32;
         }
         self.steps += 1;
@@ -65,8 +65,9 @@ impl AdamW {
             correction2: correction(beta2),
             gradient_scale: clip as f32,
         };
+        let (first, second) = (&mut self.first_moment, &mut self.second_moment);
         model.parameters.update(device, |exact| {
-            adamw(device, &step, exact, grads, &mut self.first_moment, &mut self.second_moment);
+            adamw(device, &step, exact.view_mut(), grads.view_mut(), first.view_mut(), second.view_mut());
         });
         norm as f32
     }

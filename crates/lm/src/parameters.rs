@@ -1,12 +1,13 @@
-//! A network's weights in memory: f32, or bf16 with f32 masters that the optimizer updates.
+//! A network's weights on a device: f32, or bf16 with f32 masters that the optimizer updates.
 
 use crate::WeightDtype;
 use crate::layout::{Matrix, Place};
-use std::borrow::Cow;
 use std::ops::Range;
-use vapo_kernels::{Buffer, Device, Panels, Weight, bf16, pack, round_to_bf16, unpack};
+use vapo_kernels::{
+    Buffer, Device, Values, View, ViewMut, Weight, bf16, read_matrix, round_to_bf16, widen, write_matrix,
+};
 
-/// One flat buffer of weights in the layout that kernels read, and in bf16 perhaps a second, exact one.
+/// One flat buffer of weights in the layout that kernels read, and with bf16 perhaps a second, exact one.
 #[derive(Clone)]
 pub(crate) enum Parameters {
     /// What kernels read is what the optimizer updates.
@@ -20,15 +21,11 @@ pub(crate) enum Parameters {
 }
 
 impl Parameters {
-    pub(crate) fn zeros(len: usize) -> Parameters {
-        Parameters::F32(Buffer::zeros(len))
-    }
-
     /// Zeros for a network that is not trained: no masters.
-    pub(crate) fn zeros_for_inference(len: usize, dtype: WeightDtype) -> Parameters {
+    pub(crate) fn zeros_for_inference(device: &Device, len: usize, dtype: WeightDtype) -> Parameters {
         match dtype {
-            WeightDtype::Float32 => Parameters::zeros(len),
-            WeightDtype::Bfloat16 => Parameters::Bf16 { working: Buffer::zeros(len), masters: None },
+            WeightDtype::Float32 => Parameters::F32(Buffer::zeros(device, len)),
+            WeightDtype::Bfloat16 => Parameters::Bf16 { working: Buffer::zeros(device, len), masters: None },
         }
     }
 
@@ -40,17 +37,17 @@ impl Parameters {
     }
 
     /// The same weights in another type: the exact ones become (or stay) the masters of a bf16 copy.
-    pub(crate) fn with_dtype(self, dtype: WeightDtype) -> Parameters {
+    pub(crate) fn with_dtype(self, device: &Device, dtype: WeightDtype) -> Parameters {
         match (self, dtype) {
             (Parameters::F32(exact), WeightDtype::Bfloat16) => {
-                let mut working = Buffer::zeros(exact.len());
-                round_to_bf16(&Device::new(1), &exact, &mut working);
+                let mut working = Buffer::zeros(device, exact.len());
+                round_to_bf16(device, exact.view(), working.view_mut());
                 Parameters::Bf16 { working, masters: Some(exact) }
             }
             (Parameters::Bf16 { masters: Some(exact), .. }, WeightDtype::Float32) => Parameters::F32(exact),
             (Parameters::Bf16 { working, masters: None }, WeightDtype::Float32) => {
-                let mut exact = Buffer::zeros(working.len());
-                exact.iter_mut().zip(&*working).for_each(|(to, from)| *to = from.to_f32());
+                let mut exact = Buffer::zeros(device, working.len());
+                widen(device, working.view(), exact.view_mut());
                 Parameters::F32(exact)
             }
             (same, _) => same,
@@ -67,21 +64,14 @@ impl Parameters {
 
     /// A matrix as kernels read it.
     pub(crate) fn matrix(&self, matrix: &Matrix) -> Weight<'_> {
-        Weight { panels: self.panels(matrix.range()), outputs: matrix.outputs, inputs: matrix.inputs }
+        Weight { values: self.values(matrix.range()), outputs: matrix.outputs, inputs: matrix.inputs }
     }
 
-    pub(crate) fn panels(&self, range: Range<usize>) -> Panels<'_> {
+    /// A tensor's values as kernels read them.
+    pub(crate) fn values(&self, range: Range<usize>) -> Values<'_> {
         match self {
-            Parameters::F32(exact) => Panels::F32(&exact[range]),
-            Parameters::Bf16 { working, .. } => Panels::Bf16(&working[range]),
-        }
-    }
-
-    /// A norm's weights or a bias, widened: they are too few to matter to memory or speed.
-    pub(crate) fn vector(&self, range: &Range<usize>) -> Cow<'_, [f32]> {
-        match self {
-            Parameters::F32(exact) => Cow::Borrowed(&exact[range.clone()]),
-            Parameters::Bf16 { working, .. } => working[range.clone()].iter().map(|x| x.to_f32()).collect(),
+            Parameters::F32(exact) => Values::F32(exact.slice(range)),
+            Parameters::Bf16 { working, .. } => Values::Bf16(working.slice(range)),
         }
     }
 
@@ -89,7 +79,7 @@ impl Parameters {
     ///
     /// # Panics
     /// If this network has no masters.
-    pub(crate) fn exact(&self) -> &[f32] {
+    pub(crate) fn exact(&self) -> &Buffer {
         match self {
             Parameters::F32(exact) | Parameters::Bf16 { masters: Some(exact), .. } => exact,
             Parameters::Bf16 { masters: None, .. } => panic!("weights for inference have no masters"),
@@ -100,12 +90,12 @@ impl Parameters {
     ///
     /// # Panics
     /// If this network has no masters.
-    pub(crate) fn update<R>(&mut self, device: &Device, change: impl FnOnce(&mut [f32]) -> R) -> R {
+    pub(crate) fn update<R>(&mut self, device: &Device, change: impl FnOnce(&mut Buffer) -> R) -> R {
         match self {
             Parameters::F32(exact) => change(exact),
             Parameters::Bf16 { working, masters: Some(exact) } => {
                 let result = change(exact);
-                round_to_bf16(device, exact, working);
+                round_to_bf16(device, exact.view(), working.view_mut());
                 result
             }
             Parameters::Bf16 { masters: None, .. } => panic!("weights for inference have no masters"),
@@ -113,50 +103,49 @@ impl Parameters {
     }
 
     /// Stores a tensor given row-major; without masters, its values are rounded.
-    pub(crate) fn write(&mut self, place: &Place, values: &[f32]) {
+    pub(crate) fn write(&mut self, device: &Device, place: &Place, values: &[f32]) {
         let range = place.range();
         match self {
-            Parameters::F32(exact) => write_tensor(&mut exact[range], place, values),
+            Parameters::F32(exact) => write_tensor(device, exact.slice_mut(range), place, values),
             Parameters::Bf16 { working, masters } => {
-                let mut flat = Buffer::zeros(range.len());
-                write_tensor(&mut flat, place, values);
-                round_to_bf16(&Device::new(1), &flat, &mut working[range.clone()]);
+                let mut flat = Buffer::zeros(device, range.len());
+                write_tensor(device, flat.view_mut(), place, values);
+                round_to_bf16(device, flat.view(), working.slice_mut(range.clone()));
                 if let Some(exact) = masters {
-                    exact[range].copy_from_slice(&flat);
+                    write_tensor(device, exact.slice_mut(range), place, values);
                 }
             }
         }
     }
 
     /// A tensor, row-major: exact where there are masters.
-    pub(crate) fn read(&self, place: &Place) -> Vec<f32> {
+    pub(crate) fn read(&self, device: &Device, place: &Place) -> Vec<f32> {
         let range = place.range();
         match self {
-            Parameters::F32(exact) | Parameters::Bf16 { masters: Some(exact), .. } => read_tensor(&exact[range], place),
+            Parameters::F32(exact) | Parameters::Bf16 { masters: Some(exact), .. } => {
+                read_tensor(device, exact.slice(range), place)
+            }
             Parameters::Bf16 { working, .. } => {
-                let flat: Vec<f32> = working[range].iter().map(|x| x.to_f32()).collect();
-                read_tensor(&flat, place)
+                let mut flat = Buffer::zeros(device, range.len());
+                widen(device, working.slice(range), flat.view_mut());
+                read_tensor(device, flat.view(), place)
             }
         }
     }
 }
 
-/// Converts a tensor to its part of a flat buffer.
-fn write_tensor(flat: &mut [f32], place: &Place, values: &[f32]) {
+/// Stores a tensor, given row-major, in its part of a flat buffer.
+pub(crate) fn write_tensor(device: &Device, flat: ViewMut, place: &Place, values: &[f32]) {
     match place {
-        Place::Matrix(m) => pack(values, m.outputs, m.inputs, flat),
-        Place::Vector(_) | Place::Row(_) => flat.copy_from_slice(values),
+        Place::Matrix(m) => write_matrix(device, values, m.outputs, m.inputs, flat),
+        Place::Vector(_) | Place::Row(_) => flat.write(device, values),
     }
 }
 
-/// Converts a part of a flat buffer to its tensor.
-pub(crate) fn read_tensor(flat: &[f32], place: &Place) -> Vec<f32> {
+/// The row-major values of a tensor in its part of a flat buffer.
+pub(crate) fn read_tensor(device: &Device, flat: View, place: &Place) -> Vec<f32> {
     match place {
-        Place::Matrix(m) => {
-            let mut values = vec![0.0; m.outputs * m.inputs];
-            unpack(flat, m.outputs, m.inputs, &mut values);
-            values
-        }
-        Place::Vector(_) | Place::Row(_) => flat.to_vec(),
+        Place::Matrix(m) => read_matrix(device, flat, m.outputs, m.inputs),
+        Place::Vector(_) | Place::Row(_) => flat.to_vec(device),
     }
 }

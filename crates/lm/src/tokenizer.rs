@@ -1,6 +1,6 @@
 //! A Hugging Face `tokenizer.json`.
 
-use crate::weights::read_bounded;
+use crate::files::read_bounded;
 use crate::{Error, ModelConfig};
 use std::path::Path;
 use std::str::FromStr;
@@ -74,6 +74,11 @@ impl Tokenizer {
     /// Number of tokens, added ones included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+
+    /// One more than the largest id: a network has no use for logits from there on.
+    pub fn num_ids(&self) -> usize {
+        self.inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1)
     }
 
     /// Whether a network knows every token; it may know more (embeddings are often padded).

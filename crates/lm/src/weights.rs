@@ -1,5 +1,6 @@
 //! The safetensors files of a Hugging Face directory. Headers are read and checked first; tensors one at a time.
 
+use crate::files::read_bounded;
 use crate::layout::Layout;
 use crate::{Error, ModelConfig};
 use safetensors::Dtype;
@@ -63,8 +64,8 @@ impl SafetensorsFiles {
         Ok(())
     }
 
-    /// A tensor by its full name; a trunk saved by itself lacks the prefix `model.`, and of a tied pair the embedding may
-    /// be the one that is left out.
+    /// A tensor by its full name; a decoder saved without a head lacks the prefix `model.`, and of a tied
+    /// pair the embedding may be the one that is left out.
     fn find(&self, name: &str) -> Option<Entry<'_>> {
         let bare = name.strip_prefix("model.").unwrap_or(name);
         let other = if name == EMBEDDING { VOCABULARY_HEAD } else { name };
@@ -205,17 +206,6 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, Error> {
         return Err(Error::content(index, format!("names the file `{name}`, which is not there")));
     }
     Ok(names.iter().map(|name| dir.join(name)).collect())
-}
-
-/// The content of a file of at most `limit` bytes.
-pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::content(path, format!("more than {limit} bytes, which is more than any file of its kind")));
-    }
-    Ok(bytes)
 }
 
 impl SafetensorsFile {

@@ -1,6 +1,7 @@
 //! How much arithmetic a pass is.
 
-use crate::{Head, ModelConfig};
+use crate::ModelConfig;
+use crate::layout::Head;
 
 /// The size of a pass through a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -39,7 +39,7 @@ fn load(name: &str, head: Head, dtype: WeightDtype) -> Model {
     if head == Head::Value {
         directory.push("critic");
     }
-    Model::load(&directory, head).unwrap().with_dtype(dtype)
+    Model::load(&Device::cpu(1), &directory, head).unwrap().with_dtype(dtype)
 }
 
 /// Answers of several lengths to prompts of several lengths, under every way of sampling.
@@ -72,12 +72,12 @@ fn train(
     let mut hash = Hash::new();
     let mut grads = model.zero_gradients();
     let config = AdamWConfig { weight_decay: 0.1, max_grad_norm: Some(0.5), ..AdamWConfig::default() };
-    let mut optimizer = AdamW::new(config, model.flat_len());
+    let mut optimizer = AdamW::new(config, &model);
     let names: Vec<String> = model.tensor_names().map(String::from).collect();
     for _ in 0..2 {
         backward(engine, model, &mut grads, &mut hash);
         names.iter().for_each(|name| hash.floats(&model.tensor_in(&grads, name).unwrap()));
-        let norm = optimizer.update(engine, model, &mut grads, 1e-2);
+        let norm = optimizer.update(model, &mut grads, 1e-2);
         hash.floats(&[norm]);
     }
     for name in &names {
@@ -90,7 +90,7 @@ fn train(
 
 fn hashes(name: &str, dtype: WeightDtype) -> [u64; 3] {
     let (mut policy, mut critic) = (load(name, Head::Language, dtype), load(name, Head::Value, dtype));
-    let mut engine = Engine::new(2, 150);
+    let mut engine = Engine::new(&Device::cpu(2), 150);
     let (prompts, samples, sampled) = sample(&mut engine, &policy);
     let sequences: Vec<Sequence> = prompts
         .iter()

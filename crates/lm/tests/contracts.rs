@@ -23,8 +23,12 @@ fn directory(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-fn policy((name, dtype): (&str, WeightDtype)) -> Model {
-    Model::load(&directory(name), Head::Language).unwrap().with_dtype(dtype)
+fn policy(family: (&str, WeightDtype)) -> Model {
+    policy_on(&Device::cpu(1), family)
+}
+
+fn policy_on(device: &Device, (name, dtype): (&str, WeightDtype)) -> Model {
+    Model::load(device, &directory(name), Head::Language).unwrap().with_dtype(dtype)
 }
 
 fn prompts(lengths: &[usize]) -> Vec<Vec<u32>> {
@@ -67,12 +71,13 @@ fn sampled_log_probs_are_the_trainers() {
                 ..Sampling::default()
             };
             let requests = requests(&prompts, 6);
-            let mut engine = Engine::new(2, 64);
+            let mut engine = Engine::new(&Device::cpu(2), 64);
             let samples = generate(&mut engine, &policy, &requests, &sampling);
             let recorded: Vec<f32> = samples.iter().flatten().flat_map(|s| s.logps.clone()).collect();
             let scale = if temperature == 0.0 { 1.0 } else { temperature };
             for micro_batch in [1, 300, 100_000] {
-                let scored = Engine::new(1, micro_batch).score(&policy, &sequences(&requests, &samples), scale);
+                let scored =
+                    Engine::new(&Device::cpu(1), micro_batch).score(&policy, &sequences(&requests, &samples), scale);
                 assert_eq!(bits(&recorded), bits(&scored.logp), "{family:?} T={temperature} slots={slots}");
             }
             tokens += recorded.len();
@@ -92,12 +97,12 @@ fn samples_do_not_depend_on_slots_threads_or_company() {
     let prompts = prompts(&[3, 20, 9]);
     let all = requests(&prompts, 4);
     let sampling = Sampling { max_new_tokens: 30, stop_tokens: vec![3, 40], slots: 64, ..Sampling::default() };
-    let want = generate(&mut Engine::new(1, 1000), &policy, &all, &sampling);
+    let want = generate(&mut Engine::new(&Device::cpu(1), 1000), &policy, &all, &sampling);
     for (threads, slots) in [(2, 64), (5, 3), (1, 1)] {
         let sampling = Sampling { slots, ..sampling.clone() };
-        assert_eq!(want, generate(&mut Engine::new(threads, 10), &policy, &all, &sampling));
+        assert_eq!(want, generate(&mut Engine::new(&Device::cpu(threads), 10), &policy, &all, &sampling));
     }
-    assert_eq!(want[1..2], generate(&mut Engine::new(1, 10), &policy, &all[1..2], &sampling));
+    assert_eq!(want[1..2], generate(&mut Engine::new(&Device::cpu(1), 10), &policy, &all[1..2], &sampling));
     assert_ne!(want[0][0].tokens, want[0][1].tokens);
 }
 
@@ -108,8 +113,8 @@ fn generation_without_a_cache_agrees() {
         let policy = policy(family);
         let prompts = prompts(&[19]);
         let greedy = Sampling { temperature: 0.0, max_new_tokens: 24, ..Sampling::default() };
-        let fast = generate(&mut Engine::new(1, 100), &policy, &requests(&prompts, 1), &greedy);
-        let mut engine = Engine::new(1, 100);
+        let fast = generate(&mut Engine::new(&Device::cpu(1), 100), &policy, &requests(&prompts, 1), &greedy);
+        let mut engine = Engine::new(&Device::cpu(1), 100);
         let mut text = prompts[0].clone();
         for (token, logp) in fast[0][0].tokens.iter().zip(&fast[0][0].logps) {
             let vocabulary: Vec<u32> = (0..policy.config().vocab_size as u32).collect();
@@ -131,13 +136,13 @@ fn generation_without_a_cache_agrees() {
 #[test]
 fn same_bits_on_any_threads_and_instruction_set() {
     for family in FAMILIES {
-        let start = policy(family);
         let prompts = prompts(&[5, 18, 30]);
         let requests = requests(&prompts, 3);
         let sampling = Sampling { max_new_tokens: 20, stop_tokens: vec![3, 40], ..Sampling::default() };
-        let run = |device: Device| {
-            let mut engine = Engine::with_device(device, 80);
-            let (mut model, mut critic) = (start.clone(), start.to_critic());
+        let run = |device: &Device| {
+            let mut engine = Engine::new(device, 80);
+            let mut model = policy_on(device, family);
+            let mut critic = model.to_critic();
             let samples = generate(&mut engine, &model, &requests, &sampling);
             let batch = sequences(&requests, &samples);
             let mut out = engine.score(&model, &batch, 0.9).entropy;
@@ -147,26 +152,25 @@ fn same_bits_on_any_threads_and_instruction_set() {
                 dlogp: s.logp.iter().map(|l| l.sin()).collect(),
                 dentropy: Some(s.entropy.iter().map(|e| 0.01 * e).collect()),
             });
-            AdamW::new(config.clone(), model.flat_len()).update(&engine, &mut model, &mut grads, 1e-2);
+            AdamW::new(config.clone(), &model).update(&mut model, &mut grads, 1e-2);
             let mut grads = critic.zero_gradients();
             for _ in 0..2 {
                 engine.critic_backward(&critic, &mut grads, &batch, |r, v| {
                     r.zip(v).map(|(i, v)| v - (i % 3) as f32).collect()
                 });
-                AdamW::new(config.clone(), critic.flat_len()).update(&engine, &mut critic, &mut grads, 1e-2);
+                AdamW::new(config.clone(), &critic).update(&mut critic, &mut grads, 1e-2);
             }
             out.extend(engine.values(&critic, &batch));
             out.extend(samples.iter().flatten().flat_map(|s| s.logps.clone()));
-            out.extend_from_slice(model.parameters());
-            out.extend_from_slice(critic.parameters());
+            out.extend(model.weights());
+            out.extend(critic.weights());
             bits(&out)
         };
-        let want = run(Device::new(1));
-        for threads in [2, 3, 8] {
-            assert!(want == run(Device::new(threads)), "{family:?}: {threads} threads");
-        }
-        for isa in Isa::available() {
-            assert!(want == run(Device::with_isa(1, isa)), "{family:?}: {}", isa.name());
+        let all = devices();
+        let want = run(&all[0]);
+        for device in all.iter().filter(|device| device.is_exact()).chain(&[Device::cpu(3), Device::cpu(8)]) {
+            let (threads, isa) = (device.threads(), device.isa().name());
+            assert!(want == run(device), "{family:?}: {threads} threads, {isa}");
         }
     }
 }
@@ -187,7 +191,7 @@ fn gradients_do_not_depend_on_micro_batches_or_order() {
         let prompts = prompts(&[5, 18, 30, 2, 11, 40, 8, 23]);
         let requests = requests(&prompts, 8);
         let sampling = Sampling { max_new_tokens: 40, stop_tokens: vec![3, 40], ..Sampling::default() };
-        let samples = generate(&mut Engine::new(2, 80), &policy, &requests, &sampling);
+        let samples = generate(&mut Engine::new(&Device::cpu(2), 80), &policy, &requests, &sampling);
         let batch = sequences(&requests, &samples);
         let weight: Vec<f32> = (0..10_000).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
         // Weights stay with their tokens when the order changes.
@@ -196,7 +200,7 @@ fn gradients_do_not_depend_on_micro_batches_or_order() {
             batch.iter().for_each(|s| starts.push(starts[starts.len() - 1] + s.response.len()));
             let token_of: Vec<usize> = order.iter().flat_map(|&i| starts[i]..starts[i + 1]).collect();
             let ordered: Vec<Sequence> = order.iter().map(|&i| batch[i]).collect();
-            let mut engine = Engine::new(2, micro_batch);
+            let mut engine = Engine::new(&Device::cpu(2), micro_batch);
             let mut grads = policy.zero_gradients();
             engine.policy_backward(&policy, &mut grads, &ordered, 1.0, |range, _| TokenGrad {
                 dlogp: range.map(|i| weight[token_of[i]]).collect(),
@@ -206,10 +210,10 @@ fn gradients_do_not_depend_on_micro_batches_or_order() {
             engine.critic_backward(&critic, &mut critic_grads, &ordered, |range, values| {
                 range.zip(values).map(|(i, v)| v - weight[token_of[i]]).collect()
             });
-            (grads, critic_grads)
+            [(&policy, grads), (&critic, critic_grads)].map(|(model, grads)| grads.view().to_vec(model.device()))
         };
         let order: Vec<usize> = (0..batch.len()).collect();
-        let (policy_want, critic_want) = run(&order, 1_000_000);
+        let [policy_want, critic_want] = run(&order, 1_000_000);
         let mut longest_first = order.clone();
         longest_first.sort_by_key(|&i| std::cmp::Reverse(batch[i].response.len()));
         let reversed: Vec<usize> = order.iter().rev().copied().collect();
@@ -221,7 +225,7 @@ fn gradients_do_not_depend_on_micro_batches_or_order() {
             (&longest_first, 300),
             (&longest_first, 1),
         ] {
-            let (policy_got, critic_got) = run(order, micro_batch);
+            let [policy_got, critic_got] = run(order, micro_batch);
             let errors =
                 [relative_difference(&policy_got, &policy_want), relative_difference(&critic_got, &critic_want)];
             assert!(errors.iter().all(|e| *e < 1e-6), "{family:?}, micro-batch {micro_batch}: {errors:?}");
@@ -232,7 +236,10 @@ fn gradients_do_not_depend_on_micro_batches_or_order() {
 /// The f32 network whose weights are those of `model`, rounded.
 fn rounded_twin(model: &Model) -> Model {
     let mut twin = model.clone().with_dtype(Float32);
-    twin.change_parameters(|p| p.iter_mut().for_each(|x| *x = half::bf16::from_f32(*x).to_f32()));
+    for (name, _) in model.tensor_shapes() {
+        let rounded = |x: f32| half::bf16::from_f32(x).to_f32();
+        twin.set_tensor(&name, &model.tensor(&name).unwrap().into_iter().map(rounded).collect::<Vec<_>>());
+    }
     twin
 }
 
@@ -241,12 +248,12 @@ fn rounded_twin(model: &Model) -> Model {
 fn bf16_weights_are_rounded_f32_weights() {
     for (name, _) in &FAMILIES[..4] {
         let (exact, mixed) = (policy((name, Float32)), policy((name, Bfloat16)));
-        let lean = Model::load_for_inference(&directory(name), Head::Language, Bfloat16).unwrap();
+        let lean = Model::load_for_inference(&Device::cpu(1), &directory(name), Head::Language, Bfloat16).unwrap();
         let twin = rounded_twin(&exact);
         let prompts = prompts(&[5, 18, 30]);
         let requests = requests(&prompts, 3);
         let sampling = Sampling { max_new_tokens: 20, stop_tokens: vec![3, 40], ..Sampling::default() };
-        let mut engine = Engine::new(2, 80);
+        let mut engine = Engine::new(&Device::cpu(2), 80);
         let samples = generate(&mut engine, &mixed, &requests, &sampling);
         assert_ne!(samples, generate(&mut engine, &exact, &requests, &sampling), "{name}: rounding changes nothing");
         for model in [&twin, &lean, &exact.clone().for_inference(Bfloat16)] {
@@ -259,16 +266,16 @@ fn bf16_weights_are_rounded_f32_weights() {
                 dlogp: s.logp.iter().map(|l| l.sin()).collect(),
                 dentropy: None,
             });
-            let before = grads.to_vec();
-            AdamW::new(AdamWConfig::default(), model.flat_len()).update(&engine, model, &mut grads, 1e-3);
+            let before = grads.view().to_vec(model.device());
+            AdamW::new(AdamWConfig::default(), model).update(model, &mut grads, 1e-3);
             before
         };
         let (mut mixed, mut twin) = (mixed, twin);
         assert!(bits(&step(&mut mixed)) == bits(&step(&mut twin)), "{name}: gradients");
 
         // The update goes to the exact weights, and what is read next is those, rounded.
-        let masters = mixed.parameters();
-        let moved = masters.iter().zip(exact.parameters()).filter(|(a, b)| a != b).count();
+        let masters = mixed.weights();
+        let moved = masters.iter().zip(&exact.weights()).filter(|(a, b)| a != b).count();
         assert!(moved * 2 > masters.len(), "{name}: {moved} of {} masters moved", masters.len());
         assert!(masters.iter().any(|x| half::bf16::from_f32(*x).to_f32() != *x), "{name}: masters are exact");
         let (got, want) =
@@ -282,11 +289,11 @@ fn bf16_weights_are_rounded_f32_weights() {
 fn a_bf16_critic_is_a_rounded_one() {
     let mut critic = policy(("qwen2", Bfloat16)).to_critic();
     critic.randomize_value_head(0.3, 5);
-    critic.change_parameters(|p| *p.last_mut().unwrap() = 0.0);
+    critic.set_value_bias(0.0);
     assert_eq!(critic.dtype(), Bfloat16);
     let text: Vec<u32> = (0..30).map(|i| i * 7 % 90).collect();
     let batch = [Sequence { prompt: &text[..9], response: &text[9..] }];
-    let mut engine = Engine::new(1, 100);
+    let mut engine = Engine::new(&Device::cpu(1), 100);
     let (got, want) = (engine.values(&critic, &batch), engine.values(&rounded_twin(&critic), &batch));
     assert!(bits(&got) == bits(&want) && got.iter().any(|v| v.abs() > 1e-3), "{got:?}");
 }
@@ -297,13 +304,15 @@ fn masters_are_saved_exactly() {
     let (exact, mixed) = (policy(("qwen3", Float32)), policy(("qwen3", Bfloat16)));
     let dir = tempfile::tempdir().unwrap();
     mixed.save(dir.path(), Float32).unwrap();
-    let again = Model::load(dir.path(), Head::Language).unwrap();
-    assert!(again.parameters() == exact.parameters());
-    let lean = Model::load_for_inference(dir.path(), Head::Language, Bfloat16).unwrap();
+    let again = Model::load(&Device::cpu(1), dir.path(), Head::Language).unwrap();
+    assert!(again.weights() == exact.weights());
+    let lean = Model::load_for_inference(&Device::cpu(1), dir.path(), Head::Language, Bfloat16).unwrap();
     let name = "model.layers.1.mlp.up_proj.weight";
     assert_eq!(lean.tensor(name), rounded_twin(&exact).tensor(name));
     lean.save(dir.path(), Bfloat16).unwrap();
-    assert!(Model::load(dir.path(), Head::Language).unwrap().parameters() == rounded_twin(&exact).parameters());
+    assert!(
+        Model::load(&Device::cpu(1), dir.path(), Head::Language).unwrap().weights() == rounded_twin(&exact).weights()
+    );
 }
 
 #[test]
@@ -311,11 +320,16 @@ fn breaking_off_gives_nothing() {
     let prompts = prompts(&[4]);
     let mut calls = 0;
     let sampling = Sampling { max_new_tokens: 30, ..Sampling::default() };
-    let result =
-        Engine::new(1, 10).generate(&policy(("llama", Float32)), &requests(&prompts, 2), &sampling, 0, &mut |_, _| {
+    let result = Engine::new(&Device::cpu(1), 10).generate(
+        &policy(("llama", Float32)),
+        &requests(&prompts, 2),
+        &sampling,
+        0,
+        &mut |_, _| {
             calls += 1;
             if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+        },
+    );
     assert!(result.is_none());
     assert_eq!(calls, 3);
 }
@@ -325,7 +339,7 @@ fn a_streamed_answer_is_the_sample_and_ends_where_it_is_told_to() {
     let policy = policy(("llama", Float32));
     let sampling = Sampling { max_new_tokens: 12, ..Sampling::default() };
     let (prompt, key): (&[u32], u64) = (&[3, 1, 4, 1, 5], 7);
-    let mut engine = Engine::new(2, 64);
+    let mut engine = Engine::new(&Device::cpu(2), 64);
     let requests = [Request { prompt, samples: 2, key }];
     let samples = engine.generate(&policy, &requests, &sampling, 5, &mut |_, _| ControlFlow::Continue(())).unwrap();
     let mut told = Vec::new();

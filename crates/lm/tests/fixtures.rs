@@ -35,7 +35,7 @@ impl Fixture {
     }
 
     fn policy(&self) -> Model {
-        Model::load(&self.dir, Head::Language).unwrap()
+        Model::load(&Device::cpu(1), &self.dir, Head::Language).unwrap()
     }
 }
 
@@ -59,7 +59,7 @@ fn worst(got: &[f32], want: &[f32]) -> f32 {
     got.iter().zip(want).fold(0.0f32, |m, (g, w)| m.max((g - w).abs())) / scale
 }
 
-fn gradient(fixture: &Fixture, engine: &mut Engine, policy: &Model, grads: &mut [f32]) -> f32 {
+fn gradient(fixture: &Fixture, engine: &mut Engine, policy: &Model, grads: &mut Buffer) -> f32 {
     let tokens = fixture.tokens("tokens");
     let (w, u) = (fixture.floats("weights"), fixture.floats("entropy_weights"));
     let mut total = 0.0;
@@ -81,7 +81,7 @@ fn logits_log_probs_and_entropy() {
         let policy = fixture.policy();
         let tokens = fixture.tokens("tokens");
         let temperature = fixture.floats("temperature")[0];
-        let mut engine = Engine::new(2, 40);
+        let mut engine = Engine::new(&Device::cpu(2), 40);
         let scored = engine.score(&policy, &sequences(&fixture, &tokens), temperature);
         assert!(worst(&scored.logp, &fixture.floats("logp")) < 2e-5, "{family}");
         assert!(worst(&scored.entropy, &fixture.floats("entropy")) < 2e-5, "{family}");
@@ -108,7 +108,7 @@ fn loss_and_every_gradient() {
         let policy = fixture.policy();
         for micro_batch in [1, 1000] {
             let mut grads = policy.zero_gradients();
-            let loss = gradient(&fixture, &mut Engine::new(1, micro_batch), &policy, &mut grads);
+            let loss = gradient(&fixture, &mut Engine::new(&Device::cpu(1), micro_batch), &policy, &mut grads);
             assert!(worst(&[loss], &fixture.floats("loss")) < 2e-5, "{family}");
             for name in policy.tensor_names() {
                 let got = policy.tensor_in(&grads, name).unwrap();
@@ -124,14 +124,14 @@ fn three_steps_of_adamw() {
     for family in FAMILIES {
         let fixture = Fixture::new(family);
         let mut policy = fixture.policy();
-        let mut engine = Engine::new(2, 1000);
+        let mut engine = Engine::new(&Device::cpu(2), 1000);
         let config = AdamWConfig { weight_decay: 0.1, ..AdamWConfig::default() };
-        let mut optimizer = AdamW::new(config, policy.flat_len());
+        let mut optimizer = AdamW::new(config, &policy);
         let mut grads = policy.zero_gradients();
         let norms: Vec<f32> = (0..3)
             .map(|_| {
                 gradient(&fixture, &mut engine, &policy, &mut grads);
-                optimizer.update(&engine, &mut policy, &mut grads, 1e-2)
+                optimizer.update(&mut policy, &mut grads, 1e-2)
             })
             .collect();
         assert!(worst(&norms, &fixture.floats("grad_norms")) < 2e-4, "{family} {norms:?}");
@@ -146,10 +146,10 @@ fn three_steps_of_adamw() {
 fn critic_values_and_gradients() {
     for family in FAMILIES {
         let fixture = Fixture::new(family);
-        let critic = Model::load(&fixture.dir.join("critic"), Head::Value).unwrap();
+        let critic = Model::load(&Device::cpu(1), &fixture.dir.join("critic"), Head::Value).unwrap();
         let tokens = fixture.tokens("tokens");
         let sequences = sequences(&fixture, &tokens);
-        let mut engine = Engine::new(2, 30);
+        let mut engine = Engine::new(&Device::cpu(2), 30);
         assert!(worst(&engine.values(&critic, &sequences), &fixture.floats("values")) < 2e-5, "{family}");
         let (w, returns) = (fixture.floats("value_weights"), fixture.floats("returns"));
         let mut grads = critic.zero_gradients();
@@ -179,12 +179,12 @@ fn a_reward_model_is_a_critic_whose_bias_is_zero() {
         let config = config.replace("ForTokenClassification", "ForSequenceClassification");
         std::fs::write(dir.path().join("config.json"), config).unwrap();
 
-        let bias = Model::load(&critic, Head::Value).unwrap().tensor("score.bias").unwrap()[0];
+        let bias = Model::load(&Device::cpu(1), &critic, Head::Value).unwrap().tensor("score.bias").unwrap()[0];
         assert!(bias != 0.0, "{family}");
         let want: Vec<f32> = fixture.floats("values").iter().map(|value| value - bias).collect();
         let tokens = fixture.tokens("tokens");
-        let model = Model::load(dir.path(), Head::Value).unwrap();
-        let got = Engine::new(1, 100).values(&model, &sequences(&fixture, &tokens));
+        let model = Model::load(&Device::cpu(1), dir.path(), Head::Value).unwrap();
+        let got = Engine::new(&Device::cpu(1), 100).values(&model, &sequences(&fixture, &tokens));
         assert!(worst(&got, &want) < 2e-5, "{family}");
     }
 }
@@ -198,7 +198,8 @@ fn greedy_continuation() {
         let sampling = Sampling { temperature: 0.0, max_new_tokens: want.len(), ..Sampling::default() };
         let requests = [Request { prompt: &prompt, samples: 1, key: 0 }];
         let go_on = &mut |_, _| std::ops::ControlFlow::Continue(());
-        let samples = Engine::new(1, 64).generate(&fixture.policy(), &requests, &sampling, 0, go_on).unwrap();
+        let samples =
+            Engine::new(&Device::cpu(1), 64).generate(&fixture.policy(), &requests, &sampling, 0, go_on).unwrap();
         assert_eq!(samples[0][0].tokens, want, "{family}");
     }
 }
@@ -210,20 +211,23 @@ fn files_there_and_back() {
         let policy = fixture.policy();
         let dir = tempfile::tempdir().unwrap();
         policy.save(dir.path(), WeightDtype::Float32).unwrap();
-        let again = Model::load(dir.path(), Head::Language).unwrap();
-        assert!(policy.parameters() == again.parameters(), "{family}");
+        let again = Model::load(&Device::cpu(1), dir.path(), Head::Language).unwrap();
+        assert!(policy.weights() == again.weights(), "{family}");
         assert_eq!(policy.config().attention, again.config().attention);
         let critic_dir = dir.path().join("critic");
         std::fs::create_dir(&critic_dir).unwrap();
         let mut critic = policy.to_critic();
         critic.randomize_value_head(0.1, 1);
         critic.save(&critic_dir, WeightDtype::Float32).unwrap();
-        assert!(critic.parameters() == Model::load(&critic_dir, Head::Value).unwrap().parameters(), "{family}");
+        assert!(
+            critic.weights() == Model::load(&Device::cpu(1), &critic_dir, Head::Value).unwrap().weights(),
+            "{family}"
+        );
         // A critic made of a policy sees what the policy sees: its trunk is the same.
         let tokens = fixture.tokens("tokens");
-        let values = Engine::new(1, 100).values(&policy.to_critic(), &sequences(&fixture, &tokens));
+        let values = Engine::new(&Device::cpu(1), 100).values(&policy.to_critic(), &sequences(&fixture, &tokens));
         assert!(values.iter().all(|v| *v == 0.0));
-        let error = Model::load(dir.path(), Head::Value).err().unwrap().to_string();
+        let error = Model::load(&Device::cpu(1), dir.path(), Head::Value).err().unwrap().to_string();
         assert!(error.contains("no tensor `score.weight`"), "{error}");
     }
 }

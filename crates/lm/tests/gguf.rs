@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use vapo_lm::{Head, Model, RopeScaling, Tokenizer, WeightDtype, import_gguf};
+use vapo_lm::{Device, Head, Model, RopeScaling, Tokenizer, WeightDtype, import_gguf};
 
 fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
@@ -23,10 +23,12 @@ fn json(path: &Path) -> Value {
 fn imported_weights_have_the_bits_of_the_model_that_was_converted() {
     for name in ["llama", "llama_tied_odd", "qwen2", "qwen3"] {
         let dir = imported(&fixtures().join(format!("gguf/{name}.gguf"))).unwrap();
-        let (got, want) =
-            (Model::load(dir.path(), Head::Language), Model::load(&fixtures().join(name), Head::Language));
+        let (got, want) = (
+            Model::load(&Device::cpu(1), dir.path(), Head::Language),
+            Model::load(&Device::cpu(1), &fixtures().join(name), Head::Language),
+        );
         let (got, want) = (got.unwrap(), want.unwrap());
-        assert!(got.parameters() == want.parameters(), "{name}");
+        assert!(got.weights() == want.weights(), "{name}");
         let (got, want) = (got.config(), want.config());
         assert_eq!((got.family, got.tied, got.attention), (want.family, want.tied, want.attention), "{name}");
         assert_eq!((got.rms_norm_eps, got.rope_theta), (want.rms_norm_eps, want.rope_theta), "{name}");
@@ -50,7 +52,7 @@ fn bfloat16_is_rounded_to_the_nearest() {
     let (exact, rounded) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     import_gguf(&file, exact.path(), WeightDtype::Float32).unwrap();
     import_gguf(&file, rounded.path(), WeightDtype::Bfloat16).unwrap();
-    let weights = |dir: &Path| Model::load(dir, Head::Language).unwrap().parameters().to_vec();
+    let weights = |dir: &Path| Model::load(&Device::cpu(1), dir, Head::Language).unwrap().weights();
     let rounding = |x: &f32| half::bf16::from_f32(*x).to_f32();
     let want: Vec<f32> = weights(exact.path()).iter().map(rounding).collect();
     assert!(weights(rounded.path()) == want);

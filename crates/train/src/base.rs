@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use vapo_lm::{ChatTemplate, Head, Model, ModelConfig, Tokenizer, WeightDtype};
+use vapo_lm::{ChatTemplate, Device, Head, Model, ModelConfig, Tokenizer, WeightDtype};
 use vapo_tasks::Problem;
 
 use crate::{
@@ -103,8 +103,8 @@ impl LanguageModel {
     ///
     /// # Errors
     /// Weights or tokenizer are missing or cannot be read.
-    pub fn load(directory: &Path) -> Result<Self> {
-        Self::load_after(directory, WeightDtype::Float32, &DataConfig::default(), |_, _| Ok(()))
+    pub fn load(device: &Device, directory: &Path) -> Result<Self> {
+        Self::load_after(device, directory, WeightDtype::Float32, &DataConfig::default(), |_, _| Ok(()))
     }
 
     /// Reads a Hugging Face directory for inference, according to a config: shape and tokenizer first, and the weights only if
@@ -113,15 +113,17 @@ impl LanguageModel {
     /// # Errors
     /// As for [`LanguageModel::load`], or there is too little memory.
     pub fn load_if_it_fits(
+        device: &Device,
         directory: &Path,
         config: &Config,
         check: impl FnOnce(&ModelConfig, &TextFiles) -> Result<()>,
     ) -> Result<Self> {
         let dtype = config.model.dtype.into();
-        Self::load_after(directory, dtype, &config.data, check)
+        Self::load_after(device, directory, dtype, &config.data, check)
     }
 
     fn load_after(
+        device: &Device,
         directory: &Path,
         dtype: WeightDtype,
         data: &DataConfig,
@@ -133,7 +135,7 @@ impl LanguageModel {
         let (shape, text) = (ModelConfig::load(directory)?, TextFiles::load(directory)?.for_data(data)?);
         text.tokenizer.check_fits(&shape).map_err(|problem| Error::file(directory, problem))?;
         check(&shape, &text)?;
-        Ok(Self { model: Model::load_for_inference(directory, Head::Language, dtype)?, text })
+        Ok(Self { model: Model::load_for_inference(device, directory, Head::Language, dtype)?, text })
     }
 
     /// Applies a config's settings for the chat template.

@@ -4,15 +4,19 @@
 //! checkpoints/step-000123/
 //!   policy/   config.json, model.safetensors, tokenizer.json ...
 //!   critic/   the same, with a value head
-//!   state/    policy.safetensors and critic.safetensors (AdamW's moments; weights too, if the directories round them), state.json
+//!   state/    state.json; policy.safetensors and critic.safetensors: AdamW's moments, and the exact weights if the
+//!             directories round them, each tensor as `first_moment.<name>`, `second_moment.<name>`, `weights.<name>`
 //!   config.toml
 //! ```
+//!
+//! Tensors are row-major and named as in the model directories, so that a checkpoint does not depend on how a device
+//! stores them. `format_version` in state.json counts changes of this description.
 
 use std::{borrow::Cow, fs, path::Path};
 
-use safetensors::{Dtype, SafeTensors, View, serialize_to_file, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, View, serialize_to_file};
 use serde::{Deserialize, Serialize};
-use vapo_lm::{Head, Model, WeightDtype};
+use vapo_lm::{Buffer, Head, Model, WeightDtype};
 
 use crate::{
     alarm::Alarms,
@@ -25,14 +29,24 @@ use crate::{
     trainer::Counters,
 };
 
+/// The version that is written. Format 1 named no version and stored flat buffers in the order of the processor's memory.
+const FORMAT_VERSION: u32 = 2;
+/// The last version with flat buffers.
+const FLAT_BUFFERS: u32 = 1;
+
 const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
 /// The exact weights, in checkpoints whose model directories hold rounded ones.
-const PARAMETERS: &str = "parameters";
+const WEIGHTS: &str = "weights";
+/// What format 1 called them.
+const FLAT_WEIGHTS: &str = "parameters";
 
 /// The state of a run apart from weights and moments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunState {
+    /// The checkpoint's format.
+    #[serde(default = "unversioned")]
+    pub(crate) format_version: u32,
     /// Steps, updates, prompts, tokens.
     pub(crate) counters: Counters,
     /// Number of optimizer updates in the policy's moments.
@@ -77,7 +91,8 @@ impl Snapshot<'_> {
                 save_model(&network.model, self.text, &directory.join(name), dtype)?;
                 save_network(network, &state.join(format!("{name}.safetensors")), dtype)?;
             }
-            let json = serde_json::to_vec_pretty(self.state).map_err(|error| Error::file(&state, error.to_string()))?;
+            let written = RunState { format_version: FORMAT_VERSION, ..self.state.clone() };
+            let json = serde_json::to_vec_pretty(&written).map_err(|error| Error::file(&state, error.to_string()))?;
             write_atomically(&state.join("state.json"), &json)?;
             write_atomically(&directory.join("config.toml"), self.config.to_commented_toml().as_bytes())
         })
@@ -100,73 +115,147 @@ pub(crate) fn save_model(model: &Model, text: &TextFiles, directory: &Path, dtyp
     text.save(directory)
 }
 
+fn unversioned() -> u32 {
+    FLAT_BUFFERS
+}
+
 /// Reads `state.json` of a checkpoint.
+///
+/// # Errors
+/// It is missing or wrong, or of a newer format.
 pub(crate) fn load_state(checkpoint: &Path) -> Result<RunState> {
+    /// All that other formats have in common.
+    #[derive(Deserialize)]
+    struct Version {
+        #[serde(default = "unversioned")]
+        format_version: u32,
+    }
     let path = checkpoint.join("state/state.json");
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::file(&path, error.to_string()))
-}
-
-/// A network's weights from a checkpoint (`name` is `policy` or `critic`).
-pub(crate) fn load_model(checkpoint: &Path, name: &str, head: Head) -> Result<Model> {
-    Ok(Model::load(&checkpoint.join(name), head)?)
-}
-
-/// A network's moments from a checkpoint, and its exact weights if the model directory holds rounded ones.
-pub(crate) fn load_network(checkpoint: &Path, name: &str, steps: u64, network: &mut Network) -> Result<()> {
-    let path = checkpoint.join("state").join(format!("{name}.safetensors"));
-    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-    let wrong = |error: safetensors::SafeTensorError| Error::file(&path, error.to_string());
-    let tensors = SafeTensors::deserialize(&bytes).map_err(wrong)?;
-    let optimizer = &mut network.optimizer;
-    let moments = [&mut optimizer.first_moment, &mut optimizer.second_moment];
-    for (name, moment) in MOMENTS.into_iter().zip(moments) {
-        copy_tensor(&tensors.tensor(name).map_err(wrong)?, name, moment, &path)?;
-    }
-    if let Ok(parameters) = tensors.tensor(PARAMETERS) {
-        network.model.change_parameters(|to| copy_tensor(&parameters, PARAMETERS, to, &path))?;
-    }
-    optimizer.steps = steps;
-    Ok(())
-}
-
-fn copy_tensor(tensor: &TensorView<'_>, name: &str, to: &mut [f32], path: &Path) -> Result<()> {
-    if tensor.dtype() != Dtype::F32 || tensor.shape() != [to.len()] {
+    let wrong = |error: serde_json::Error| Error::file(&path, error.to_string());
+    let Version { format_version } = serde_json::from_slice(&bytes).map_err(wrong)?;
+    if format_version > FORMAT_VERSION {
         return Err(Error::file(
-            path,
+            &path,
             format!(
-                "{name} is {:?} {:?}, expected F32 [{}], the number of the model's parameters",
-                tensor.dtype(),
-                tensor.shape(),
-                to.len()
+                "format_version is {format_version}, expected at most {FORMAT_VERSION}: a newer version of vapo wrote this checkpoint, use that version to resume"
             ),
         ));
     }
-    let values =
-        tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-    to.iter_mut().zip(values).for_each(|(to, from)| *to = from);
-    match to.iter().position(|value| !value.is_finite()) {
-        Some(at) => Err(Error::file(path, format!("{name} holds {} at element {at}", to[at]))),
-        None => Ok(()),
+    serde_json::from_slice(&bytes).map_err(wrong)
+}
+
+/// Reads a network's moments from a checkpoint (`name` is `policy` or `critic`), and its exact weights where the model directory
+/// holds rounded ones.
+///
+/// # Errors
+/// The file is missing or damaged, or its tensors are not those of the network.
+pub(crate) fn load_network(checkpoint: &Path, name: &str, state: &RunState, network: &mut Network) -> Result<()> {
+    let path = checkpoint.join("state").join(format!("{name}.safetensors"));
+    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| Error::file(&path, error.to_string()))?;
+    let file = StateFile { tensors, path: &path, flat: state.format_version <= FLAT_BUFFERS };
+    let Network { model, optimizer, .. } = network;
+    let moments = [&mut optimizer.first_moment, &mut optimizer.second_moment];
+    for (group, moment) in MOMENTS.into_iter().zip(moments) {
+        for (tensor, values) in file.read(group, model)? {
+            model.set_tensor_in(moment, &tensor, &values);
+        }
+    }
+    let weights = if file.flat { FLAT_WEIGHTS } else { WEIGHTS };
+    if file.tensors.names().iter().any(|name| name.starts_with(weights)) {
+        for (tensor, values) in file.read(weights, model)? {
+            model.set_tensor(&tensor, &values);
+        }
+    }
+    optimizer.steps = match model.head() {
+        Head::Language => state.policy_optimizer_steps,
+        Head::Value => state.critic_optimizer_steps,
+    };
+    Ok(())
+}
+
+/// A network's file in `state/`.
+struct StateFile<'a> {
+    tensors: SafeTensors<'a>,
+    path: &'a Path,
+    /// Of format 1: one flat tensor per group.
+    flat: bool,
+}
+
+impl StateFile<'_> {
+    /// The tensors of a group by their names in the model, row-major.
+    fn read(&self, group: &str, model: &Model) -> Result<Vec<(String, Vec<f32>)>> {
+        if self.flat {
+            let flat = self.values(group, None)?;
+            return model.split_legacy_buffer(&flat).ok_or_else(|| {
+                let problem =
+                    format!("{group} has {} values, which is not what the checkpoint's model needs", flat.len());
+                Error::file(self.path, problem)
+            });
+        }
+        let shapes = model.tensor_shapes();
+        let of_model = |name: &str| shapes.iter().any(|(known, _)| known == name);
+        let in_file = self.tensors.names();
+        let mut in_group = in_file.iter().filter_map(|name| name.strip_prefix(group)?.strip_prefix('.'));
+        if let Some(name) = in_group.find(|name| !of_model(name)) {
+            let problem = format!("holds {group}.{name}, which the checkpoint's model does not have");
+            return Err(Error::file(self.path, problem));
+        }
+        shapes
+            .into_iter()
+            .map(|(name, shape)| {
+                let values = self.values(&format!("{group}.{name}"), Some(&shape))?;
+                Ok((name, values))
+            })
+            .collect()
+    }
+
+    /// The values of a tensor, which is F32 and has the shape, if one is given.
+    fn values(&self, name: &str, shape: Option<&[usize]>) -> Result<Vec<f32>> {
+        let tensor = self.tensors.tensor(name).map_err(|error| Error::file(self.path, error.to_string()))?;
+        if tensor.dtype() != Dtype::F32 || shape.is_some_and(|shape| tensor.shape() != shape) {
+            let (dtype, found) = (tensor.dtype(), tensor.shape());
+            let expected = shape.map_or(String::new(), |shape| format!(" {shape:?}"));
+            return Err(Error::file(
+                self.path,
+                format!("{name} is {dtype:?} {found:?}, expected F32{expected} as the checkpoint's model needs"),
+            ));
+        }
+        let values: Vec<f32> = tensor
+            .data()
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+            .collect();
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(at) => Err(Error::file(self.path, format!("{name} holds {} at element {at}", values[at]))),
+            None => Ok(values),
+        }
     }
 }
 
 fn save_network(network: &Network, path: &Path, dtype: WeightDtype) -> Result<()> {
-    let optimizer = &network.optimizer;
-    let moments = [&optimizer.first_moment[..], &optimizer.second_moment[..]];
-    let exact = (dtype != WeightDtype::Float32).then(|| (PARAMETERS, network.model.parameters()));
-    let tensors = MOMENTS.into_iter().zip(moments).chain(exact);
-    let views = tensors.map(|(name, values)| (name, Flat { values, shape: [values.len()] }));
-    serialize_to_file(views, None, path).map_err(|error| Error::file(path, error.to_string()))
+    let (model, optimizer) = (&network.model, &network.optimizer);
+    let moments = [&optimizer.first_moment, &optimizer.second_moment].map(Some);
+    let exact = (dtype != WeightDtype::Float32).then_some((WEIGHTS, None));
+    let groups = MOMENTS.into_iter().zip(moments).chain(exact);
+    let tensors = groups.flat_map(|(group, buffer)| {
+        let shapes = model.tensor_shapes().into_iter();
+        shapes.map(move |(name, shape)| (format!("{group}.{name}"), Tensor { model, buffer, name, shape }))
+    });
+    serialize_to_file(tensors, None, path).map_err(|error| Error::file(path, error.to_string()))
 }
 
-/// A flat buffer to be written: it is converted only when its turn comes, so that only one buffer exists twice.
-struct Flat<'a> {
-    values: &'a [f32],
-    shape: [usize; 1],
+/// A tensor on its way to a file, read from its device when its turn comes, so that only one exists twice.
+struct Tensor<'a> {
+    model: &'a Model,
+    /// A buffer of the model's layout; without one, the weights.
+    buffer: Option<&'a Buffer>,
+    name: String,
+    shape: Vec<usize>,
 }
 
-impl View for Flat<'_> {
+impl View for Tensor<'_> {
     fn dtype(&self) -> Dtype {
         Dtype::F32
     }
@@ -176,10 +265,86 @@ impl View for Flat<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+        let values = match self.buffer {
+            Some(buffer) => self.model.tensor_in(buffer, &self.name),
+            None => self.model.tensor(&self.name),
+        };
+        values.expect("a tensor of this model").iter().flat_map(|value| value.to_le_bytes()).collect()
     }
 
     fn data_len(&self) -> usize {
-        4 * self.values.len()
+        size_of::<f32>() * self.shape.iter().product::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use vapo_lm::Device;
+
+    use super::*;
+    use crate::config::OptimizerConfig;
+
+    /// A checkpoint of a tiny chain model that vapo wrote before formats had versions, with rounded model directories.
+    fn format_1() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/run-format-1/checkpoints/step-000002")
+    }
+
+    fn load(checkpoint: &Path, name: &str, head: Head) -> Result<Network> {
+        let model = Model::load(&Device::cpu(1), &checkpoint.join(name), head)?;
+        let mut network = Network::new(model, &OptimizerConfig::default(), 1);
+        load_network(checkpoint, name, &load_state(checkpoint)?, &mut network)?;
+        Ok(network)
+    }
+
+    /// FNV-1a over weights and moments, tensor by tensor.
+    fn hash(network: &Network) -> u64 {
+        let Network { model, optimizer, .. } = network;
+        let of_tensor = |name: &str| {
+            let [first, second] = [&optimizer.first_moment, &optimizer.second_moment]
+                .map(|moment| model.tensor_in(moment, name).unwrap());
+            [model.tensor(name).unwrap(), first, second].concat()
+        };
+        let values = model.tensor_names().flat_map(of_tensor);
+        let bytes = values.flat_map(f32::to_le_bytes);
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
+    /// The hashes are those that the program of that time computed from the same files.
+    #[test]
+    fn format_1_is_read_and_what_is_written_reads_the_same() {
+        for (name, head, want, steps) in
+            [("policy", Head::Language, 0x7b62_30eb_503b_5073, 1), ("critic", Head::Value, 0x50b7_9cb1_9e91_f84f, 2)]
+        {
+            let network = load(&format_1(), name, head).unwrap();
+            assert_eq!((hash(&network), network.optimizer.steps), (want, steps), "{name}");
+
+            let again = tempfile::tempdir().unwrap();
+            fs::create_dir_all(again.path().join("state")).unwrap();
+            fs::create_dir_all(again.path().join(name)).unwrap();
+            network.model.save(&again.path().join(name), WeightDtype::Bfloat16).unwrap();
+            let file = again.path().join("state").join(format!("{name}.safetensors"));
+            save_network(&network, &file, WeightDtype::Bfloat16).unwrap();
+            let state = RunState { format_version: FORMAT_VERSION, ..load_state(&format_1()).unwrap() };
+            fs::write(again.path().join("state/state.json"), serde_json::to_vec(&state).unwrap()).unwrap();
+            let network = load(again.path(), name, head).unwrap();
+            assert_eq!((hash(&network), network.optimizer.steps), (want, steps), "{name} in format 2");
+            let bytes = fs::read(&file).unwrap();
+            let tensors = SafeTensors::deserialize(&bytes).unwrap();
+            let norm = tensors.tensor("second_moment.model.norm.weight").unwrap();
+            assert_eq!(norm.shape(), [16], "named as in the model directory, without fill");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_before_its_fields_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state/state.json");
+        fs::create_dir(directory.path().join("state")).unwrap();
+        fs::write(&path, r#"{"format_version": 3, "a_field_of_tomorrow": {}}"#).unwrap();
+        let expected = "format_version is 3, expected at most 2: a newer version of vapo wrote this checkpoint, \
+                        use that version to resume";
+        assert_eq!(load_state(directory.path()).unwrap_err().to_string(), format!("{}: {expected}", path.display()));
     }
 }

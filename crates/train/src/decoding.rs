@@ -12,6 +12,7 @@ pub(crate) fn training_sampling(config: &Config, policy: &Model, text: &TextFile
         top_k: rollout.top_k,
         top_p: rollout.top_p as f32,
         min_p: rollout.min_p as f32,
+        num_tokens: Some(text.tokenizer.num_ids()),
         max_new_tokens: rollout.max_new_tokens,
         stop_tokens: stop_tokens(config, policy, text),
         stop_strings: StopStrings::new(&text.tokenizer, &rollout.stop_strings),
@@ -27,6 +28,7 @@ pub fn eval_sampling(config: &Config, policy: &Model, text: &TextFiles) -> Sampl
         top_k: eval.top_k,
         top_p: eval.top_p as f32,
         min_p: eval.min_p as f32,
+        num_tokens: Some(text.tokenizer.num_ids()),
         max_new_tokens: config.longest_eval_response(),
         ..training_sampling(config, policy, text)
     }

@@ -51,7 +51,7 @@ pub(crate) fn run_evaluation(evaluator: Evaluator<'_>, monitor: &mut Monitor<'_>
         return Err(Error::Run(format!("{} has no held-out problems to evaluate on", task.name())));
     }
     let seed = Random::keyed(config.run.seed, Stream::EvaluationSamples, &[0]).next_u64();
-    let threads = engine.threads();
+    let threads = engine.device().threads();
     let mut generator = Generator { engine, policy, text, sampling: &sampling, seed, stage: Stage::Evaluation };
     let samples = config.eval.samples;
     let Some(rollouts) = generator.sample(&prompts, samples, monitor)? else {

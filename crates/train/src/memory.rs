@@ -1,6 +1,6 @@
 //! The memory that a command will need, counted before weights are loaded.
 
-use vapo_lm::{Family, Head, KvCache, MAX_LOGITS, Model, ModelConfig, SampleCache};
+use vapo_lm::{Device, Head, KvCache, Model, ModelConfig, SampleCache, activation_bytes, rows_of_logits};
 
 use crate::{
     config::{Config, Dtype},
@@ -50,12 +50,11 @@ impl Sampled {
         (2 * self.running(slots).div_ceil(self.group_size.max(1)) + 1).min(self.prompts).min(self.running(slots))
     }
 
-    /// Values in the key/value caches: each sample's own, and those of the prompts.
-    fn cache_values(self, shape: &ModelConfig, slots: usize) -> usize {
-        let values = |tokens| KvCache::num_values(shape.attention, shape.num_layers, tokens);
-        // A prompt's last tokens that do not fill a block of 16 are in each sample's own cache.
-        let own = SampleCache::own_tokens(15, self.response_tokens);
-        self.running(slots) * values(own) + self.held_prompts(slots) * values(self.prompt_tokens)
+    /// Bytes of the key/value caches: each sample's own, and those of the prompts.
+    fn cache_bytes(self, shape: &ModelConfig, slots: usize) -> usize {
+        let bytes = |tokens| KvCache::bytes(&device(), shape.attention, shape.num_layers, tokens);
+        let own = SampleCache::own_tokens(self.response_tokens);
+        self.running(slots) * bytes(own) + self.held_prompts(slots) * bytes(self.prompt_tokens)
     }
 
     /// Logits of a decoding step, and those of prompts that were just read.
@@ -75,7 +74,7 @@ impl MemoryPlan {
     /// Counts a run with prompts of at most `prompt_tokens` tokens. `resident` bytes are in use already, by the program,
     /// tokenizer and problems.
     pub fn of_run(config: &Config, shapes: &Shapes, prompt_tokens: usize, resident: u64) -> Self {
-        let len = |shape: &ModelConfig, head| Model::flat_len_of(shape, head);
+        let len = |shape: &ModelConfig, head| Model::flat_len_of(&device(), shape, head);
         let policy = len(&shapes.policy, Head::Language);
         let critic = shapes.critic.as_ref().map_or(0, |shape| len(shape, Head::Value));
         let reference = if config.has_reference() { policy } else { 0 };
@@ -93,14 +92,17 @@ impl MemoryPlan {
         let trained = largest(&|step| {
             let responses = step.responses().div_ceil(updates);
             let rows = step.rows(micro, responses);
-            let scored = scored_rows(shape, rows.min(responses * step.response_tokens));
+            let scored = rows.min(responses * step.response_tokens);
             let networks = [Some(&shapes.policy), shapes.critic.as_ref()].into_iter().flatten();
-            networks.map(|shape| rows * kept_per_token(shape) + scored * 4 * shape.hidden_size).max().unwrap_or(0)
+            networks.map(|shape| activation_bytes(shape, rows, scored, true)).max().unwrap_or(0)
         });
-        let passed = largest(&|step| step.rows(micro, step.responses())) * passing_per_token(shape);
+        let passed = largest(&|step| {
+            let rows = step.rows(micro, step.responses());
+            activation_bytes(shape, rows, rows.min(step.responses() * step.response_tokens), false)
+        });
         let logits = largest(&|step| {
             let scored = step.rows(micro, step.responses()).min(step.responses() * step.response_tokens);
-            scored_rows(shape, scored) * shape.vocab_size
+            rows_of_logits(scored, shape.vocab_size) * shape.vocab_size
         });
         let sampled = |of: &dyn Fn(Sampled) -> usize| largest(of).max(of(evaluation));
         let tokens = |sampled: Sampled| sampled.responses() * sampled.response_tokens;
@@ -114,9 +116,9 @@ impl MemoryPlan {
                 ("weights", trained_weights(config, policy + critic) + read_weights(config, reference)),
                 ("gradients", values(policy + critic)),
                 ("moments", values(2 * (policy + critic))),
-                ("activations", values(trained.max(passed))),
+                ("activations", trained.max(passed) as u64),
                 ("logits", values(logits.max(sampled(&|step| step.logit_values(shape, slots))))),
-                ("key/value caches", values(sampled(&|step| step.cache_values(shape, slots)))),
+                ("key/value caches", sampled(&|step| step.cache_bytes(shape, slots)) as u64),
                 ("rollout columns", columns as u64),
                 // A checkpoint is written one tensor at a time, the largest of which is a moment.
                 ("checkpoint", values(policy.max(critic))),
@@ -140,29 +142,35 @@ impl MemoryPlan {
         Self::of_inference(
             "sampling",
             "rollout.slots, eval.max_new_tokens, run.micro_batch_tokens, or a model with fewer parameters",
-            read_weights(config, Model::flat_len_of(shape, Head::Language)),
-            [rows * passing_per_token(shape), sampled.logit_values(shape, slots), sampled.cache_values(shape, slots)],
+            read_weights(config, Model::flat_len_of(&device(), shape, Head::Language)),
+            [
+                activation_bytes(shape, rows, rows, false),
+                sampled.logit_values(shape, slots) * BYTES_PER_VALUE,
+                sampled.cache_bytes(shape, slots),
+            ],
         )
     }
 
     /// Counts scoring by a policy, and optionally a critic, of texts as long as the policy can read.
     pub fn of_scoring(config: &Config, policy: &ModelConfig, critic: Option<&ModelConfig>) -> Self {
         let rows = config.run.micro_batch_tokens;
-        let critic_len = critic.map_or(0, |shape| Model::flat_len_of(shape, Head::Value));
-        let widest = critic.map_or(0, passing_per_token).max(passing_per_token(policy));
+        let critic_len = critic.map_or(0, |shape| Model::flat_len_of(&device(), shape, Head::Value));
+        let activations = |shape: &ModelConfig| activation_bytes(shape, rows, rows, false);
+        let widest = critic.map_or(0, activations).max(activations(policy));
         Self::of_inference(
             "scoring",
             "run.micro_batch_tokens, or a model with fewer parameters",
             // The critic may have been trained with another weight type, so it is counted as f32.
-            read_weights(config, Model::flat_len_of(policy, Head::Language)) + (critic_len * BYTES_PER_VALUE) as u64,
-            [rows * widest, scored_rows(policy, rows) * policy.vocab_size, 0],
+            read_weights(config, Model::flat_len_of(&device(), policy, Head::Language))
+                + (critic_len * BYTES_PER_VALUE) as u64,
+            [widest, rows_of_logits(rows, policy.vocab_size) * policy.vocab_size * BYTES_PER_VALUE, 0],
         )
     }
 
-    /// Weights in bytes; activations, logits and caches in values.
-    fn of_inference(subject: &'static str, advice: &'static str, weights: u64, values: [usize; 3]) -> Self {
+    /// Bytes of the weights; of activations, logits and caches.
+    fn of_inference(subject: &'static str, advice: &'static str, weights: u64, bytes: [usize; 3]) -> Self {
         let names = ["activations", "logits", "key/value caches"];
-        let parts = names.into_iter().zip(values.map(|count| (count * BYTES_PER_VALUE) as u64));
+        let parts = names.into_iter().zip(bytes.map(|bytes| bytes as u64));
         let first = [("program and texts", resident_memory().unwrap_or(0)), ("weights", weights)];
         Self { subject, advice, parts: first.into_iter().chain(parts).filter(|part| part.1 > 0).collect() }
     }
@@ -236,38 +244,9 @@ fn trained_weights(config: &Config, count: usize) -> u64 {
     read_weights(config, count) + count as u64 * masters
 }
 
-/// Number of positions whose logits exist at once, of `scored` positions per pass.
-fn scored_rows(shape: &ModelConfig, scored: usize) -> usize {
-    scored.min((MAX_LOGITS / shape.vocab_size).max(1))
-}
-
-/// Values per token in a layer's buffers.
-fn layer_per_token(shape: &ModelConfig) -> usize {
-    let attention = shape.attention;
-    let attended = attention.heads * attention.head_size;
-    2 * shape.hidden_size + attention.width() + attended + 2 * shape.intermediate_size + raw_per_token(shape)
-}
-
-/// Queries and keys before their norm.
-fn raw_per_token(shape: &ModelConfig) -> usize {
-    let attention = shape.attention;
-    if shape.family == Family::Qwen3 { (attention.heads + attention.kv_heads) * attention.head_size } else { 0 }
-}
-
-/// Values per token of a pass without gradient: one layer's buffers, residual stream, norm and gate.
-fn passing_per_token(shape: &ModelConfig) -> usize {
-    layer_per_token(shape) + 2 * shape.hidden_size + shape.intermediate_size
-}
-
-/// Values per token kept for forward and backward: every layer's buffers, and one set of gradients.
-fn kept_per_token(shape: &ModelConfig) -> usize {
-    let attention = shape.attention;
-    let gradients = 2 * shape.hidden_size
-        + attention.width()
-        + attention.heads * attention.head_size
-        + shape.intermediate_size
-        + raw_per_token(shape);
-    (shape.num_layers - 1) * layer_per_token(shape) + passing_per_token(shape) + gradients
+/// A device of the kind that runs: sizes do not depend on its threads.
+fn device() -> Device {
+    Device::cpu(1)
 }
 
 #[cfg(test)]
@@ -325,7 +304,7 @@ mod tests {
         let twice = plan(|config| config.rollout.slots *= 2);
         assert!(part(&twice, "key/value caches") > part(&base, "key/value caches"));
         let reference = plan(|config| config.algorithm.kl_weight = 0.1);
-        let policy = 4 * Model::flat_len_of(&shapes().policy, Head::Language) as u64;
+        let policy = 4 * Model::flat_len_of(&device(), &shapes().policy, Head::Language) as u64;
         assert_eq!(part(&reference, "weights") - part(&base, "weights"), policy);
         assert_eq!(part(&reference, "moments"), part(&base, "moments"), "the reference is not trained");
         let in_bf16 = plan(|config| (config.algorithm.kl_weight, config.model.dtype) = (0.1, Dtype::Bfloat16));
@@ -348,7 +327,7 @@ mod tests {
     fn caches_by_hand() {
         let sampled = Sampled { prompts: 3, group_size: 5, prompt_tokens: 20, response_tokens: 40 };
         let token = 2 * 2 * 4 * 16;
-        assert_eq!(sampled.cache_values(&shapes().policy, 8), (8 * 64 + 3 * 32) * token);
+        assert_eq!(sampled.cache_bytes(&shapes().policy, 8), 4 * (8 * 64 + 3 * 32) * token);
         assert_eq!(sampled.logit_values(&shapes().policy, 8), (8 + 3) * 40);
         assert_eq!(sampled.rows(1000, 4), 3 * 20 + 4 * 40);
         assert_eq!(sampled.rows(50, 4), 60, "a longer sequence has its own pass");

@@ -1,6 +1,6 @@
 //! The models from which a run starts.
 
-use vapo_lm::{Head, Model, ModelConfig};
+use vapo_lm::{Device, Head, Model, ModelConfig};
 
 use crate::{
     base::{LanguageModel, ModelDirectory},
@@ -19,11 +19,11 @@ pub(crate) struct Models {
 
 impl Models {
     /// The models of a new run.
-    pub(crate) fn initial(config: &Config) -> Result<Self> {
-        let policy = LanguageModel::load(base_directory(config)?.path())?.for_data(&config.data)?;
+    pub(crate) fn initial(device: &Device, config: &Config) -> Result<Self> {
+        let policy = LanguageModel::load(device, base_directory(config)?.path())?.for_data(&config.data)?;
         let critic = match &config.critic.path {
             _ if !config.has_critic() => None,
-            Some(path) => Some(Model::load(path, Head::Value)?),
+            Some(path) => Some(Model::load(device, path, Head::Value)?),
             None => {
                 let mut critic = policy.model.to_critic();
                 critic.randomize_value_head(config.critic.head_std as f32, config.run.seed);

@@ -40,7 +40,7 @@ impl Network {
         };
         Self {
             gradients: model.zero_gradients(),
-            optimizer: AdamW::new(settings, model.flat_len()),
+            optimizer: AdamW::new(settings, &model),
             schedule: schedule(config, total_updates),
             skipped: 0,
             model,
@@ -54,11 +54,11 @@ impl Network {
     pub(crate) fn update(
         &mut self,
         engine: &mut Engine,
-        backward: impl FnOnce(&mut Engine, &Model, &mut [f32]),
+        backward: impl FnOnce(&mut Engine, &Model, &mut Buffer),
     ) -> Result<Update> {
         backward(engine, &self.model, &mut self.gradients);
         let learning_rate = self.schedule.at(self.optimizer.steps);
-        let grad_norm = self.optimizer.update(engine, &mut self.model, &mut self.gradients, learning_rate);
+        let grad_norm = self.optimizer.update(&mut self.model, &mut self.gradients, learning_rate);
         let is_finite = grad_norm.is_finite();
         self.skipped = if is_finite { 0 } else { self.skipped + 1 };
         if self.skipped > 1 {
@@ -96,9 +96,11 @@ fn schedule(config: &OptimizerConfig, total: u64) -> Schedule {
 
 #[cfg(test)]
 mod tests {
-    use vapo_lm::{ModelConfig, Sizes};
+    use vapo_lm::{Device, ModelConfig, Sizes};
 
     use super::*;
+
+    const NORM: &str = "model.norm.weight";
 
     fn network() -> Network {
         let shape = ModelConfig::new(Sizes {
@@ -111,21 +113,25 @@ mod tests {
             max_positions: 8,
         });
         let config = OptimizerConfig { learning_rate: 0.1, warmup_updates: 0, ..OptimizerConfig::default() };
-        Network::new(Model::random(shape, Head::Language, 1), &config, 10)
+        Network::new(Model::random(&Device::cpu(1), shape, Head::Language, 1), &config, 10)
     }
 
     #[test]
     fn one_gradient_that_is_not_finite_is_skipped_and_two_in_a_row_end_the_run() {
-        let (mut network, mut engine) = (network(), Engine::new(1, 64));
-        let mut update =
-            |network: &mut Network, gradient| network.update(&mut engine, |_, _, gradients| gradients[0] = gradient);
-        let before = network.model.parameters().to_vec();
+        let (mut network, mut engine) = (network(), Engine::new(&Device::cpu(1), 64));
+        let mut update = |network: &mut Network, gradient: f32| {
+            let set = |_: &mut Engine, model: &Model, gradients: &mut Buffer| {
+                model.set_tensor_in(gradients, NORM, &[gradient; 16]);
+            };
+            network.update(&mut engine, set)
+        };
+        let before = network.model.weights();
         let skipped = update(&mut network, f32::NAN).unwrap();
         assert_eq!((skipped.grad_norm, network.optimizer.steps), (None, 0));
-        assert!(network.model.parameters() == before);
+        assert!(network.model.weights() == before);
 
-        assert_eq!(update(&mut network, 3.0).unwrap().grad_norm, Some(3.0));
-        assert!(network.model.parameters()[0] < before[0] && network.optimizer.steps == 1);
+        assert_eq!(update(&mut network, 3.0).unwrap().grad_norm, Some(12.0), "16 gradients of 3");
+        assert!(network.model.tensor(NORM).unwrap()[0] < 1.0 && network.optimizer.steps == 1);
 
         assert_eq!(update(&mut network, f32::INFINITY).unwrap().grad_norm, None, "the update in between was finite");
         let error = update(&mut network, f32::NAN).unwrap_err().to_string();

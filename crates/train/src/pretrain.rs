@@ -5,7 +5,8 @@
 use std::{path::Path, sync::atomic::AtomicBool};
 
 use vapo_lm::{
-    AdamW, AdamWConfig, Decay, Engine, Head, Model, ModelConfig, Schedule, Sequence, Sizes, TokenGrad, WeightDtype,
+    AdamW, AdamWConfig, Buffer, Decay, Device, Engine, Head, Model, ModelConfig, Schedule, Sequence, Sizes, TokenGrad,
+    WeightDtype,
 };
 use vapo_tasks::{
     BuiltinTask, World,
@@ -83,7 +84,7 @@ struct Example {
 /// The directory exists or cannot be written, or the task does not exist.
 pub fn pretrain(
     settings: &PretrainSettings,
-    threads: usize,
+    device: &Device,
     directory: &Path,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
@@ -91,7 +92,7 @@ pub fn pretrain(
     if directory.exists() {
         return Err(Error::Run(format!("{} exists, expected a new directory for the base model", directory.display())));
     }
-    let engine = &mut Engine::new(threads, MICRO_BATCH_TOKENS);
+    let engine = &mut Engine::new(device, MICRO_BATCH_TOKENS);
     let Some((base, loss)) = train_base(settings, engine, &mut Monitor::new(observer, stop))? else {
         return Ok(None);
     };
@@ -109,10 +110,10 @@ fn train_base(
     let task = BuiltinTask::new(World::named(&settings.task)?, settings.seed, 0..0)?;
     let text = TextFiles::from_texts(task.world().tokenizer_json(), task.world().tokenizer_config_json())?;
     let special = |name: &str| text.tokenizer.token_id(name);
-    let mut model =
-        Model::random(model_config(settings, &text, special(BOS), special(EOS)), Head::Language, settings.seed);
+    let config = model_config(settings, &text, special(BOS), special(EOS));
+    let mut model = Model::random(engine.device(), config, Head::Language, settings.seed);
     let mut gradients = model.zero_gradients();
-    let mut optimizer = AdamW::new(optimizer_config(), model.flat_len());
+    let mut optimizer = AdamW::new(optimizer_config(), &model);
     let schedule = Schedule {
         learning_rate: settings.learning_rate as f32,
         warmup: settings.updates / 20,
@@ -127,7 +128,7 @@ fn train_base(
             .map(|demonstration| example(demonstration, &text, special(EOS)))
             .collect::<Result<Vec<_>>>()?;
         let loss = backward(engine, &model, &mut gradients, &examples);
-        let grad_norm = optimizer.update(engine, &mut model, &mut gradients, schedule.at(update));
+        let grad_norm = optimizer.update(&mut model, &mut gradients, schedule.at(update));
         if !grad_norm.is_finite() {
             return Err(Error::Run(format!(
                 "the gradient norm is {grad_norm} after {update} updates, expected a finite number: try a learning rate below {}",
@@ -173,7 +174,7 @@ fn example(demonstration: &Demonstration, text: &TextFiles, eos: Option<u32>) ->
 }
 
 /// Adds the gradient of the mean cross entropy over all response tokens; returns the loss.
-fn backward(engine: &mut Engine, model: &Model, gradients: &mut [f32], examples: &[Example]) -> f64 {
+fn backward(engine: &mut Engine, model: &Model, gradients: &mut Buffer, examples: &[Example]) -> f64 {
     let sequences: Vec<Sequence<'_>> =
         examples.iter().map(|example| Sequence { prompt: &example.prompt, response: &example.response }).collect();
     let num_tokens: usize = examples.iter().map(|example| example.response.len()).sum();

@@ -13,7 +13,7 @@ use vapo_tasks::Task;
 use crate::{
     base::LanguageModel,
     batch::check_failures,
-    checkpoint::{RunState, Snapshot, load_model, load_network, load_state, save_model},
+    checkpoint::{RunState, Snapshot, load_network, load_state, save_model},
     config::Config,
     error::{Error, Result},
     eval::{Evaluator, run_evaluation},
@@ -28,7 +28,7 @@ use crate::{
     report::StepReport,
     resources::Usage,
     rundir::RunDir,
-    setup::checked_task,
+    setup::{checked_task, device},
     step::train_step,
     summary::{AccuracySummary, CriticSummary, RunSummary},
     trainer::{Counters, Trainer},
@@ -94,16 +94,21 @@ impl Run {
     fn from_checkpoint(directory: RunDir, config: Config, checkpoint: &Path) -> Result<Self> {
         let state = load_state(checkpoint)?;
         let (task, memory) = checked_task(&config)?;
+        let device = &device(&config);
         let reference = match config.has_reference() {
-            true => Some(LanguageModel::load(base_directory(&config)?.path())?.model),
+            true => Some(LanguageModel::load(device, base_directory(&config)?.path())?.model),
             false => None,
         };
-        let critic = if config.has_critic() { Some(load_model(checkpoint, "critic", Head::Value)?) } else { None };
-        let policy = LanguageModel::load(&checkpoint.join("policy"))?.for_data(&config.data)?;
-        let mut trainer = Trainer::new(config, task, Models { policy, critic, reference }.checked()?);
-        load_network(checkpoint, "policy", state.policy_optimizer_steps, &mut trainer.policy)?;
+        let critic = if config.has_critic() {
+            Some(Model::load(device, &checkpoint.join("critic"), Head::Value)?)
+        } else {
+            None
+        };
+        let policy = LanguageModel::load(device, &checkpoint.join("policy"))?.for_data(&config.data)?;
+        let mut trainer = Trainer::new(device, config, task, Models { policy, critic, reference }.checked()?);
+        load_network(checkpoint, "policy", &state, &mut trainer.policy)?;
         if let Some(critic) = &mut trainer.critic {
-            load_network(checkpoint, "critic", state.critic_optimizer_steps, critic)?;
+            load_network(checkpoint, "critic", &state, critic)?;
         }
         trainer.counters = state.counters.clone();
         Ok(Self::new(directory, trainer, memory, state))
@@ -338,8 +343,9 @@ impl Run {
 
 fn fresh_trainer(config: Config) -> Result<(Trainer, MemoryPlan)> {
     let (task, memory) = checked_task(&config)?;
-    let models = Models::initial(&config)?;
-    Ok((Trainer::new(config, task, models), memory))
+    let device = device(&config);
+    let models = Models::initial(&device, &config)?;
+    Ok((Trainer::new(&device, config, task, models), memory))
 }
 
 /// Before the first step: its row, with the first evaluation, is due.

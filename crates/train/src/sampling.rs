@@ -115,7 +115,7 @@ pub(crate) fn sample_step<'p>(
         else {
             return Ok(None);
         };
-        let threads = trainer.engine.threads();
+        let threads = trainer.engine.device().threads();
         let graded = timing.lap(Stage::Grading, || grade(trainer.task.as_ref(), rollouts, threads, watcher));
         let Some(graded) = graded.filter(|_| !watcher.stopped()) else {
             return Ok(None);

@@ -1,5 +1,6 @@
-//! The machine resources of a run: threads and memory.
+//! What a run needs from the machine: a device and memory.
 
+use vapo_lm::Device;
 use vapo_tasks::Task;
 
 use crate::{
@@ -21,7 +22,12 @@ pub fn threads(config: &Config) -> usize {
     }
 }
 
-/// Counts the memory of a run before its weights are loaded, from the base model's shape and the longest prompt.
+/// The device that a config means.
+pub fn device(config: &Config) -> Device {
+    Device::cpu(threads(config))
+}
+
+/// Counts the memory of a run before its weights are loaded: by the base model's shape and the longest prompt.
 ///
 /// # Errors
 /// The model directory or a tokenizer is missing or invalid, or a prompt or stop token does not fit the model.

@@ -1,7 +1,7 @@
 //! The state of a run: networks, counters and their inputs.
 
 use serde::{Deserialize, Serialize};
-use vapo_lm::{Engine, Model};
+use vapo_lm::{Device, Engine, Model};
 use vapo_tasks::Task;
 
 use crate::{
@@ -10,7 +10,6 @@ use crate::{
     models::Models,
     network::Network,
     phase::Phase,
-    setup::threads,
 };
 
 /// All counters. With the weights and moments they are the complete state of a run.
@@ -66,14 +65,14 @@ pub(crate) struct Shape {
 
 impl Trainer {
     /// Builds a run with fresh moments and counters at 0.
-    pub(crate) fn new(config: Config, task: Box<dyn Task>, models: Models) -> Self {
+    pub(crate) fn new(device: &Device, config: Config, task: Box<dyn Task>, models: Models) -> Self {
         let dtype = config.model.dtype.into();
         let policy_updates = config.run.steps.saturating_mul(config.policy_updates_per_step() as u64);
         let critic_updates_per_step = config.critic_epochs() * config.critic_minibatches_per_epoch();
         let critic_updates =
             (config.run.steps + config.value_pretraining.steps).saturating_mul(critic_updates_per_step as u64);
         Self {
-            engine: Engine::new(threads(&config), config.run.micro_batch_tokens),
+            engine: Engine::new(device, config.run.micro_batch_tokens),
             task,
             text: models.policy.text,
             policy: Network::new(models.policy.model.with_dtype(dtype), &config.policy_optimizer, policy_updates),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
-use vapo_lm::{Engine, Head, Model};
+use vapo_lm::{Device, Engine, Head, Model};
 use vapo_train::{Config, RowReader, ScoredRow, Scorer, value_bound};
 
 /// The numbers of an f32 or i64 tensor in a fixture.
@@ -42,11 +42,11 @@ fn log_probs_and_values_are_pytorchs() {
     for family in ["llama", "qwen2", "qwen3", "llama_tied_odd"] {
         let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../lm/tests/fixtures").join(family);
         let expected = std::fs::read(directory.join("expected.safetensors")).unwrap();
-        let policy = Model::load(&directory, Head::Language).unwrap();
-        let critic = Model::load(&directory.join("critic"), Head::Value).unwrap();
+        let policy = Model::load(&Device::cpu(1), &directory, Head::Language).unwrap();
+        let critic = Model::load(&Device::cpu(1), &directory.join("critic"), Head::Value).unwrap();
         let config = Config::default();
         let bound = value_bound(&config.critic, config.reward_range());
-        let mut engine = Engine::new(2, 40);
+        let mut engine = Engine::new(&Device::cpu(2), 40);
         let temperature = numbers(&expected, "temperature")[0] as f32;
         let mut scorer = Scorer::new(&mut engine, &policy, Some((&critic, bound)), temperature).unwrap();
         let text = rows(&expected);
@@ -71,7 +71,7 @@ fn log_probs_and_values_are_pytorchs() {
 #[test]
 fn texts_want_a_tokenizer() {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../lm/tests/fixtures/llama");
-    let policy = Model::load(&directory, Head::Language).unwrap();
+    let policy = Model::load(&Device::cpu(1), &directory, Head::Language).unwrap();
     let row = br#"{"prompt": "a", "response": "b"}"#;
     let error = RowReader::new(&row[..], Path::new("rows.jsonl"), None, &policy).next_rows(1).unwrap_err();
     let expected = "rows.jsonl: row 1: the model has no tokenizer.json, expected `prompt_tokens` instead of `prompt`";

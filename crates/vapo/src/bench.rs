@@ -5,7 +5,7 @@ mod report;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use vapo_kernels::{Panels, Weight, Write, bf16, linear, linear_dw, linear_dx, panels_len, round_to_bf16};
+use vapo_kernels::{Columns, Values, Weight, Write, bf16, linear, linear_dw, linear_dx, round_to_bf16};
 use vapo_lm::*;
 use vapo_train::{Config, MemoryPlan, Shapes, Usage, config::AdvantageKind, resident_memory};
 
@@ -82,10 +82,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if args.threads == 0 { cores } else { args.threads };
     check_memory(&config, work, args.dtype)?;
-    let mut engine = Engine::new(threads, MICRO_BATCH_TOKENS);
+    let device = Device::cpu(threads);
+    let mut engine = Engine::new(&device, MICRO_BATCH_TOKENS);
     let isa = engine.device().isa();
     let dtype = args.dtype.weights();
-    let mut model = Model::random(config, Head::Language, 1).with_dtype(dtype);
+    let mut model = Model::random(&device, config, Head::Language, 1).with_dtype(dtype);
     let measurements = measurements(args.rounds, &mut engine, &mut model, work);
     let report = Report {
         shape,
@@ -117,7 +118,7 @@ fn measurements(number: usize, engine: &mut Engine, model: &mut Model, work: Wor
     };
     let prefill = rounds(&mut || prefill_pass(engine, model, work));
     let decode = rounds(&mut || decode_pass(engine, model, work));
-    let mut optimizer = AdamW::new(AdamWConfig::default(), model.flat_len());
+    let mut optimizer = AdamW::new(AdamWConfig::default(), &model);
     let mut grads = model.zero_gradients();
     let train = rounds(&mut || train_pass(engine, model, &mut optimizer, &mut grads, work));
     let (sequences, length) = work.train;
@@ -139,13 +140,13 @@ fn train_pass(
     engine: &mut Engine,
     model: &mut Model,
     optimizer: &mut AdamW,
-    grads: &mut [f32],
+    grads: &mut Buffer,
     work: Work,
 ) -> (usize, f64) {
     let (count, length) = work.train;
     let texts = texts(count, length + 1, model.config().vocab_size);
     let flops = training(engine, model, grads, &texts);
-    optimizer.update(engine, model, grads, 1e-4);
+    optimizer.update(model, grads, 1e-4);
     (count * length, flops)
 }
 
@@ -199,17 +200,16 @@ fn products(model: &Model, device: &Device, work: Work) -> Vec<Product> {
         (c.hidden_size, c.intermediate_size),
     ];
     let filled = |len: usize| {
-        let mut buffer = Buffer::zeros(len);
-        buffer.iter_mut().enumerate().for_each(|(i, x)| *x = (i % 13) as f32 * 0.1);
-        buffer
+        let values: Vec<f32> = (0..len).map(|i| (i % 13) as f32 * 0.1).collect();
+        Buffer::from_slice(device, &values)
     };
     let shapes = layer.iter().map(|&shape| (shape, c.num_layers)).chain([((c.vocab_size, c.hidden_size), 1)]);
     shapes
         .map(|((outputs, inputs), times)| {
-            let weight = filled(panels_len(outputs, inputs));
+            let weight = filled(device.matrix_len(outputs, inputs));
             let rounded = (model.dtype() == WeightDtype::Bfloat16).then(|| {
-                let mut rounded = Buffer::zeros(weight.len());
-                round_to_bf16(device, &weight, &mut rounded);
+                let mut rounded = Buffer::zeros(device, weight.len());
+                round_to_bf16(device, weight.view(), rounded.view_mut());
                 rounded
             });
             Product {
@@ -221,7 +221,7 @@ fn products(model: &Model, device: &Device, work: Work) -> Vec<Product> {
                 x: filled(rows * inputs),
                 y: filled(rows * outputs),
                 dx: filled(rows * inputs),
-                dw: filled(panels_len(outputs, inputs)),
+                dw: filled(device.matrix_len(outputs, inputs)),
             }
         })
         .collect()
@@ -231,12 +231,12 @@ fn products(model: &Model, device: &Device, work: Work) -> Vec<Product> {
 fn gemm_pass(device: &Device, products: &mut [Product]) -> (usize, f64) {
     let mut flops = 0.0;
     for Product { outputs, inputs, times, weight, rounded, x, y, dx, dw } in products {
-        let panels = rounded.as_ref().map_or(Panels::F32(weight), |rounded| Panels::Bf16(rounded));
-        let w = Weight { panels, outputs: *outputs, inputs: *inputs };
+        let values = rounded.as_ref().map_or(Values::F32(weight.view()), |rounded| Values::Bf16(rounded.view()));
+        let w = Weight { values, outputs: *outputs, inputs: *inputs };
         for _ in 0..*times {
-            linear(device, x, &[w], y, Write::Replace);
-            linear_dx(device, y, &[w], dx, Write::Replace);
-            linear_dw(device, x, y, *outputs, 0, *outputs, dw);
+            linear(device, x.view(), &[w], y.view_mut(), Write::Replace);
+            linear_dx(device, y.view(), &[w], dx.view_mut(), Write::Replace);
+            linear_dw(device, x.view(), y.view(), Columns::all(*outputs), dw.view_mut());
         }
         flops += 6.0 * (x.len() * *outputs * *times) as f64;
     }

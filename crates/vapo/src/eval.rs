@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use vapo_lm::Engine;
 use vapo_train::{
-    Evaluation, Evaluator, Event, Measure, MemoryPlan, config::Split, evaluate, load_held_out_task, prompt_lengths,
-    threads,
+    Evaluation, Evaluator, Event, Measure, MemoryPlan, config::Split, device, evaluate, load_held_out_task,
+    prompt_lengths,
 };
 
 use crate::{
@@ -29,7 +29,8 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
     let out = out.transpose()?;
     interrupt::end_at_ctrl_c()?;
     let task = load_held_out_task(config)?;
-    let model = chosen.load(|shape, text| {
+    let device = device(config);
+    let model = chosen.load(&device, |shape, text| {
         let longest = prompt_lengths(config, task.as_ref(), text, shape)?.longest;
         let problems = config.eval.problems.min(task.held_out().len());
         MemoryPlan::of_sampling(config, shape, (problems, config.eval.samples), longest).check_machine()
@@ -43,7 +44,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
         }
     };
     let evaluator = Evaluator {
-        engine: &mut Engine::new(threads(config), config.run.micro_batch_tokens),
+        engine: &mut Engine::new(&device, config.run.micro_batch_tokens),
         policy: &model.model,
         text: &model.text,
         task: task.as_ref(),

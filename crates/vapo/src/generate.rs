@@ -7,7 +7,7 @@ use serde_json::Value;
 use vapo_lm::{Engine, Request, Sample, Sampling, StopReason};
 use vapo_tasks::PromptTemplate;
 use vapo_train::{
-    Config, LanguageModel, MemoryPlan, Progress, Stage, config::ChatUse, eval_sampling, rollout::Prompt, threads,
+    Config, LanguageModel, MemoryPlan, Progress, Stage, config::ChatUse, device, eval_sampling, rollout::Prompt,
 };
 
 use crate::{
@@ -39,7 +39,8 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let template =
         if args.raw { PromptTemplate::default() } else { PromptTemplate::new(config.data.prompt_template.as_str())? };
     let mut given = Vec::new();
-    let model = chosen.load(|shape, text| {
+    let device = device(config);
+    let model = chosen.load(&device, |shape, text| {
         let Some(texts) = &texts else {
             let tokens = shape.max_position_embeddings.min(CONVERSATION_TOKENS);
             return MemoryPlan::of_sampling(config, shape, (1, 1), tokens).check_machine();
@@ -51,7 +52,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
         MemoryPlan::of_sampling(config, shape, (given.len(), args.samples), longest).check_machine()
     })?;
     let sampling = eval_sampling(config, &model.model, &model.text);
-    let engine = Engine::new(threads(config), config.run.micro_batch_tokens);
+    let engine = Engine::new(&device, config.run.micro_batch_tokens);
     let (seed, screen) = (config.run.seed, Screen::for_result());
     if let Some(texts) = &texts {
         return Batch { model, engine, sampling, samples: args.samples, seed, screen }.run(texts, &given, args.json);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use vapo_lm::ModelConfig;
+use vapo_lm::{Device, ModelConfig};
 use vapo_train::{Config, LanguageModel, ModelDirectory, RunDir, TextFiles, base_directory};
 
 use crate::{args::ModelArgs, config};
@@ -40,9 +40,10 @@ impl Chosen {
     /// A file is missing or invalid, or there is too little memory.
     pub(crate) fn load(
         &self,
+        device: &Device,
         check: impl FnOnce(&ModelConfig, &TextFiles) -> vapo_train::Result<()>,
     ) -> Result<LanguageModel> {
-        Ok(LanguageModel::load_if_it_fits(self.directory.path(), &self.config, check)?)
+        Ok(LanguageModel::load_if_it_fits(device, self.directory.path(), &self.config, check)?)
     }
 
     /// The model's directory.

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use vapo_train::{
-    Config, Event, ModelDirectory,
+    Config, Event, ModelDirectory, device,
     pretrain::{PretrainSettings, pretrain},
-    threads,
 };
 
 use crate::{
@@ -32,7 +31,7 @@ pub(crate) fn run(args: PretrainArgs) -> Result<()> {
             bar.show("", progress, &format!("about {} left", rough_duration(left)));
         }
     };
-    let loss = pretrain(&settings, threads(&config), &args.out, &mut observer, &stop)?;
+    let loss = pretrain(&settings, &device(&config), &args.out, &mut observer, &stop)?;
     screen.clear_bar();
     let out = args.out.display();
     let Some(loss) = loss else { bail!("stopped before the end; {out} was not written") };

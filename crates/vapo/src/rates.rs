@@ -3,7 +3,8 @@
 use std::{ops::ControlFlow, time::Instant};
 
 use vapo_lm::{
-    AdamW, AdamWConfig, Engine, Head, Model, ModelConfig, PassSize, Request, Sampling, Sequence, TokenGrad, WeightDtype,
+    AdamW, AdamWConfig, Buffer, Device, Engine, Head, Model, ModelConfig, PassSize, Request, Sampling, Sequence,
+    TokenGrad, WeightDtype,
 };
 use vapo_train::{StageWork, Usage, Work};
 
@@ -47,8 +48,9 @@ impl Rates {
         micro_batch_tokens: usize,
         slots: usize,
     ) -> Rates {
-        let mut engine = Engine::new(threads, micro_batch_tokens);
-        let mut model = Model::random(slice(shape), Head::Language, 1).with_dtype(dtype);
+        let device = Device::cpu(threads);
+        let mut engine = Engine::new(&device, micro_batch_tokens);
+        let mut model = Model::random(&device, slice(shape), Head::Language, 1).with_dtype(dtype);
         let tokens = micro_batch_tokens.clamp(16, PASS_TOKENS).min(4 * model.config().max_position_embeddings);
         let length = tokens.min(128).min(model.config().max_position_embeddings - 1);
         let texts = texts(tokens.div_ceil(length), length + 1, model.config().vocab_size);
@@ -58,9 +60,9 @@ impl Rates {
         let forward = measure(|| forward(&mut engine, &model, &texts));
         let mut grads = model.zero_gradients();
         let training = measure(|| training(&mut engine, &model, &mut grads, &texts));
-        let mut optimizer = AdamW::new(AdamWConfig::default(), model.flat_len());
+        let mut optimizer = AdamW::new(AdamWConfig::default(), &model);
         let optimizer = measure(|| {
-            optimizer.update(&engine, &mut model, &mut grads, 1e-6);
+            optimizer.update(&mut model, &mut grads, 1e-6);
             model.flat_len() as f64
         });
         Rates { prefill, decode, forward, training, optimizer }
@@ -179,7 +181,7 @@ pub(crate) fn sample(engine: &mut Engine, model: &Model, prompts: &[Vec<u32>], n
 }
 
 /// One forward and backward pass over texts, scoring all tokens but the first of each; returns the number of operations.
-pub(crate) fn training(engine: &mut Engine, model: &Model, grads: &mut [f32], texts: &[Vec<u32>]) -> f64 {
+pub(crate) fn training(engine: &mut Engine, model: &Model, grads: &mut Buffer, texts: &[Vec<u32>]) -> f64 {
     let sequences = sequences(texts);
     let tokens = size(texts).tokens;
     engine.policy_backward(model, grads, &sequences, 1.0, |range, _| TokenGrad {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use vapo_lm::{Engine, Head, Model, ModelConfig, Tokenizer};
-use vapo_train::{Config, MemoryPlan, RowReader, Scorer, threads, value_bound};
+use vapo_lm::{Device, Engine, Head, Model, ModelConfig, Tokenizer};
+use vapo_train::{Config, MemoryPlan, RowReader, Scorer, device, value_bound};
 
 use crate::{
     args::ScoreArgs,
@@ -36,10 +36,11 @@ pub(crate) fn run(args: ScoreArgs) -> Result<()> {
     let critic = args.critic.as_deref().map(|path| Found::at(path, Network::Critic)).transpose()?;
     check_memory(&chosen.config, directory, critic.as_ref())?;
     let tokenizer = directory.join("tokenizer.json").is_file().then(|| Tokenizer::load(directory)).transpose()?;
-    let policy = Model::load_for_inference(directory, Head::Language, chosen.config.model.dtype.into())?;
-    let critic = critic.as_ref().map(load_critic).transpose()?;
+    let device = &device(&chosen.config);
+    let policy = Model::load_for_inference(device, directory, Head::Language, chosen.config.model.dtype.into())?;
+    let critic = critic.as_ref().map(|found| load_critic(device, found)).transpose()?;
     let critic = critic.as_ref().map(|(model, config)| (model, value_bound(&config.critic, config.reward_range())));
-    let mut engine = Engine::new(threads(&chosen.config), chosen.config.run.micro_batch_tokens);
+    let mut engine = Engine::new(device, chosen.config.run.micro_batch_tokens);
     let at_once = MICRO_BATCHES * engine.micro_batch_tokens();
     let mut scorer = Scorer::new(&mut engine, &policy, critic, args.temperature as f32)?;
     let mut reader = RowReader::new(input, &args.data, tokenizer, &policy);
@@ -87,10 +88,10 @@ fn check_memory(config: &Config, policy: &Path, critic: Option<&Found>) -> Resul
 }
 
 /// A critic with the config of its run, which defines how its outputs become values; without a run, the outputs are the values.
-fn load_critic(found: &Found) -> Result<(Model, Config)> {
+fn load_critic(device: &Device, found: &Found) -> Result<(Model, Config)> {
     let config = match &found.config {
         Some(config) => config::load(Some(config), &[])?,
         None => Config::default(),
     };
-    Ok((Model::load_for_inference(&found.directory, Head::Value, config.model.dtype.into())?, config))
+    Ok((Model::load_for_inference(device, &found.directory, Head::Value, config.model.dtype.into())?, config))
 }

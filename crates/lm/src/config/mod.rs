@@ -5,7 +5,7 @@ mod rope;
 
 pub use rope::{Llama3Scaling, RopeScaling};
 
-use crate::weights::read_bounded;
+use crate::files::read_bounded;
 use crate::{Error, WeightDtype};
 use read::{Reader, check_tokens, token_list};
 use serde_json::{Map, Value, json};

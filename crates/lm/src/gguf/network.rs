@@ -47,7 +47,7 @@ impl<'a> Network<'a> {
 
     /// Names and shapes as Hugging Face has them.
     pub(super) fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        Layout::new(&self.config, Head::Language).named_shapes()
+        Layout::shapes(&self.config, Head::Language)
     }
 
     fn check(&self) -> Result<(), String> {

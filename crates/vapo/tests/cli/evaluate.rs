@@ -11,7 +11,7 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Map, Value, json};
-use vapo_lm::{Head, Model, ModelConfig, Sizes, WeightDtype};
+use vapo_lm::{Device, Head, Model, ModelConfig, Sizes, WeightDtype};
 
 use crate::program::Place;
 
@@ -48,7 +48,7 @@ fn write_byte_model(directory: &Path) {
     });
     config.eos_token_ids = vec![end];
     std::fs::create_dir_all(directory).unwrap();
-    Model::random(config, Head::Language, 5).save(directory, WeightDtype::Float32).unwrap();
+    Model::random(&Device::cpu(1), config, Head::Language, 5).save(directory, WeightDtype::Float32).unwrap();
     std::fs::write(directory.join("tokenizer.json"), tokenizer.to_string()).unwrap();
 }
 

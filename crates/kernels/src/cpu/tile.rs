@@ -1,7 +1,7 @@
 //! The register tile: the one inner loop behind every matrix product and behind attention.
 
-use crate::element::Element;
-use crate::lanes::{LANES, Lanes, dispatch};
+use crate::cpu::element::Element;
+use crate::cpu::lanes::{LANES, Lanes, dispatch};
 
 /// What a tile's sums begin with and what becomes of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -161,7 +161,7 @@ pub(crate) unsafe fn product<L: Lanes, E: Element>(
 }
 
 // One compiled copy per instruction set and weight format serves every caller: it holds all the tiles.
-dispatch! { fn product_on<E: Element>(rows: usize, columns: usize, k: usize, a: Left, b: Right<E>, c: Out, start: Start) = crate::tile::product_body }
+dispatch! { fn product_on<E: Element>(rows: usize, columns: usize, k: usize, a: Left, b: Right<E>, c: Out, start: Start) = crate::cpu::tile::product_body }
 
 #[inline(always)]
 fn product_body<L: Lanes, E: Element>(

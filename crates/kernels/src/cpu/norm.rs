@@ -1,11 +1,11 @@
-//! Root-mean-square normalisation (Zhang & Sennrich 2019): `y = x / sqrt(mean(x^2) + eps) * weight`.
+//! Root-mean-square normalization (Zhang & Sennrich 2019): `y = x / sqrt(mean(x^2) + eps) * weight`.
 //!
-//! A row is `width` values; the same kernels normalise hidden states and, with `width` the head size, the queries
+//! A row is `width` values; the same kernels normalize hidden states and, with `width` the head size, the queries
 //! and keys of Qwen3. Rows may lie inside wider ones: `Rows` says where.
 
-use crate::Device;
-use crate::lanes::{LANES, Lanes, dispatch};
-use crate::shared::{Shared, in_ranges};
+use crate::cpu::lanes::{LANES, Lanes, dispatch};
+use crate::cpu::shared::{Shared, in_ranges};
+use crate::cpu::team::Cpu;
 use std::ops::Range;
 
 /// Rows summed before they are added to the weight's gradient.
@@ -29,16 +29,16 @@ fn inverse_rms<L: Lanes>(x: &[f32], eps: f32) -> f32 {
 /// `y[row] = x[row] * inverse_rms(x[row]) * weight`.
 ///
 /// Shapes: `x`, `y` `[m, width]`, `weight` `[width]`.
-pub fn rms_norm(device: &Device, x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
+pub(crate) fn rms_norm(cpu: &Cpu, x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
     let width = weight.len();
     assert_eq!(x.len(), y.len());
     assert_eq!(x.len() % width, 0);
     let y = Shared::new(y);
-    in_ranges(device, x.len() / width, x.len(), |rows| {
+    in_ranges(cpu, x.len() / width, x.len(), |rows| {
         let range = rows.start * width..rows.end * width;
         // SAFETY: ranges are disjoint.
         let y = unsafe { y.part(range.clone()) };
-        norm_rows(device.isa(), &x[range], weight, eps, y);
+        norm_rows(cpu.isa(), &x[range], weight, eps, y);
     });
 }
 
@@ -46,13 +46,13 @@ pub fn rms_norm(device: &Device, x: &[f32], weight: &[f32], eps: f32, y: &mut [f
 fn norm_rows_body<L: Lanes>(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
     let width = weight.len();
     for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-        normalise::<L>(x, weight, inverse_rms::<L>(x, eps), y);
+        normalize::<L>(x, weight, inverse_rms::<L>(x, eps), y);
     }
 }
-dispatch! { fn norm_rows(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) = crate::norm::norm_rows_body }
+dispatch! { fn norm_rows(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) = crate::cpu::norm::norm_rows_body }
 
 #[inline(always)]
-fn normalise<L: Lanes>(x: &[f32], weight: &[f32], inverse: f32, y: &mut [f32]) {
+fn normalize<L: Lanes>(x: &[f32], weight: &[f32], inverse: f32, y: &mut [f32]) {
     let inverse = L::splat(inverse);
     for ((x, w), y) in x.chunks(LANES).zip(weight.chunks(LANES)).zip(y.chunks_mut(LANES)) {
         L::load_part(x, 0.0).mul(inverse).mul(L::load_part(w, 0.0)).store_part(y);
@@ -62,8 +62,8 @@ fn normalise<L: Lanes>(x: &[f32], weight: &[f32], inverse: f32, y: &mut [f32]) {
 /// `dx[row] += gradient of rms_norm by x[row]`, `dweight += its gradient by the weight`.
 ///
 /// Shapes: `x`, `dy`, `dx` `[m, width]`, `weight`, `dweight` `[width]`.
-pub fn rms_norm_backward(
-    device: &Device,
+pub(crate) fn rms_norm_backward(
+    cpu: &Cpu,
     x: &[f32],
     weight: &[f32],
     eps: f32,
@@ -76,19 +76,19 @@ pub fn rms_norm_backward(
     assert!(x.len() == rows * width && dy.len() == x.len() && dx.len() == x.len() && dweight.len() == width);
     let mut inverse = vec![0.0; rows];
     let (dx, inverse_out) = (Shared::new(dx), Shared::new(&mut inverse));
-    in_ranges(device, rows, x.len(), |rows| {
+    in_ranges(cpu, rows, x.len(), |rows| {
         let range = rows.start * width..rows.end * width;
         // SAFETY: ranges are disjoint.
         let (dx, inverse) = unsafe { (dx.part(range.clone()), inverse_out.part(rows)) };
-        backward_rows(device.isa(), &x[range.clone()], weight, eps, &dy[range], dx, inverse);
+        backward_rows(cpu.isa(), &x[range.clone()], weight, eps, &dy[range], dx, inverse);
     });
     let dweight = Shared::new(dweight);
     let lines = width.div_ceil(LANES);
-    in_ranges(device, lines, x.len(), |lines| {
+    in_ranges(cpu, lines, x.len(), |lines| {
         let columns = lines.start * LANES..(lines.end * LANES).min(width);
         // SAFETY: ranges are disjoint.
         let dweight = unsafe { dweight.part(columns.clone()) };
-        weight_columns(device.isa(), x, dy, &inverse, width, columns, dweight);
+        weight_columns(cpu.isa(), x, dy, &inverse, width, columns, dweight);
     });
 }
 
@@ -114,7 +114,7 @@ fn backward_rows_body<L: Lanes>(x: &[f32], weight: &[f32], eps: f32, dy: &[f32],
         }
     }
 }
-dispatch! { fn backward_rows(x: &[f32], weight: &[f32], eps: f32, dy: &[f32], dx: &mut [f32], inverse: &mut [f32]) = crate::norm::backward_rows_body }
+dispatch! { fn backward_rows(x: &[f32], weight: &[f32], eps: f32, dy: &[f32], dx: &mut [f32], inverse: &mut [f32]) = crate::cpu::norm::backward_rows_body }
 
 #[inline(always)]
 fn weight_columns_body<L: Lanes>(
@@ -137,4 +137,4 @@ fn weight_columns_body<L: Lanes>(
         }
     }
 }
-dispatch! { fn weight_columns(x: &[f32], dy: &[f32], inverse: &[f32], width: usize, columns: Range<usize>, dweight: &mut [f32]) = crate::norm::weight_columns_body }
+dispatch! { fn weight_columns(x: &[f32], dy: &[f32], inverse: &[f32], width: usize, columns: Range<usize>, dweight: &mut [f32]) = crate::cpu::norm::weight_columns_body }

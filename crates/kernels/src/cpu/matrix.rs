@@ -1,67 +1,25 @@
-//! Products with weight matrices: forward, by the input, by the weight.
-//!
-//! A weight `[outputs, inputs]` is stored in panels `[outputs / 16][inputs][16]`, the form the register tile reads,
-//! zero-filled to whole panels. Parameters, gradients and optimizer moments all live in this form, so there is no
-//! second copy of the weights and nothing to repack after an update; only reading and writing files converts.
+//! Products with weight matrices in panels: forward, by the input, by the weight.
 
-use crate::element::{Element, bf16};
-use crate::lanes::{LANES, Lanes, dispatch};
-use crate::shared::{Shared, in_ranges, with_scratch};
-use crate::tile::{Left, Out, Right, Start, product};
-use crate::{Device, Panels};
+use crate::cpu::element::Element;
+use crate::cpu::element::Panels;
+use crate::cpu::lanes::{LANES, Lanes, dispatch};
+use crate::cpu::panels::{panel_index, panels_len};
+use crate::cpu::shared::{Shared, in_ranges, with_scratch};
+use crate::cpu::team::Cpu;
+use crate::cpu::tile::{Left, Out, Right, Start, product};
+use crate::number::bf16;
+use crate::operands::{Columns, Write};
 use std::ops::Range;
-
-/// Number of values that a `[outputs, inputs]` weight takes in panels.
-pub fn panels_len(outputs: usize, inputs: usize) -> usize {
-    outputs.div_ceil(LANES) * LANES * inputs
-}
-
-/// Offset of element `(output, input)` in panels.
-pub fn panel_index(output: usize, input: usize, inputs: usize) -> usize {
-    (output / LANES * inputs + input) * LANES + output % LANES
-}
-
-/// Converts a row-major `[outputs, inputs]` matrix to panels.
-pub fn pack(matrix: &[f32], outputs: usize, inputs: usize, panels: &mut [f32]) {
-    assert_eq!(matrix.len(), outputs * inputs);
-    assert_eq!(panels.len(), panels_len(outputs, inputs));
-    panels.fill(0.0);
-    for (output, row) in matrix.chunks_exact(inputs.max(1)).enumerate() {
-        for (input, &x) in row.iter().enumerate() {
-            panels[panel_index(output, input, inputs)] = x;
-        }
-    }
-}
-
-/// Converts panels back to a row-major `[outputs, inputs]` matrix.
-pub fn unpack(panels: &[f32], outputs: usize, inputs: usize, matrix: &mut [f32]) {
-    assert_eq!(matrix.len(), outputs * inputs);
-    assert_eq!(panels.len(), panels_len(outputs, inputs));
-    for (output, row) in matrix.chunks_exact_mut(inputs.max(1)).enumerate() {
-        for (input, x) in row.iter_mut().enumerate() {
-            *x = panels[panel_index(output, input, inputs)];
-        }
-    }
-}
 
 /// A weight `[outputs, inputs]` in panels.
 #[derive(Clone, Copy)]
-pub struct Weight<'a> {
+pub(crate) struct Weight<'a> {
     /// `panels_len(outputs, inputs)` values.
-    pub panels: Panels<'a>,
+    pub(crate) panels: Panels<'a>,
     /// Rows of the matrix: length of the result.
-    pub outputs: usize,
+    pub(crate) outputs: usize,
     /// Columns of the matrix: length of the argument.
-    pub inputs: usize,
-}
-
-/// Whether a product overwrites its output or adds to it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Write {
-    /// The output becomes the product.
-    Replace,
-    /// The product is added to what the output holds (a residual, a bias): one rounding at its size, not one per input.
-    Accumulate,
+    pub(crate) inputs: usize,
 }
 
 impl From<Write> for Start {
@@ -79,8 +37,8 @@ fn block_rows(inputs: usize) -> usize {
 }
 
 /// Splits `rows x panels` among threads: (rows per block, panels per chunk, an even number).
-fn grid(device: &Device, rows: usize, block: usize, panels: usize) -> (usize, usize) {
-    let threads = device.threads();
+fn grid(cpu: &Cpu, rows: usize, block: usize, panels: usize) -> (usize, usize) {
+    let threads = cpu.threads();
     if threads == 1 {
         return (block, panels.max(1));
     }
@@ -94,7 +52,7 @@ fn grid(device: &Device, rows: usize, block: usize, panels: usize) -> (usize, us
 ///
 /// Shapes: `x` `[m, inputs]`, `y` `[m, sum of outputs]`. Every element is one chain of fused multiply-adds over the
 /// inputs in order, whatever `m`, the blocking and the threads.
-pub fn linear(device: &Device, x: &[f32], weights: &[Weight], y: &mut [f32], write: Write) {
+pub(crate) fn linear(cpu: &Cpu, x: &[f32], weights: &[Weight], y: &mut [f32], write: Write) {
     let inputs = weights[0].inputs;
     let width: usize = weights.iter().map(|w| w.outputs).sum();
     let rows = y.len() / width;
@@ -110,7 +68,7 @@ pub fn linear(device: &Device, x: &[f32], weights: &[Weight], y: &mut [f32], wri
         offset += w.outputs;
     }
     let panels: usize = weights.iter().map(|w| w.outputs.div_ceil(LANES)).sum();
-    let (block, chunk) = grid(device, rows, block_rows(inputs), panels);
+    let (block, chunk) = grid(cpu, rows, block_rows(inputs), panels);
     // Chunks of columns, none across two weights.
     let mut pieces: Vec<(usize, Weight, Range<usize>)> = Vec::new();
     for (offset, w) in parts {
@@ -119,12 +77,12 @@ pub fn linear(device: &Device, x: &[f32], weights: &[Weight], y: &mut [f32], wri
         }
     }
     let blocks = rows.div_ceil(block);
-    device.for_each(blocks * pieces.len(), &|task| {
+    cpu.for_each(blocks * pieces.len(), &|task| {
         let first = task / pieces.len() * block;
         let (offset, w, columns) = &pieces[task % pieces.len()];
         let block = block.min(rows - first);
         forward(
-            device.isa(),
+            cpu.isa(),
             &x[first * inputs..(first + block) * inputs],
             *w,
             columns.clone(),
@@ -179,7 +137,7 @@ fn right<L: Lanes, E: Element>(panels: &[E], k: usize, column: usize) -> Right<E
     }
 }
 dispatch! {
-    fn forward(x: &[f32], w: Weight<'_>, columns: Range<usize>, y: Shared<'_, f32>, row: usize, width: usize, offset: usize, write: Write) = crate::matrix::forward_body
+    fn forward(x: &[f32], w: Weight<'_>, columns: Range<usize>, y: Shared<'_, f32>, row: usize, width: usize, offset: usize, write: Write) = crate::cpu::matrix::forward_body
 }
 
 /// Outputs that are transposed at a time in [`linear_dx`]: two panels of them fit the first-level cache.
@@ -190,22 +148,22 @@ const DX_ROWS: usize = 384;
 /// `dx[m] = sum over weights of dy[m] * W`: the gradient of [`linear`] by its input.
 ///
 /// Shapes: `dy` `[m, sum of outputs]`, `dx` `[m, inputs]`.
-pub fn linear_dx(device: &Device, dy: &[f32], weights: &[Weight], dx: &mut [f32], write: Write) {
+pub(crate) fn linear_dx(cpu: &Cpu, dy: &[f32], weights: &[Weight], dx: &mut [f32], write: Write) {
     let inputs = weights[0].inputs;
     let width: usize = weights.iter().map(|w| w.outputs).sum();
     let rows = dy.len() / width;
     assert_eq!(dy.len(), rows * width);
     assert_eq!(dx.len(), rows * inputs);
     let dx = Shared::new(dx);
-    let (block, chunk) = grid(device, rows, DX_ROWS, inputs.div_ceil(LANES));
+    let (block, chunk) = grid(cpu, rows, DX_ROWS, inputs.div_ceil(LANES));
     let chunks = inputs.div_ceil(chunk * LANES);
-    device.for_each(rows.div_ceil(block) * chunks, &|task| {
+    cpu.for_each(rows.div_ceil(block) * chunks, &|task| {
         let first = task / chunks * block;
         let block = block.min(rows - first);
         let columns = task % chunks * chunk * LANES..((task % chunks + 1) * chunk * LANES).min(inputs);
         let dy = &dy[first * width..(first + block) * width];
         with_scratch(DX_BLOCK * (2 * LANES + DX_ROWS), |scratch| {
-            by_input(device.isa(), dy, width, weights, columns, dx, first, write, scratch);
+            by_input(cpu.isa(), dy, width, weights, columns, dx, first, write, scratch);
         });
     });
 }
@@ -260,7 +218,7 @@ fn by_input_body<L: Lanes>(
     }
 }
 dispatch! {
-    fn by_input(dy: &[f32], width: usize, weights: &[Weight<'_>], columns: Range<usize>, dx: Shared<'_, f32>, row: usize, write: Write, scratch: &mut [f32]) = crate::matrix::by_input_body
+    fn by_input(dy: &[f32], width: usize, weights: &[Weight<'_>], columns: Range<usize>, dx: Shared<'_, f32>, row: usize, write: Write, scratch: &mut [f32]) = crate::cpu::matrix::by_input_body
 }
 
 /// Copies some columns of every row of `from` (rows of `width` values) to rows of `stride` values. Rows that lie a
@@ -305,8 +263,9 @@ const DW_PANELS: usize = 8;
 
 /// `dw += dy^T * x`: the gradient of [`linear`] by one weight, in panels.
 ///
-/// Shapes: `x` `[m, inputs]`; `dy` `[m, width]`, of which this weight's columns start at `offset`.
-pub fn linear_dw(device: &Device, x: &[f32], dy: &[f32], width: usize, offset: usize, outputs: usize, dw: &mut [f32]) {
+/// Shapes: `x` `[m, inputs]`; `dy` `[m, width]`, of which `columns` belong to this weight.
+pub(crate) fn linear_dw(cpu: &Cpu, x: &[f32], dy: &[f32], columns: Columns, dw: &mut [f32]) {
+    let Columns { width, first: offset, len: outputs } = columns;
     let rows = dy.len() / width;
     let inputs = x.len() / rows.max(1);
     assert_eq!(dy.len(), rows * width);
@@ -315,12 +274,12 @@ pub fn linear_dw(device: &Device, x: &[f32], dy: &[f32], width: usize, offset: u
     let dw = Shared::new(dw);
     let panels = outputs.div_ceil(LANES);
     // Threads share panels; where there are too few, also the inputs.
-    let tasks = if device.threads() == 1 { 1 } else { 2 * device.threads() };
+    let tasks = if cpu.threads() == 1 { 1 } else { 2 * cpu.threads() };
     let chunk = panels.div_ceil(tasks).next_multiple_of(2);
     let chunks = panels.div_ceil(chunk);
     let slice = inputs.div_ceil(tasks.div_ceil(chunks)).max(4 * LANES);
     let slices = inputs.div_ceil(slice);
-    device.for_each(chunks * slices, &|task| {
+    cpu.for_each(chunks * slices, &|task| {
         let part = DwPart {
             width,
             columns: offset + task / slices * chunk * LANES..offset + outputs.min((task / slices + 1) * chunk * LANES),
@@ -329,7 +288,7 @@ pub fn linear_dw(device: &Device, x: &[f32], dy: &[f32], width: usize, offset: u
             here: task % slices * slice..inputs.min((task % slices + 1) * slice),
         };
         with_scratch(DW_BLOCK * (DW_PANELS * LANES + part.stride()), |scratch| {
-            by_weight(device.isa(), x, dy, &part, dw, scratch);
+            by_weight(cpu.isa(), x, dy, &part, dw, scratch);
         });
     });
 }
@@ -385,15 +344,15 @@ fn by_weight_body<L: Lanes>(x: &[f32], dy: &[f32], part: &DwPart, dw: Shared<f32
     }
 }
 dispatch! {
-    fn by_weight(x: &[f32], dy: &[f32], part: &DwPart, dw: Shared<'_, f32>, scratch: &mut [f32]) = crate::matrix::by_weight_body
+    fn by_weight(x: &[f32], dy: &[f32], part: &DwPart, dw: Shared<'_, f32>, scratch: &mut [f32]) = crate::cpu::matrix::by_weight_body
 }
 
 /// Sets every row of `y` `[m, width]` to the biases side by side: where [`linear`] then accumulates.
-pub fn fill_rows(device: &Device, biases: &[&[f32]], y: &mut [f32]) {
-    let bias = biases.concat();
+pub(crate) fn fill_rows(cpu: &Cpu, biases: &[Panels], y: &mut [f32]) {
+    let bias = biases.iter().map(|bias| bias.widened()).collect::<Vec<_>>().concat();
     let (width, work) = (bias.len(), y.len());
     let y = Shared::new(y);
-    in_ranges(device, work / width, work, |rows| {
+    in_ranges(cpu, work / width, work, |rows| {
         // SAFETY: ranges are disjoint.
         let part = unsafe { y.part(rows.start * width..rows.end * width) };
         part.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(&bias));
@@ -402,11 +361,12 @@ pub fn fill_rows(device: &Device, biases: &[&[f32]], y: &mut [f32]) {
 
 /// `sums[c] += sum over rows of y[row][offset + c]`, the gradient of a bias, in blocks as [`linear_dw`] does.
 ///
-/// Shapes: `y` `[m, width]`, `sums` at most `[width - offset]`.
-pub fn add_column_sums(device: &Device, y: &[f32], width: usize, offset: usize, sums: &mut [f32]) {
-    let count = sums.len();
+/// Shapes: `y` `[m, columns.width]`, `sums` `[columns.len]`.
+pub(crate) fn add_column_sums(cpu: &Cpu, y: &[f32], columns: Columns, sums: &mut [f32]) {
+    let Columns { width, first: offset, len: count } = columns;
+    assert_eq!(sums.len(), count);
     let sums = Shared::new(sums);
-    in_ranges(device, count, y.len(), |columns| {
+    in_ranges(cpu, count, y.len(), |columns| {
         // SAFETY: ranges are disjoint.
         let sums = unsafe { sums.part(columns.clone()) };
         let columns = offset + columns.start..offset + columns.end;

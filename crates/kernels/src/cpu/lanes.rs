@@ -4,10 +4,10 @@
 //! written over [`Lanes`] gives the same bits on every instruction set. What differs is speed and the register
 //! tile that a matrix product may hold.
 
-use crate::element::bf16;
+use crate::number::bf16;
 
 /// Lanes of a vector, and columns of a weight panel.
-pub const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub(crate) trait Lanes: Copy {
     fn max(self, o: Self) -> Self;
     /// The smaller of each pair; neither operand is NaN.
     fn min(self, o: Self) -> Self;
-    /// `2^n` where each lane's bits hold the integer `n` in their low nine bits (see [`crate::math::exp`]).
+    /// `2^n` where each lane's bits hold the integer `n` in their low nine bits (see [`crate::cpu::math::exp`]).
     fn pow2_of_low_bits(self) -> Self;
     /// Transposes 16 x 16 values: `to[j * 16 + i] = from[i * 16 + j]`.
     /// # Safety
@@ -486,8 +486,8 @@ macro_rules! dispatch {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$e:ident: $bound:path>)? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
-        $vis fn $name$(<$e: $bound>)?(isa: $crate::lanes::Isa, $($arg: $ty),*) $(-> $ret)? {
-            use $crate::lanes::*;
+        $vis fn $name$(<$e: $bound>)?(isa: $crate::cpu::lanes::Isa, $($arg: $ty),*) $(-> $ret)? {
+            use $crate::cpu::lanes::*;
             use $body as body;
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]

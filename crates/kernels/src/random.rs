@@ -11,12 +11,13 @@ const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A SplitMix64 stream whose start is a hash of `keys`.
 #[derive(Clone, Debug)]
-pub(crate) struct Random {
+pub struct Random {
     state: u64,
 }
 
 impl Random {
-    pub(crate) fn new(keys: &[u64]) -> Random {
+    /// A stream for these keys.
+    pub fn new(keys: &[u64]) -> Random {
         Random {
             state: keys.iter().fold(0, |state, &key| mix(state.wrapping_add(GAMMA) ^ mix(key.wrapping_add(GAMMA)))),
         }
@@ -28,12 +29,12 @@ impl Random {
     }
 
     /// Uniform in `[0, 1)`, a multiple of `2^-53`.
-    pub(crate) fn uniform(&mut self) -> f64 {
+    pub fn uniform(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Standard normal (Box and Muller 1958).
-    pub(crate) fn normal(&mut self) -> f64 {
+    pub fn normal(&mut self) -> f64 {
         let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.uniform()));
         radius * libm::cos(2.0 * std::f64::consts::PI * self.uniform())
     }

@@ -1,17 +1,18 @@
 //! Kernels over flat parameter buffers.
 
-use crate::Device;
-use crate::lanes::{LANES, Lanes, dispatch};
-use crate::shared::{Shared, in_ranges};
+use crate::cpu::lanes::{LANES, Lanes, dispatch};
+use crate::cpu::shared::{Shared, in_ranges};
+use crate::cpu::team::Cpu;
+use crate::operands::AdamWStep;
 
 /// Values whose squares are summed together; partial sums are then added in order.
 const BLOCK: usize = 4096;
 
 /// Sum of squares in f64, the same for any number of threads.
-pub fn sum_of_squares(device: &Device, x: &[f32]) -> f64 {
+pub(crate) fn sum_of_squares(cpu: &Cpu, x: &[f32]) -> f64 {
     let mut partial = vec![0.0f64; x.len().div_ceil(BLOCK)];
     let out = Shared::new(&mut partial);
-    in_ranges(device, x.len().div_ceil(BLOCK), x.len(), |blocks| {
+    in_ranges(cpu, x.len().div_ceil(BLOCK), x.len(), |blocks| {
         for block in blocks {
             let x = &x[block * BLOCK..((block + 1) * BLOCK).min(x.len())];
             let mut lanes = [0.0f64; LANES];
@@ -26,30 +27,9 @@ pub fn sum_of_squares(device: &Device, x: &[f32]) -> f64 {
     partial.iter().sum()
 }
 
-/// The numbers of one AdamW step (Loshchilov & Hutter 2019, algorithm 2).
-#[derive(Clone, Copy, Debug)]
-pub struct AdamWStep {
-    /// Step size.
-    pub learning_rate: f32,
-    /// Decay of the first moment.
-    pub beta1: f32,
-    /// Decay of the second moment.
-    pub beta2: f32,
-    /// Added to the root of the second moment.
-    pub eps: f32,
-    /// Decoupled weight decay: parameters shrink by `learning_rate * weight_decay`.
-    pub weight_decay: f32,
-    /// `1 - beta1^t`.
-    pub correction1: f32,
-    /// `1 - beta2^t`.
-    pub correction2: f32,
-    /// Factor on every gradient: global-norm clipping.
-    pub gradient_scale: f32,
-}
-
 /// One AdamW step over flat buffers of one length; `gradient` is zeroed on the way.
-pub fn adamw(
-    device: &Device,
+pub(crate) fn adamw(
+    cpu: &Cpu,
     step: &AdamWStep,
     parameters: &mut [f32],
     gradient: &mut [f32],
@@ -59,11 +39,11 @@ pub fn adamw(
     let n = parameters.len();
     assert!(gradient.len() == n && first.len() == n && second.len() == n);
     let buffers = [parameters, gradient, first, second].map(Shared::new);
-    in_ranges(device, n.div_ceil(BLOCK), n, |blocks| {
+    in_ranges(cpu, n.div_ceil(BLOCK), n, |blocks| {
         let range = blocks.start * BLOCK..(blocks.end * BLOCK).min(n);
         // SAFETY: ranges are disjoint.
         let [p, g, m, v] = buffers.each_ref().map(|b| unsafe { b.part(range.clone()) });
-        adamw_range(device.isa(), step, p, g, m, v);
+        adamw_range(cpu.isa(), step, p, g, m, v);
     });
 }
 
@@ -88,4 +68,4 @@ fn adamw_range_body<L: Lanes>(step: &AdamWStep, p: &mut [f32], g: &mut [f32], m:
         L::zero().store_part(g);
     }
 }
-dispatch! { fn adamw_range(step: &AdamWStep, p: &mut [f32], g: &mut [f32], m: &mut [f32], v: &mut [f32]) = crate::optimizer::adamw_range_body }
+dispatch! { fn adamw_range(step: &AdamWStep, p: &mut [f32], g: &mut [f32], m: &mut [f32], v: &mut [f32]) = crate::cpu::optimizer::adamw_range_body }

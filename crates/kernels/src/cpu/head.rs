@@ -2,32 +2,32 @@
 //!
 //! With temperature T everything is of the distribution `softmax(logits / T)`.
 
-use crate::lanes::{LANES, Lanes, dispatch};
-use crate::math::exp;
-use crate::shared::{Shared, in_ranges};
-use crate::{Device, Isa};
+use crate::cpu::lanes::Isa;
+use crate::cpu::lanes::{LANES, Lanes, dispatch};
+use crate::cpu::math::exp;
+use crate::cpu::shared::{Shared, in_ranges};
+use crate::cpu::team::Cpu;
+use crate::operands::{RowGradient, RowScore};
 
-/// Maximum and log-sum-exp of a row of scaled logits.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct RowStats {
-    /// Largest `logit / T`.
-    pub max: f32,
+/// Log-sum-exp and entropy of a row of scaled logits.
+#[derive(Clone, Copy)]
+pub(crate) struct RowStats {
     /// `ln(sum(exp(logit / T)))`.
-    pub log_sum: f32,
+    log_sum: f32,
     /// Entropy in nats.
-    pub entropy: f32,
+    entropy: f32,
 }
 
 impl RowStats {
     /// Log-probability of the token with this logit.
     #[inline]
-    pub fn logp(&self, logit: f32, temperature: f32) -> f32 {
+    pub(crate) fn logp(&self, logit: f32, temperature: f32) -> f32 {
         logit * (1.0 / temperature) - self.log_sum
     }
 }
 
 /// Statistics of one row `[vocab]`. If `weights` is given (`[vocab]`), it gets `exp(logit / T - max)`.
-pub fn row_stats(isa: Isa, logits: &[f32], temperature: f32, weights: Option<&mut [f32]>) -> RowStats {
+pub(crate) fn row_stats(isa: Isa, logits: &[f32], temperature: f32, weights: Option<&mut [f32]>) -> RowStats {
     stats(isa, logits, temperature, weights)
 }
 
@@ -57,67 +57,58 @@ fn stats_body<L: Lanes>(logits: &[f32], temperature: f32, mut weights: Option<&m
     }
     let sum = f64::from(sum.sum());
     let log = libm::log(sum);
-    RowStats {
-        max: max_lane,
-        log_sum: (f64::from(max_lane) + log) as f32,
-        entropy: (log - f64::from(along.sum()) / sum) as f32,
-    }
+    RowStats { log_sum: (f64::from(max_lane) + log) as f32, entropy: (log - f64::from(along.sum()) / sum) as f32 }
 }
-dispatch! { fn stats(logits: &[f32], temperature: f32, weights: Option<&mut [f32]>) -> RowStats = crate::head::stats_body }
+dispatch! { fn stats(logits: &[f32], temperature: f32, weights: Option<&mut [f32]>) -> RowStats = crate::cpu::head::stats_body }
 
-/// [`RowStats`] of every row of `logits` `[m, vocab]`.
-pub fn score_rows(device: &Device, logits: &[f32], vocab: usize, temperature: f32, stats: &mut [RowStats]) {
-    assert_eq!(logits.len(), stats.len() * vocab);
-    let rows = stats.len();
-    let stats = Shared::new(stats);
-    in_ranges(device, rows, logits.len(), |rows| {
+/// Scores the target of every row of `logits` `[m, vocab]`.
+pub(crate) fn score_rows(cpu: &Cpu, logits: &[f32], temperature: f32, targets: &[u32], scores: &mut [RowScore]) {
+    let rows = targets.len();
+    let vocab = logits.len() / rows.max(1);
+    assert!(scores.len() == rows && logits.len() == rows * vocab);
+    let scores = Shared::new(scores);
+    in_ranges(cpu, rows, logits.len(), |rows| {
         for row in rows {
-            let value = row_stats(device.isa(), &logits[row * vocab..(row + 1) * vocab], temperature, None);
+            let logits = &logits[row * vocab..(row + 1) * vocab];
+            let stats = row_stats(cpu.isa(), logits, temperature, None);
             // SAFETY: ranges are disjoint.
-            let to = unsafe { stats.part(row..row + 1) };
-            to[0] = value;
+            let to = unsafe { scores.part(row..row + 1) };
+            to[0] = RowScore {
+                logp: stats.logp(logits[targets[row] as usize], temperature),
+                entropy: stats.entropy,
+                log_sum: stats.log_sum,
+            };
         }
     });
 }
 
-/// What a loss wants of one row: its derivatives by the target's log-probability and by the entropy.
-#[derive(Clone, Copy, Debug)]
-pub struct RowGradient {
-    /// The token whose log-probability counts.
-    pub target: u32,
-    /// dL/dlogp.
-    pub dlogp: f32,
-    /// dL/dentropy.
-    pub dentropy: f32,
-}
-
 /// Replaces logits `[m, vocab]` by the gradient of the loss by them:
 /// `(dlogp * (1[target] - p) - dentropy * p * (log p + entropy)) / T`.
-pub fn logit_gradients(
-    device: &Device,
+pub(crate) fn logit_gradients(
+    cpu: &Cpu,
     logits: &mut [f32],
-    vocab: usize,
     temperature: f32,
-    stats: &[RowStats],
+    scores: &[RowScore],
     rows: &[RowGradient],
 ) {
-    assert!(logits.len() == rows.len() * vocab && stats.len() == rows.len());
+    let vocab = logits.len() / rows.len().max(1);
+    assert!(logits.len() == rows.len() * vocab && scores.len() == rows.len());
     let work = logits.len();
     let logits = Shared::new(logits);
-    in_ranges(device, rows.len(), work, |range| {
+    in_ranges(cpu, rows.len(), work, |range| {
         for r in range {
             // SAFETY: ranges are disjoint.
             let row = unsafe { logits.part(r * vocab..(r + 1) * vocab) };
-            gradient_row(device.isa(), row, temperature, &stats[r], &rows[r]);
+            gradient_row(cpu.isa(), row, temperature, &scores[r], &rows[r]);
         }
     });
 }
 
 #[inline(always)]
-fn gradient_row_body<L: Lanes>(logits: &mut [f32], temperature: f32, stats: &RowStats, row: &RowGradient) {
+fn gradient_row_body<L: Lanes>(logits: &mut [f32], temperature: f32, score: &RowScore, row: &RowGradient) {
     let inverse = 1.0 / temperature;
-    let (scale, log_sum) = (L::splat(inverse), L::splat(stats.log_sum));
-    let by_p = L::splat(-(row.dlogp + row.dentropy * stats.entropy) * inverse);
+    let (scale, log_sum) = (L::splat(inverse), L::splat(score.log_sum));
+    let by_p = L::splat(-(row.dlogp + row.dentropy * score.entropy) * inverse);
     let by_p_log_p = L::splat(-row.dentropy * inverse);
     for z in logits.chunks_mut(LANES) {
         let log_p = L::load_part(z, 0.0).mul(scale).sub(log_sum);
@@ -125,33 +116,33 @@ fn gradient_row_body<L: Lanes>(logits: &mut [f32], temperature: f32, stats: &Row
     }
     logits[row.target as usize] += row.dlogp * inverse;
 }
-dispatch! { fn gradient_row(logits: &mut [f32], temperature: f32, stats: &RowStats, row: &RowGradient) = crate::head::gradient_row_body }
+dispatch! { fn gradient_row(logits: &mut [f32], temperature: f32, score: &RowScore, row: &RowGradient) = crate::cpu::head::gradient_row_body }
 
 /// `values[row] = x[row] . weight + bias`: the scalar head of a critic.
 ///
 /// Shapes: `x` `[m, width]`, `weight` `[width]`, `values` `[m]`.
-pub fn scalar_head(device: &Device, x: &[f32], weight: &[f32], bias: f32, values: &mut [f32]) {
+pub(crate) fn scalar_head(cpu: &Cpu, x: &[f32], weight: &[f32], bias: f32, values: &mut [f32]) {
     let width = weight.len();
     assert_eq!(x.len(), values.len() * width);
-    dot_rows(device.isa(), x, weight, bias, values);
+    dot_rows(cpu.isa(), x, weight, bias, values);
 }
 
 #[inline(always)]
 fn dot_rows_body<L: Lanes>(x: &[f32], weight: &[f32], bias: f32, values: &mut [f32]) {
     for (x, v) in x.chunks_exact(weight.len()).zip(values) {
-        *v = crate::norm::dot::<L>(x, weight) + bias;
+        *v = crate::cpu::norm::dot::<L>(x, weight) + bias;
     }
 }
-dispatch! { fn dot_rows(x: &[f32], weight: &[f32], bias: f32, values: &mut [f32]) = crate::head::dot_rows_body }
+dispatch! { fn dot_rows(x: &[f32], weight: &[f32], bias: f32, values: &mut [f32]) = crate::cpu::head::dot_rows_body }
 
-/// The gradient of [`scalar_head`]: `dx[row] = dvalues[row] * weight`; `dweight` and `dbias` are added to.
-pub fn scalar_head_backward(
+/// The gradient of [`scalar_head`]: `dx[row] = dvalues[row] * weight`; `dweight` and `dbias` `[1]` are added to.
+pub(crate) fn scalar_head_backward(
     x: &[f32],
     weight: &[f32],
     dvalues: &[f32],
     dx: &mut [f32],
     dweight: &mut [f32],
-    dbias: &mut f32,
+    dbias: &mut [f32],
 ) {
     let width = weight.len();
     assert!(x.len() == dvalues.len() * width && dx.len() == x.len() && dweight.len() == width);
@@ -163,5 +154,5 @@ pub fn scalar_head_backward(
         }
     }
     dweight.iter_mut().zip(sums).for_each(|(w, s)| *w = (f64::from(*w) + s) as f32);
-    *dbias = (f64::from(*dbias) + dvalues.iter().map(|&d| f64::from(d)).sum::<f64>()) as f32;
+    dbias[0] = (f64::from(dbias[0]) + dvalues.iter().map(|&d| f64::from(d)).sum::<f64>()) as f32;
 }

@@ -1,7 +1,7 @@
 //! How fast one core can go: the yardstick of every benchmark.
 
-use crate::Isa;
-use crate::lanes::{LANES, Lanes, dispatch};
+use crate::cpu::lanes::Isa;
+use crate::cpu::lanes::{LANES, Lanes, dispatch};
 use std::time::Instant;
 
 /// Measures one core's fused multiply-adds, in f32 GFLOP/s (a multiply-add counts two): chains in registers, nothing else.
@@ -30,4 +30,4 @@ fn chains_body<L: Lanes>(factor: f32, rounds: usize) -> f32 {
     }
     sums.into_iter().map(L::sum).sum()
 }
-dispatch! { fn chains(factor: f32, rounds: usize) -> f32 = crate::peak::chains_body }
+dispatch! { fn chains(factor: f32, rounds: usize) -> f32 = crate::cpu::peak::chains_body }

@@ -1,6 +1,6 @@
 //! Handing disjoint parts of one output to the tasks of a kernel.
 
-use crate::Device;
+use crate::cpu::team::Cpu;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -36,12 +36,12 @@ impl<'a, T> Shared<'a, T> {
 }
 
 /// Calls `f` on ranges that together cover `0..count`, in parallel where `work` (elements touched) is worth it.
-pub(crate) fn in_ranges(device: &Device, count: usize, work: usize, f: impl Fn(Range<usize>) + Sync) {
+pub(crate) fn in_ranges(cpu: &Cpu, count: usize, work: usize, f: impl Fn(Range<usize>) + Sync) {
     const WORTH_A_THREAD: usize = 4096;
-    let tasks = if device.threads() == 1 { 1 } else { (4 * device.threads()).min(work / WORTH_A_THREAD) };
+    let tasks = if cpu.threads() == 1 { 1 } else { (4 * cpu.threads()).min(work / WORTH_A_THREAD) };
     let tasks = tasks.clamp(1, count.max(1));
     let size = count.div_ceil(tasks);
-    device.for_each(tasks, &|t| {
+    cpu.for_each(tasks, &|t| {
         let range = (t * size).min(count)..((t + 1) * size).min(count);
         if !range.is_empty() {
             f(range);
@@ -50,7 +50,7 @@ pub(crate) fn in_ranges(device: &Device, count: usize, work: usize, f: impl Fn(R
 }
 
 thread_local! {
-    static SCRATCH: std::cell::RefCell<crate::Buffer> = std::cell::RefCell::new(crate::Buffer::default());
+    static SCRATCH: std::cell::RefCell<crate::cpu::memory::Memory> = std::cell::RefCell::new(crate::cpu::memory::Memory::default());
 }
 
 /// Lends this thread's scratch memory, contents unspecified. Not to be nested.

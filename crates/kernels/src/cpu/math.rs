@@ -1,6 +1,6 @@
 //! Elementary functions over lanes: our own polynomials, so that every machine computes the same bits.
 
-use crate::lanes::Lanes;
+use crate::cpu::lanes::Lanes;
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// ln 2 in two parts; the first has few bits, so that `n * LN2_HIGH` is exact.
@@ -35,7 +35,7 @@ pub(crate) fn sigmoid<L: Lanes>(x: L) -> L {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lanes::Portable;
+    use crate::cpu::lanes::Portable;
 
     #[test]
     fn exp_agrees_with_f64() {

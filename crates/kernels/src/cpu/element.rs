@@ -1,45 +1,38 @@
-//! What weights are made of: f32, or bf16 that is widened where it is read.
+//! The formats of weights: f32, or bf16 that is widened where it is read.
 //!
 //! Widening is exact (bf16 is the upper half of an f32), so a kernel over bf16 weights has the bits of the same kernel
 //! over those weights in f32. Everything but weights (activations, gradients, sums) is f32 in both.
 
-use crate::Device;
-use crate::lanes::Lanes;
-use crate::shared::{Shared, in_ranges};
-pub use half::bf16;
-
-/// A number that a [`Buffer`](crate::Buffer) can hold.
-///
-/// # Safety
-/// All-zero bytes are the number 0.
-pub unsafe trait Number: Copy + Send + Sync + 'static {}
-
-// SAFETY: the sign, exponent and fraction of 0 are zero bits.
-unsafe impl Number for f32 {}
-// SAFETY: as above.
-unsafe impl Number for bf16 {}
+use crate::cpu::lanes::Lanes;
+use crate::cpu::shared::{Shared, in_ranges};
+use crate::cpu::team::Cpu;
+use crate::number::{Number, bf16};
+use std::borrow::Cow;
 
 /// Weights in panels, in one of the formats that kernels read.
 #[derive(Clone, Copy, Debug)]
-pub enum Panels<'a> {
+pub(crate) enum Panels<'a> {
     /// As they are.
     F32(&'a [f32]),
     /// Widened when they are read: half the memory traffic.
     Bf16(&'a [bf16]),
 }
 
-impl Panels<'_> {
+impl<'a> Panels<'a> {
     /// Number of values.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Panels::F32(panels) => panels.len(),
             Panels::Bf16(panels) => panels.len(),
         }
     }
 
-    /// True without values.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// All values in f32: for norms and biases, which are too small to matter to memory or speed.
+    pub(crate) fn widened(self) -> Cow<'a, [f32]> {
+        match self {
+            Panels::F32(values) => Cow::Borrowed(values),
+            Panels::Bf16(values) => values.iter().map(|x| x.to_f32()).collect(),
+        }
     }
 }
 
@@ -76,12 +69,23 @@ impl Element for bf16 {
 }
 
 /// `to = from`, rounded to the nearest bf16, ties to even.
-pub fn round_to_bf16(device: &Device, from: &[f32], to: &mut [bf16]) {
+pub(crate) fn round_to_bf16(cpu: &Cpu, from: &[f32], to: &mut [bf16]) {
     assert_eq!(from.len(), to.len());
     let to = Shared::new(to);
-    in_ranges(device, from.len(), from.len(), |range| {
+    in_ranges(cpu, from.len(), from.len(), |range| {
         // SAFETY: ranges are disjoint.
         let part = unsafe { to.part(range.clone()) };
         part.iter_mut().zip(&from[range]).for_each(|(to, &from)| *to = bf16::from_f32(from));
+    });
+}
+
+/// `to = from`, exactly.
+pub(crate) fn widen(cpu: &Cpu, from: &[bf16], to: &mut [f32]) {
+    assert_eq!(from.len(), to.len());
+    let to = Shared::new(to);
+    in_ranges(cpu, from.len(), from.len(), |range| {
+        // SAFETY: ranges are disjoint.
+        let part = unsafe { to.part(range.clone()) };
+        part.iter_mut().zip(&from[range]).for_each(|(to, from)| *to = from.to_f32());
     });
 }

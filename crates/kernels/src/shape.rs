@@ -1,0 +1,66 @@
+//! How attention is shaped and which rows attend to each other.
+
+/// Head counts and size. A row of `qkv` holds `heads` queries, then `kv_heads` keys, then `kv_heads` values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionShape {
+    /// Query heads, a multiple of `kv_heads`.
+    pub heads: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Values per head, even.
+    pub head_size: usize,
+}
+
+impl AttentionShape {
+    /// Values in a row of `qkv`.
+    pub fn width(&self) -> usize {
+        (self.heads + 2 * self.kv_heads) * self.head_size
+    }
+
+    /// Values in a row of queries, and of attention's output.
+    pub fn query_width(&self) -> usize {
+        self.heads * self.head_size
+    }
+
+    /// Values in a row of keys, and of values.
+    pub fn key_width(&self) -> usize {
+        self.kv_heads * self.head_size
+    }
+
+    /// Query heads per key/value head.
+    pub(crate) fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    pub(crate) fn key_column(&self, kv_head: usize) -> usize {
+        (self.heads + kv_head) * self.head_size
+    }
+
+    pub(crate) fn value_column(&self, kv_head: usize) -> usize {
+        (self.heads + self.kv_heads + kv_head) * self.head_size
+    }
+}
+
+/// Sequences that begin with the same tokens: the rows of the common prefix once, then each sequence's own rows, one
+/// sequence after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// First row of `qkv`.
+    pub first_row: usize,
+    /// Rows of the common prefix; a single sequence is all prefix.
+    pub prefix: usize,
+    /// Own rows of each sequence.
+    pub branches: Vec<usize>,
+}
+
+impl Tree {
+    /// Rows of all sequences, the prefix counted once.
+    pub(crate) fn rows(&self) -> usize {
+        self.prefix + self.branches.iter().sum::<usize>()
+    }
+
+    /// Length of the longest sequence.
+    pub(crate) fn longest(&self) -> usize {
+        self.prefix + self.branches.iter().max().unwrap_or(&0)
+    }
+}

@@ -1,0 +1,28 @@
+//! Run directories that earlier versions wrote can still be resumed.
+
+use std::{fs, path::Path, sync::atomic::AtomicBool};
+
+use vapo_train::{Event, Outcome, Run};
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy_tree(&path, &target) } else { assert!(fs::copy(&path, &target).is_ok()) }
+    }
+}
+
+#[test]
+fn a_run_of_format_1_goes_on_and_writes_the_present_format() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("run");
+    copy_tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/run-format-1"), &directory);
+    let model = format!("model.path={}", directory.join("checkpoints/step-000002/policy").display());
+    let mut run = Run::resume(&directory, &["run.steps=2".into(), model]).unwrap();
+    let outcome = run.train(&mut |_: Event<'_>| (), &AtomicBool::new(false)).unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)), "{outcome:?}");
+    let state = fs::read_to_string(directory.join("checkpoints/step-000003/state/state.json")).unwrap();
+    assert!(state.contains("\"format_version\": 2"), "{state}");
+    assert!(state.contains("\"policy_optimizer_steps\": 2"), "{state}");
+}
