@@ -333,7 +333,7 @@ fn base_layers(plain: &Plain, table: &DeTable<'_>, text: &str, path: &Path) -> R
             let text = fs::read_to_string(file).map_err(Error::io("read", file))?;
             Settings::from_toml(&text, file)?.with_role(Role::Recorded)
         }
-        None => Config::built_in(),
+        None => Settings::built_in(),
     };
     Ok(vec![threads, base, settings_of(table, "settings", text, path)?.with_role(Role::Shared)])
 }

@@ -51,6 +51,17 @@ fn arms_stack_base_preset_shared_settings_and_their_own() {
 }
 
 #[test]
+fn former_spellings_are_understood_and_reported_once() {
+    let former = load(&STUDY.replace("minibatches_per_epoch", "updates_per_rollout")).unwrap();
+    let configs = |study: &Study| study.arms.iter().map(|arm| arm.config.clone()).collect::<Vec<_>>();
+    assert_eq!(configs(&former), configs(&load(STUDY).unwrap()));
+    assert_eq!(
+        former.warnings(),
+        ["s.toml:7: `algorithm.updates_per_rollout = 8` is now written `algorithm.minibatches_per_epoch = 8`"]
+    );
+}
+
+#[test]
 fn invalid_input_is_refused_with_a_clear_message() {
     let refused = |from: &str, to: &str, words: &str| {
         assert!(STUDY.contains(from));

@@ -60,7 +60,7 @@ pub fn reward_range(terms: &[RewardTerm], right: f64, wrong: f64) -> [f64; 2] {
 /// Checks the terms of a reward.
 ///
 /// # Errors
-/// [`Error::Term`] for the first term that has invalid settings, has another term's name, or must decide and cannot.
+/// [`Error::Term`] for the first term that has invalid settings or another term's name.
 pub fn check_terms(terms: &[RewardTerm]) -> Result<(), Error> {
     let wrong =
         |term: &RewardTerm, message: &str| Error::Term { term: term.name().to_owned(), message: message.into() };
@@ -73,17 +73,11 @@ pub fn check_terms(terms: &[RewardTerm]) -> Result<(), Error> {
             return Err(wrong(term, &format!("weight is {}, expected a number", term.weight)));
         }
     }
-    match terms.first() {
-        Some(first) if first.verifier.decides() => Ok(()),
-        Some(first) => {
-            Err(wrong(first, "it cannot say whether an answer is right, expected another verifier before it"))
-        }
-        None => Err(Error::Setting {
-            setting: "the number of verifiers",
-            expected: "at least 1".to_owned(),
-            found: "0".to_owned(),
-        }),
+    if terms.is_empty() {
+        let (setting, expected) = ("the number of verifiers", "at least 1".to_owned());
+        return Err(Error::Setting { setting, expected, found: "0".to_owned() });
     }
+    Ok(())
 }
 
 /// The initialized terms of a reward.
@@ -125,8 +119,8 @@ impl Reward {
     /// What was expected, as a clause that follows the answer.
     pub fn check_answer(&self, source: &str, answer: &str) -> Result<(), String> {
         match self.terms_of(source).next() {
-            Some(deciding) if deciding.settings.verifier.decides() => deciding.grader.check_answer(answer),
-            _ => Err(format!("expected a verifier that decides for the data source `{source}`")),
+            Some(deciding) => deciding.grader.check_answer(answer),
+            None => Err(format!("expected a verifier that decides for the data source `{source}`")),
         }
     }
 
@@ -219,24 +213,21 @@ mod tests {
         vec![
             term(r#"{"kind": "numeric", "sources": ["sums"], "weight": 2}"#),
             term(r#"{"kind": "exact", "name": "text"}"#),
-            term(r#"{"kind": "length", "max_tokens": 10, "buffer": 4, "weight": 0.5}"#),
+            term(r#"{"kind": "numeric", "name": "near", "tolerance": 1, "weight": -0.5}"#),
         ]
     }
 
     #[test]
     fn the_first_term_for_the_source_decides_and_the_others_add() {
         let reward = Reward::new(&terms()).unwrap();
-        let grade = |source, text, tokens| reward.grade(&problem(source, "7"), Response { text, tokens: Some(tokens) });
-        let sum = grade("sums", "so 7", 8);
+        let grade = |source, text: &str| reward.grade(&problem(source, "7"), Response::from(text));
+        let sum = grade("sums", "so 7");
         assert!(sum.verdict.is_correct() && sum.answer.as_deref() == Some("7"));
-        assert_eq!(
-            sum.scores,
-            [("numeric".into(), Some(1.0)), ("text".into(), Some(0.0)), ("length".into(), Some(-0.5))]
-        );
-        // 2 * right + 1 * 0 - 0.5 * 0.5
-        assert_eq!((sum.reward(1.0, -1.0), sum.shaping), (Some(1.75), -0.25));
-        // Another source: the text decides, a wrong answer earns -1, and the length term subtracts a half.
-        let text = grade("words", "so 7", 10);
+        assert_eq!(sum.scores, [("numeric".into(), Some(1.0)), ("text".into(), Some(0.0)), ("near".into(), Some(1.0))]);
+        // 2 * right + 1 * 0 - 0.5 * 1
+        assert_eq!((sum.reward(1.0, -1.0), sum.shaping), (Some(1.5), -0.5));
+        // Another source: the text decides, a wrong answer earns -1, and the third term subtracts a half.
+        let text = grade("words", "so 7");
         assert!(!text.verdict.is_correct() && text.scores.len() == 2);
         assert_eq!(text.reward(1.0, -1.0), Some(-1.5));
     }
@@ -244,10 +235,11 @@ mod tests {
     #[test]
     fn a_failed_term_fails_the_whole_and_is_named() {
         let reward = Reward::new(&terms()).unwrap();
-        let grade = reward.grade(&problem("sums", "7"), Response::from("7"));
-        assert_eq!(grade.verdict, Verdict::failed("length: the number of tokens in the response is unknown"));
+        let grade = reward.grade(&problem("words", "seven"), Response::from("seven"));
+        let reason = "near: reference answer \"seven\": expected a single number";
+        assert_eq!(grade.verdict, Verdict::failed(reason));
         assert_eq!(grade.reward(1.0, 0.0), None);
-        assert_eq!(grade.scores[0], ("numeric".into(), Some(1.0)));
+        assert_eq!(grade.scores[0], ("text".into(), Some(1.0)));
         let only = Reward::new(&[term(r#"{"kind": "numeric", "sources": ["sums"]}"#)]).unwrap();
         let message = only.check_answer("words", "7").unwrap_err();
         assert_eq!(message, "expected a verifier that decides for the data source `words`");
@@ -270,10 +262,6 @@ mod tests {
         assert_eq!(
             message(&[r#"{"kind": "exact"}"#, r#"{"kind": "exact", "marker": "A:"}"#]),
             "verifier `exact`: another verifier has the same name, expected a different `name`"
-        );
-        assert_eq!(
-            message(&[r#"{"kind": "length", "buffer": 1}"#]),
-            "verifier `length`: it cannot say whether an answer is right, expected another verifier before it"
         );
         assert_eq!(
             message(&[r#"{"kind": "numeric", "name": "n", "tolerance": -1}"#]),

@@ -5,7 +5,6 @@ mod exact;
 mod format;
 mod grader;
 mod http;
-mod length;
 mod mathematical;
 mod number;
 mod numeric;
@@ -60,15 +59,6 @@ pub enum Verifier {
         /// Whether the prompt ends with the first opening tag, so that responses start inside it.
         #[serde(default)]
         opened: bool,
-    },
-    /// DAPO's soft overlong penalty (arXiv 2503.14476, eq. 13): 0 up to `max_tokens - buffer` tokens, then falling
-    /// linearly to -1 at `max_tokens`. It only adds to the reward; another verifier must decide.
-    Length {
-        /// Length of the longest response in tokens; by default, `rollout.max_new_tokens`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        max_tokens: Option<usize>,
-        /// Number of tokens before `max_tokens` over which the penalty grows.
-        buffer: usize,
     },
     /// A program that reads a JSON object per line and answers each with one (`docs/verifiers.md`).
     Command {
@@ -135,24 +125,17 @@ impl Verifier {
             Verifier::Numeric { .. } => "numeric",
             Verifier::Regex { .. } => "regex",
             Verifier::Format { .. } => "format",
-            Verifier::Length { .. } => "length",
             Verifier::Command { .. } => "command",
             Verifier::Http { .. } => "http",
         }
     }
 
     /// The names of all verifiers.
-    pub const KINDS: [&str; 8] = ["math", "exact", "numeric", "regex", "format", "length", "command", "http"];
-
-    /// Whether the verdict decides that an answer is right; otherwise the verifier only adds to the reward.
-    pub fn decides(&self) -> bool {
-        !matches!(self, Verifier::Length { .. })
-    }
+    pub const KINDS: [&str; 7] = ["math", "exact", "numeric", "regex", "format", "command", "http"];
 
     /// The lowest and the highest score.
     pub fn range(&self) -> [f64; 2] {
         match self {
-            Verifier::Length { .. } => [-1.0, 0.0],
             Verifier::Command { range, .. } | Verifier::Http { range, .. } => *range,
             _ => [0.0, 1.0],
         }
@@ -172,10 +155,6 @@ impl Verifier {
             }
             Verifier::Regex { pattern } => pattern::Pattern::new(pattern).map(drop),
             Verifier::Format { tags, .. } => format::check_tags(tags),
-            Verifier::Length { max_tokens, buffer } => match max_tokens {
-                Some(max_tokens) => length::Overlong::new(*max_tokens, *buffer).map(drop),
-                None => Ok(()),
-            },
             Verifier::Command { command, workers, timeout, startup, range } => {
                 if command.first().is_none_or(String::is_empty) {
                     let expected = "a list with the program and its arguments".to_owned();
@@ -209,14 +188,6 @@ impl Verifier {
             }
             Verifier::Regex { pattern } => Box::new(pattern::Pattern::new(pattern)?),
             Verifier::Format { tags, opened } => Box::new(format::Format { tags: tags.clone(), opened: *opened }),
-            Verifier::Length { max_tokens, buffer } => {
-                let max_tokens = max_tokens.ok_or_else(|| Error::Setting {
-                    setting: "max_tokens",
-                    expected: "the length of the longest response in tokens".to_owned(),
-                    found: "not given".to_owned(),
-                })?;
-                Box::new(length::Overlong::new(max_tokens, *buffer)?)
-            }
             Verifier::Command { command, workers, timeout, startup, range } => {
                 let cores = || std::thread::available_parallelism().map_or(1, Into::into);
                 Box::new(command::CommandVerifier::new(command::Settings {

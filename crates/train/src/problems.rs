@@ -29,7 +29,7 @@ pub fn load_task(config: &Config) -> Result<Box<dyn Task>> {
             ));
         }
     };
-    let reward = Reward::new(&config.reward_terms())?;
+    let reward = Reward::new(&config.reward.verifier)?;
     let weights = train.0.iter().map(|file| file.weight);
     let train = load_sets(config, train, &reward)?.into_iter().zip(weights);
     let train = train.map(|(set, weight)| TrainSet { set, weight }).collect();
@@ -46,7 +46,7 @@ pub fn load_held_out_task(config: &Config) -> Result<Box<dyn Task>> {
     let Some(eval) = &data.eval else {
         return Ok(Box::new(built_in_task(config)?));
     };
-    let reward = Reward::new(&config.reward_terms())?;
+    let reward = Reward::new(&config.reward.verifier)?;
     Ok(Box::new(DataTask::without_training(load_sets(config, eval, &reward)?, reward)?))
 }
 

@@ -225,7 +225,10 @@ fn what_is_given_beside_or_above_a_preset_wins_and_is_not_reported() {
     let file = "algorithm = { preset = 'vapo', gamma = 0.5, clip_high = 0.3 }";
     let above = resolve(file, &["algorithm.preset=grpo", "algorithm.clip_high=0.4", "critic.bound=none"]).unwrap();
     assert_eq!((above.config.algorithm.gamma, above.config.algorithm.clip_high), (1.0, Some(0.4)));
-    assert_eq!(above.warnings, ["--set: preset `grpo` replaces algorithm.gamma = 0.5: give again what shall stay"]);
+    assert_eq!(
+        above.warnings,
+        ["--set: preset `grpo` replaces algorithm.gamma = 0.5; repeat a setting beside the preset to keep it"]
+    );
     let same = resolve(file, &["algorithm.preset=grpo", "algorithm.clip_high=0.4", "algorithm.gamma=1"]).unwrap();
     assert_eq!(same.warnings, [""; 0]);
     assert_eq!(resolve(file, &[]).unwrap().warnings, [""; 0]);
@@ -320,11 +323,11 @@ fn off_has_one_spelling_in_each_setting() {
 fn a_former_key_beside_the_present_one_is_refused() {
     assert_eq!(
         error("[algorithm]\nminibatches_per_epoch = 4\nupdates_per_rollout = 4\n", &[]),
-        "my.toml:3: `algorithm.updates_per_rollout` is the former name of `algorithm.minibatches_per_epoch`, which is given as well: expected one of them"
+        "my.toml:3: `algorithm.updates_per_rollout` is the former name of `algorithm.minibatches_per_epoch`, which is also given; expected only one of them"
     );
     assert_eq!(
         error("", &["algorithm.critic_updates_per_policy_update=2", "algorithm.critic_epochs=2"]),
-        "--set: `algorithm.critic_updates_per_policy_update` is the former name of `algorithm.critic_epochs`, which is given as well: expected one of them"
+        "--set: `algorithm.critic_updates_per_policy_update` is the former name of `algorithm.critic_epochs`, which is also given; expected only one of them"
     );
 }
 
@@ -529,19 +532,19 @@ fn a_verifier_is_a_name_a_table_or_a_list() {
     assert_eq!(verifier("", &["reward.verifier=exact"]).unwrap(), "\"exact\"");
     let table = "[reward.verifier]\nkind = \"numeric\"\ntolerance = 0.5\n";
     assert_eq!(verifier(table, &[]).unwrap(), "[{ kind = \"numeric\", tolerance = 0.5, weight = 1.0 }]");
-    let list = "[rollout]\nmax_new_tokens = 100\n[[reward.verifier]]\nkind = \"exact\"\nsources = [\"a\"]\n\
-                [[reward.verifier]]\nkind = \"numeric\"\n[[reward.verifier]]\nkind = \"length\"\nbuffer = 50\nweight = 0.5\n";
+    let list = "[[reward.verifier]]\nkind = \"exact\"\nsources = [\"a\"]\n[[reward.verifier]]\nkind = \"numeric\"\n\
+                [[reward.verifier]]\nkind = \"format\"\nweight = -0.5\n";
     let config = parse(list, &[]).unwrap();
     let names: Vec<&str> = config.reward.verifier.iter().map(|term| term.name()).collect();
-    assert_eq!(names, ["exact", "numeric", "length"]);
+    assert_eq!(names, ["exact", "numeric", "format"]);
     assert_eq!(config.data.train, None);
     assert_eq!(config.reward_range(), [0.0, 1.0], "a built-in task grades its own");
     let own = parse(list, &["data.train=a.jsonl", "data.eval=b.jsonl"]).unwrap();
     assert_eq!(own.reward_range(), [-0.5, 2.0]);
-    let one_line = ["reward.verifier=[\"exact\", { kind = \"length\", buffer = 8 }]"];
+    let one_line = ["reward.verifier=[\"exact\", { kind = \"numeric\", tolerance = 0.5 }]"];
     assert_eq!(
         verifier("", &one_line).unwrap(),
-        "[{ kind = \"exact\", weight = 1.0 }, { buffer = 8, kind = \"length\", weight = 1.0 }]"
+        "[{ kind = \"exact\", weight = 1.0 }, { kind = \"numeric\", tolerance = 0.5, weight = 1.0 }]"
     );
 }
 
@@ -563,12 +566,9 @@ fn a_wrong_verifier_is_refused_with_its_name() {
         "--set: reward.verifier: verifier `numeric`: unknown field `tolerence`, expected `marker` or `tolerance`"
     );
     assert_eq!(
-        refused("[{ kind = \"length\", buffer = 8 }]"),
-        "reward.verifier: verifier `length`: it cannot say whether an answer is right, expected another verifier before it"
-    );
-    assert_eq!(
-        refused("[\"exact\", { kind = \"length\", buffer = 1000 }]"),
-        "reward.verifier: verifier `length`: buffer is 1000, expected between 1 and max_tokens (256)"
+        refused("[\"exact\", { kind = \"length\", buffer = 8, weight = 0.5 }]"),
+        "--set: reward.verifier: verifier `length` was removed; instead, set algorithm.overlong_buffer to 8 / rollout.max_new_tokens \
+         and algorithm.overlong_penalty to 0.5 / (algorithm.reward_right - algorithm.reward_wrong)"
     );
     assert_eq!(
         error("[data]\nverifier = \"exact\"", &[]),

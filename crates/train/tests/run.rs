@@ -11,7 +11,7 @@ use serde_json::Value;
 use vapo_lm::{Device, Head, Model};
 use vapo_tasks::Problem;
 use vapo_train::{
-    Config, Event, Outcome, Progress, Row, Run, Stage, TextFiles, is_time_field,
+    Config, Event, Outcome, Progress, Row, Run, RunDir, Stage, TextFiles, is_time_field,
     pretrain::{PretrainSettings, pretrain},
 };
 
@@ -164,6 +164,37 @@ fn assert_resumes_exactly(whole: &Path, killed: &Path) {
     fs::remove_file(killed.join("summary.json")).unwrap();
     train(&mut Run::resume(killed, &[]).unwrap());
     assert_same_run(whole, killed);
+}
+
+/// A copy of a finished run, set back to its second step, whose `config.toml` is as an earlier version wrote it, with a value
+/// that was accepted and ignored.
+#[test]
+fn a_run_directory_of_an_earlier_version_resumes_exactly() {
+    let root = tempfile::tempdir().unwrap();
+    let (whole, old) = (root.path().join("whole"), root.path().join("old"));
+    finished_run(&whole, &[]);
+    copy_tree(&whole, &old);
+    (3..=5).for_each(|step| fs::remove_dir_all(old.join(format!("checkpoints/step-{step:06}"))).unwrap());
+    fs::remove_file(old.join("summary.json")).unwrap();
+    let written = fs::read_to_string(old.join("config.toml")).unwrap();
+    let mut former = written.clone();
+    for (now, then) in [
+        ("\nminibatches_per_epoch = 2\n", "\nupdates_per_rollout = 2\n"),
+        ("\ncritic_epochs = \"policy\"\n", "\ncritic_updates_per_policy_update = 1\n"),
+        ("\ncritic_minibatches_per_epoch = \"policy\"\n", "\ncritic_minibatches = \"off\"\n"),
+        ("\nkeep = \"all\"\n", "\nkeep = 0\n"),
+        ("\nlambda_policy = 0.95\n", "\nlambda_policy = 0.9\n"),
+    ] {
+        assert!(former.contains(now), "{now}");
+        former = former.replace(now, then);
+    }
+    fs::write(old.join("config.toml"), former).unwrap();
+    let resolved = RunDir::open(&old).unwrap().resolve(&[]).unwrap();
+    assert_eq!((resolved.warnings.len(), resolved.unused.len()), (4, 0), "{:?}", resolved.warnings);
+    train(&mut Run::resume(&old, &[]).unwrap());
+    assert_same_run(&whole, &old);
+    let now = fs::read_to_string(old.join("config.toml")).unwrap();
+    assert_eq!(now, written.replace("\nlambda_policy = 0.95\n", "\nlambda_policy = 0.9\n"));
 }
 
 /// Model directories in bfloat16 are for other programs: the run itself continues from exact weights.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Problem, Random, Response, Stream, Verdict};
+use crate::{Problem, Random, Stream, Verdict};
 
 fn problem(answer: &str) -> Problem {
     Problem { index: 0, prompt: "?".into(), answer: answer.into(), data_source: "test".into(), ..Problem::default() }
@@ -147,25 +147,6 @@ fn format_wants_each_tag_once_in_order_and_nothing_around() {
     for wrong in [&[][..], &["a", "a"], &["<a>"], &[""]] {
         assert!(tags(wrong).validate().is_err(), "{wrong:?}");
     }
-}
-
-/// DAPO (arXiv 2503.14476), eq. 13, with its L_max = 20480 and L_cache = 4096.
-#[test]
-fn length_is_penalized_softly_before_the_limit() {
-    let score = |max_tokens, buffer, tokens| {
-        let length = Verifier::Length { max_tokens: Some(max_tokens), buffer }.build().unwrap();
-        length.grade(&problem("7"), Response { text: "", tokens: Some(tokens) }).verdict.score()
-    };
-    for (tokens, expected) in
-        [(0, 0.0), (16384, 0.0), (16385, -1.0 / 4096.0), (18432, -0.5), (20480, -1.0), (99999, -1.0)]
-    {
-        assert_eq!(score(20480, 4096, tokens), Some(expected), "{tokens}");
-    }
-    assert_eq!(score(8, 8, 2), Some(-0.25));
-    let unknown = Verifier::Length { max_tokens: Some(8), buffer: 8 };
-    assert_eq!(verdict(&unknown, "7", "text"), 'f');
-    let message = Verifier::Length { max_tokens: Some(8), buffer: 9 }.validate().unwrap_err().to_string();
-    assert_eq!(message, "buffer is 9, expected between 1 and max_tokens (8)");
 }
 
 #[test]

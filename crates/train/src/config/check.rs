@@ -124,7 +124,7 @@ impl Config {
 
     fn check_data(&self, failures: &mut Failures) {
         let data = &self.data;
-        if let Err(error) = vapo_tasks::check_terms(&self.reward_terms()) {
+        if let Err(error) = vapo_tasks::check_terms(&self.reward.verifier) {
             failures.0.push(format!("reward.verifier: {error}"));
         }
         failures.within("reward.max_failed_share", self.reward.max_failed_share, 0.0, 1.0);

@@ -1,4 +1,4 @@
-//! Layers of `key = value` over the defaults, each with the place it came from.
+//! Settings as they are written, `key = value`, each with its place: the layers of a config.
 
 use std::{fmt, path::Path};
 
@@ -9,13 +9,16 @@ use toml::{
 };
 
 use super::{
-    Config, Mark, Resolved, field, is_marked, names, preset,
     renamed::{self, Renamed},
-    unused::Unused,
+    root::known_key,
 };
 use crate::error::{Error, Result};
 
-const PRESET: &str = "algorithm.preset";
+pub(super) const PRESET: &str = "algorithm.preset";
+
+/// The run that `vapo train` does without a config file.
+const BUILT_IN: &str = include_str!("built_in.toml");
+const BUILT_IN_NAME: &str = "built-in config";
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +45,12 @@ impl fmt::Display for Origin {
 
 /// One `section.name = value`.
 #[derive(Clone, Debug)]
-struct Entry {
-    key: String,
-    value: Value,
-    origin: Origin,
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) value: Value,
+    pub(super) origin: Origin,
     /// Written under a former name whose values are to be multiplied by `algorithm.epochs`.
-    per_epoch: bool,
+    pub(super) per_epoch: bool,
 }
 
 impl Entry {
@@ -55,7 +58,7 @@ impl Entry {
         Self { key, value, origin, per_epoch: false }
     }
 
-    fn error(&self, message: String) -> Error {
+    pub(super) fn error(&self, message: String) -> Error {
         Error::Setting { origin: self.origin.to_string(), message }
     }
 }
@@ -75,13 +78,19 @@ pub enum Role {
 /// Settings, each with the place where it was written: a layer of a config.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    entries: Vec<Entry>,
-    role: Role,
+    pub(super) entries: Vec<Entry>,
+    pub(super) role: Role,
     /// What was written in a former spelling.
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Settings {
+    /// The settings of the run that `vapo train` does without a config file.
+    pub fn built_in() -> Self {
+        let settings = Self::from_toml(BUILT_IN, Path::new(BUILT_IN_NAME)).expect("the built-in config is valid TOML");
+        settings.with_role(Role::Recorded)
+    }
+
     /// The entries of a config file's text; `path` is named in messages.
     ///
     /// # Errors
@@ -122,7 +131,7 @@ impl Settings {
             };
             if key != entry.key && given.iter().any(|given| given == key) {
                 let message = format!(
-                    "`{}` is the former name of `{key}`, which is given as well: expected one of them",
+                    "`{}` is the former name of `{key}`, which is also given; expected only one of them",
                     entry.key
                 );
                 return Err(entry.error(message));
@@ -141,11 +150,11 @@ impl Settings {
         Self { role, ..self }
     }
 
-    fn has(&self, key: &str) -> bool {
+    pub(super) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
-    fn preset(&self) -> Option<&Entry> {
+    pub(super) fn preset(&self) -> Option<&Entry> {
         self.entries.iter().rfind(|entry| entry.key == PRESET)
     }
 
@@ -161,126 +170,6 @@ fn origin_in(text: &str, path: &Path) -> impl Fn(usize) -> Origin {
         path: path.display().to_string(),
         line: 1 + text[..offset.min(text.len())].matches('\n').count(),
     }
-}
-
-/// Writes layers over the defaults and checks the result. See [`Resolved::layered`] for the rules.
-pub(super) fn resolve(layers: &[Settings]) -> Result<Resolved> {
-    let mut warnings: Vec<String> = layers.iter().flat_map(|layer| layer.warnings.clone()).collect();
-    let (mut draft, mut usual) = (Draft::new(), Draft::new());
-    match layers.iter().rposition(|layer| layer.preset().is_some()) {
-        None => layers.iter().try_for_each(|layer| draft.write_layer(layer))?,
-        Some(index) => {
-            let (lower, upper) = layers.split_at(index);
-            lower.iter().try_for_each(|layer| draft.write_layer(layer))?;
-            let before = draft.config.clone();
-            draft.choose_preset(layers[index].preset())?;
-            usual.choose_preset(layers[index].preset())?;
-            lower.iter().filter(|layer| layer.role == Role::Shared).try_for_each(|layer| draft.write_method(layer))?;
-            upper.iter().try_for_each(|layer| draft.write_layer(layer))?;
-            warnings.extend(replaced(layers, index, &before, &draft.config));
-        }
-    }
-    let config = draft.finish();
-    config.check()?;
-    let given = |key: &str| layers.iter().any(|layer| layer.role == Role::Chosen && layer.has(key));
-    let Unused { idle, contradictions } = Unused::of(&config, &usual.config, given);
-    if !contradictions.is_empty() {
-        return Err(Error::Settings(contradictions));
-    }
-    Ok(Resolved { config, warnings, unused: idle })
-}
-
-/// Reports the chosen settings below the preset that it has replaced.
-fn replaced(layers: &[Settings], index: usize, before: &Config, after: &Config) -> Option<String> {
-    let (lower, upper) = layers.split_at(index);
-    let pairs = before.entries().into_iter().zip(after.entries());
-    let lost: Vec<String> = pairs
-        .filter(|((key, was), (_, is))| is_marked(key, Mark::Method) && was != is)
-        .filter(|((key, _), _)| lower.iter().any(|layer| layer.role == Role::Chosen && layer.has(key)))
-        .filter(|((key, _), _)| !upper.iter().any(|layer| layer.has(key)))
-        .map(|((key, was), _)| format!("{key} = {was}"))
-        .collect();
-    let preset = layers[index].preset().filter(|_| !lost.is_empty())?;
-    Some(format!(
-        "{}: preset `{}` replaces {}: give again what shall stay",
-        preset.origin,
-        after.algorithm.preset,
-        lost.join(", ")
-    ))
-}
-
-/// A config in the making. Every entry is tried on its own, so that an error names the key and the place that caused it.
-struct Draft {
-    table: Table,
-    config: Config,
-    /// `algorithm.critic_epochs` as written is to be multiplied by `algorithm.epochs`, which a later layer may change.
-    critic_epochs_are_per_epoch: bool,
-}
-
-impl Draft {
-    /// The defaults.
-    fn new() -> Self {
-        let config = Config::default();
-        let table = Table::try_from(&config).expect("the default config is valid TOML");
-        Self { table, config, critic_epochs_are_per_epoch: false }
-    }
-
-    fn finish(mut self) -> Config {
-        let algorithm = &mut self.config.algorithm;
-        if let Some(passes) = algorithm.critic_epochs.as_mut().filter(|_| self.critic_epochs_are_per_epoch) {
-            *passes = passes.saturating_mul(algorithm.epochs);
-        }
-        self.config
-    }
-
-    /// All settings of a layer but its preset.
-    fn write_layer(&mut self, layer: &Settings) -> Result<()> {
-        layer.entries.iter().filter(|entry| entry.key != PRESET).try_for_each(|entry| self.write(entry.clone()))
-    }
-
-    /// The settings of a layer that are part of a method.
-    fn write_method(&mut self, layer: &Settings) -> Result<()> {
-        let of_method = layer.entries.iter().filter(|entry| is_marked(&entry.key, Mark::Method));
-        of_method.cloned().try_for_each(|entry| self.write(entry))
-    }
-
-    fn choose_preset(&mut self, entry: Option<&Entry>) -> Result<()> {
-        let Some(entry) = entry else { return Ok(()) };
-        let name = entry.value.as_str().unwrap_or_default();
-        let preset = preset::find(name).ok_or_else(|| {
-            let known: Vec<&str> = preset::PRESETS.iter().map(|preset| preset.name).collect();
-            entry.error(format!("algorithm.preset ({}) must be one of {}", entry.value, known.join(", ")))
-        })?;
-        self.write(entry.clone())?;
-        for text in [preset::COMMON, preset.toml] {
-            self.write_layer(&Settings::from_toml(text, Path::new(preset.name))?)?;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, entry: Entry) -> Result<()> {
-        let Some((section, name)) = known_key(&entry.key) else {
-            let (origin, hint) = (entry.origin.to_string(), names::hint(&entry.key));
-            return Err(Error::UnknownKey { origin, hint, key: entry.key });
-        };
-        if entry.key == renamed::CRITIC_EPOCHS {
-            self.critic_epochs_are_per_epoch = entry.per_epoch;
-        }
-        if let Some(section) = self.table.get_mut(section).and_then(Value::as_table_mut) {
-            section.insert(name.to_string(), entry.value.clone());
-        }
-        self.config = Config::deserialize(self.table.clone()).map_err(|error| {
-            let is_off = entry.value.as_str() == Some("off") && is_marked(&entry.key, Mark::ZeroIsOff);
-            let hint = if is_off { "; 0 switches it off" } else { "" };
-            entry.error(format!("{}: {}{hint}", entry.key, error.message().trim_end()))
-        })?;
-        Ok(())
-    }
-}
-
-/// Section and name of a key that exists.
-fn known_key(key: &str) -> Option<(&str, &str)> {
-    field(key).and(key.split_once('.'))
 }
 
 /// Lists a table's leaves with their dotted keys and places. An array is a leaf, and a table that is a setting's value.

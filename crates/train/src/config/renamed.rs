@@ -47,3 +47,19 @@ pub(super) fn present(key: &str, value: &Value) -> Option<Renamed> {
     let value = respelled.map_or_else(|| value.clone(), |(.., now)| Value::String(now.trim_matches('"').to_owned()));
     Some(Renamed { key, value, note: "", per_epoch: false })
 }
+
+/// What replaces a verifier that no longer exists.
+pub(super) fn verifier(term: &Value) -> Option<String> {
+    let kind = term.as_str().or_else(|| term.get("kind")?.as_str())?;
+    if kind != "length" {
+        return None;
+    }
+    let number = |key: &str, default: &str| term.get(key).map_or_else(|| default.to_owned(), Value::to_string);
+    Some(format!(
+        "verifier `length` was removed; instead, set algorithm.overlong_buffer to {} / {} and \
+         algorithm.overlong_penalty to {} / (algorithm.reward_right - algorithm.reward_wrong)",
+        number("buffer", "buffer"),
+        number("max_tokens", "rollout.max_new_tokens"),
+        number("weight", "1.0"),
+    ))
+}

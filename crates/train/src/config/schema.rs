@@ -141,6 +141,8 @@ pub(crate) mod terms {
     use toml::{Table, Value};
     use vapo_tasks::{RewardTerm, Verifier};
 
+    use crate::config::renamed;
+
     pub(crate) fn serialize<S: Serializer>(terms: &[RewardTerm], serializer: S) -> Result<S::Ok, S::Error> {
         match terms {
             [term] if parse(Value::String(term.verifier.kind().into())).is_ok_and(|plain| plain == *term) => {
@@ -160,6 +162,9 @@ pub(crate) mod terms {
 
     fn parse(term: Value) -> Result<RewardTerm, String> {
         let known = || Verifier::KINDS.join(", ");
+        if let Some(message) = renamed::verifier(&term) {
+            return Err(message);
+        }
         let table = match term {
             Value::String(kind) if Verifier::KINDS.contains(&kind.as_str()) => {
                 Table::from_iter([("kind".to_owned(), Value::String(kind))])

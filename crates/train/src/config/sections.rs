@@ -366,6 +366,14 @@ settings! {
     }
 }
 
+impl AlgorithmConfig {
+    /// What the longest answer loses of its reward.
+    pub fn largest_overlong_penalty(&self) -> f64 {
+        let share = if self.overlong_buffer.is_some() { self.overlong_penalty } else { 0.0 };
+        share * (self.reward_right - self.reward_wrong)
+    }
+}
+
 /// Declares a setting with a closed set of words, written in kebab case.
 macro_rules! choices {
     ($( $(#[$meta:meta])* pub enum $name:ident { $( $(#[$variant_meta:meta])* $variant:ident, )+ } )+) => {

@@ -32,6 +32,24 @@ fn a_printed_config_prints_itself_again() {
 }
 
 #[test]
+fn former_spellings_and_values_without_effect_are_reported_apart_from_the_result() {
+    let place = Place::new();
+    place.write("former.toml", "algorithm.updates_per_rollout = 3\n");
+    let done = place.vapo(&["config", "former.toml", "--set", "algorithm.importance_cap=2"]);
+    assert_eq!(
+        done.stderr,
+        "  warning: former.toml:1: `algorithm.updates_per_rollout = 3` is now written `algorithm.minibatches_per_epoch = 3`\n  \
+         warning: algorithm.importance_cap = 2.0 has no effect: without rollout.top_k, top_p or min_p responses are sampled \
+         from the trained distribution, and every weight is 1\n"
+    );
+    let printed = done.ok();
+    assert!(printed.contains("\nminibatches_per_epoch = 3\n") && !printed.contains("updates_per_rollout"), "{printed}");
+    place.write("printed.toml", &printed);
+    let quiet = place.vapo(&["config", "printed.toml", "--set", "algorithm.importance_cap=off"]);
+    assert_eq!(quiet.stderr, "");
+}
+
+#[test]
 fn wrong_usage_has_its_own_exit_code() {
     let place = Place::new();
     assert!(place.vapo(&["trian"]).failed(2).contains("train"));
