@@ -227,7 +227,7 @@ fn what_is_given_beside_or_above_a_preset_wins_and_is_not_reported() {
     assert_eq!((above.config.algorithm.gamma, above.config.algorithm.clip_high), (1.0, Some(0.4)));
     assert_eq!(
         above.warnings,
-        ["--set: preset `grpo` replaces algorithm.gamma = 0.5; repeat a setting beside the preset to keep it"]
+        ["--set: preset `grpo` replaces algorithm.gamma = 0.5; to keep a setting, repeat it with the preset"]
     );
     let same = resolve(file, &["algorithm.preset=grpo", "algorithm.clip_high=0.4", "algorithm.gamma=1"]).unwrap();
     assert_eq!(same.warnings, [""; 0]);
@@ -479,11 +479,11 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
         ),
         (
             &["algorithm.kl_weight=0.1", "algorithm.kl_estimator=k1"],
-            "algorithm.kl_estimator `k1` must stand in the reward (algorithm.kl_in `reward`): in the loss (`loss`) its gradient is 0 on average",
+            "algorithm.kl_estimator `k1` must be applied in the reward (algorithm.kl_in = \"reward\"): in the loss its expected gradient is 0",
         ),
         (
             &["algorithm.kl_weight=0.1", "algorithm.kl_in=reward", "critic.bound=atan"],
-            "critic.bound must be `none` when algorithm.kl_in is `reward`, found `atan`: the penalty takes returns beyond the two rewards",
+            "critic.bound must be `none` when algorithm.kl_in is `reward`, found `atan`: the penalty can push returns outside the range of rewards",
         ),
         (
             &["algorithm.overlong_buffer=1.5"],

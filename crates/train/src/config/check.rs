@@ -3,13 +3,13 @@
 use super::{ChatUse, Config, OptimizerConfig, Split};
 use crate::error::{Error, Result};
 
-/// Most responses of a step or an evaluation, which are in memory together.
+/// Maximum number of responses of a step or an evaluation, which are in memory together.
 pub(super) const MAX_RESPONSES: usize = 10_000_000;
-/// Most tokens of a training pass.
+/// Maximum number of tokens of a training pass.
 const MAX_TOKENS: usize = 100_000_000;
 const MAX_THREADS: usize = 1_024;
 
-/// Collects what is wrong, so that one attempt shows all of it.
+/// Collects errors, so that one attempt shows all of them.
 #[derive(Default)]
 pub(super) struct Failures(Vec<String>);
 
@@ -24,18 +24,18 @@ impl Failures {
         self.unless(value >= least, || format!("{key} ({value}) must be at least {least}"));
     }
 
-    /// The same for a setting that a word switches off.
+    /// For a setting that has a word in place of 0.
     pub(super) fn at_least_one_or(&mut self, word: &str, key: &str, value: Option<u64>) {
         self.unless(value != Some(0), || format!("{key} (0) must be at least 1, or \"{word}\""));
     }
 
-    /// A number of things that are there at once.
+    /// A number of things that exist at the same time.
     pub(super) fn count(&mut self, key: &str, value: usize, most: usize) {
         self.at_least(key, value, 1);
         self.unless(value <= most, || format!("{key} ({value}) must be at most {most}"));
     }
 
-    /// Responses that are there at once: their product has a limit of its own.
+    /// Responses that exist at the same time: their product is limited too.
     fn responses(&mut self, keys: [&str; 2], values: [usize; 2]) {
         keys.iter().zip(values).for_each(|(key, value)| self.count(key, value, MAX_RESPONSES));
         let product = values[0].saturating_mul(values[1]);

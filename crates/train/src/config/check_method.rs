@@ -1,4 +1,4 @@
-//! Ranges and relations of the method's settings: what does not fit together is refused with both names.
+//! Ranges and relations of the method's settings; contradictions are refused with the names of both.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use vapo_algo::KlEstimator;
 
-/// Most passes over the responses of a step.
+/// Maximum number of passes over the responses of a step.
 const MAX_PASSES: usize = 1_000_000;
 
 impl Config {
@@ -33,7 +33,7 @@ impl Config {
         self.check_updates(failures);
     }
 
-    /// Groups need members, and methods without a critic have none to train.
+    /// Group baselines need groups of at least two; methods without a critic have none to pretrain.
     fn check_advantage(&self, failures: &mut Failures) {
         let (algorithm, group_size) = (&self.algorithm, self.rollout.group_size);
         let advantage = word(algorithm.advantage);
@@ -92,12 +92,12 @@ impl Config {
             return;
         }
         failures.unless(algorithm.kl_in == KlPlace::Reward || algorithm.kl_estimator != KlEstimator::K1, || {
-            "algorithm.kl_estimator `k1` must stand in the reward (algorithm.kl_in `reward`): in the loss (`loss`) its gradient is 0 on average".into()
+            "algorithm.kl_estimator `k1` must be applied in the reward (algorithm.kl_in = \"reward\"): in the loss its expected gradient is 0".into()
         });
         let bound = self.critic.bound;
         failures.unless(algorithm.kl_in == KlPlace::Loss || bound == BoundKind::None || !self.has_critic(), || {
             format!(
-                "critic.bound must be `none` when algorithm.kl_in is `reward`, found `{}`: the penalty takes returns beyond the two rewards",
+                "critic.bound must be `none` when algorithm.kl_in is `reward`, found `{}`: the penalty can push returns outside the range of rewards",
                 word(bound)
             )
         });
@@ -138,7 +138,7 @@ impl Config {
     }
 }
 
-/// A choice as it stands in a config.
+/// A choice as it is written in a config.
 fn word(choice: impl Serialize) -> String {
     toml::Value::try_from(choice).ok().and_then(|value| value.as_str().map(str::to_string)).unwrap_or_default()
 }

@@ -13,12 +13,12 @@ pub struct DataFiles(pub Vec<DataFile>);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Its share of the prompts, relative to those of the other files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
-    /// Read at most this many problems of it, instead of `data.limit`.
+    /// Maximum number of problems read from it, in place of `data.limit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }

@@ -1,4 +1,4 @@
-//! Presets: each is the TOML that a user could write himself.
+//! Presets: each is TOML that a user could also write.
 
 /// A published method as settings.
 #[derive(Clone, Copy, Debug)]
@@ -7,7 +7,7 @@ pub struct Preset {
     pub name: &'static str,
     /// The method in a few words, with its source.
     pub about: &'static str,
-    /// What it sets beside [`COMMON`], as a config file would say it.
+    /// What it sets in addition to [`COMMON`], as a config file would.
     pub toml: &'static str,
 }
 

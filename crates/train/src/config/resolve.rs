@@ -96,7 +96,7 @@ fn replaced(preset: &Entry, lower: &[Settings], upper: &[Settings], [before, aft
     let (origin, name) = (&preset.origin, &after.algorithm.preset);
     let what = lost.join(", ");
     (!lost.is_empty())
-        .then(|| format!("{origin}: preset `{name}` replaces {what}; repeat a setting beside the preset to keep it"))
+        .then(|| format!("{origin}: preset `{name}` replaces {what}; to keep a setting, repeat it with the preset"))
 }
 
 /// A config in the making. Every entry is tried on its own, so that an error names the key and the place that caused it.

@@ -103,7 +103,7 @@ impl Config {
         keys.map(|(section, name)| (format!("{section}.{name}"), table[*section][name].clone())).collect()
     }
 
-    /// Most tokens of a response in an evaluation.
+    /// Maximum length of a response in an evaluation, in tokens.
     pub fn longest_eval_response(&self) -> usize {
         self.eval.max_new_tokens.unwrap_or(self.rollout.max_new_tokens)
     }
@@ -133,12 +133,12 @@ impl Config {
         self.algorithm.critic_minibatches_per_epoch.unwrap_or(self.algorithm.minibatches_per_epoch)
     }
 
-    /// Whether the divergence from the initial policy is measured, which takes a copy of it.
+    /// Whether the divergence from the initial policy is measured, which requires a copy of it.
     pub fn has_reference(&self) -> bool {
         self.algorithm.kl_weight > 0.0
     }
 
-    /// Prompts of a step, and responses to each.
+    /// Prompts of a step, and responses per prompt.
     pub fn step_size(&self, phase: Phase) -> (usize, usize) {
         match phase {
             Phase::Policy => (self.rollout.prompts_per_step, self.rollout.group_size),

@@ -17,17 +17,17 @@ settings! {
         /// Directory of the run; "off": the next free `runs/<preset>-001`.
         #[serde(with = "or_off")]
         pub dir: Option<PathBuf> = None,
-        /// Seed of everything random: the same seed gives the same run, on any number of threads.
+        /// Seed of all random numbers: the same seed gives the same run, on any number of threads.
         pub seed: u64 = 0,
-        /// Policy-training steps (one rollout each), after those of value pretraining.
+        /// Steps of policy training (one rollout each), after those of value pretraining.
         #[marks(PolicyOnly)]
         pub steps: u64 = 100,
         /// Threads; 0: one per core.
         #[marks(PolicyOnly)]
         pub threads: usize = 0,
-        /// Forward and backward work on groups of sequences of about this many tokens. Only memory and speed depend on it.
+        /// Approximate number of tokens per micro-batch of whole sequences. It affects only memory and speed.
         pub micro_batch_tokens: usize = 2048,
-        /// Which responses' log-probs are recomputed to verify that they equal the sampled ones
+        /// Responses whose log-probs are recomputed to verify that they equal the sampled ones
         /// (`training/rollout_logp_diff_max`): "sample" (a few per step), "all" or "none".
         pub check_logps: LogpCheck = LogpCheck::Sample,
     }
@@ -39,8 +39,8 @@ settings! {
         /// Hugging Face directory (config.json, model.safetensors, tokenizer.json); "off": the built-in base model.
         #[serde(with = "or_off")]
         pub path: Option<PathBuf> = None,
-        /// Type of the weights that sampling, scoring and training read, the critic's and the reference policy's too: "float32", or
-        /// "bfloat16", rounded after each update from float32 masters, which have the updates.
+        /// Weight type of all models: "float32" or "bfloat16". With bfloat16, updates are applied to float32 master weights, which are
+        /// then rounded.
         pub dtype: Dtype = Dtype::Float32,
     }
 }
@@ -48,45 +48,45 @@ settings! {
 settings! {
     /// `[data]`: problems.
     pub struct DataConfig {
-        /// Built-in task, "chain", "recall" or "walk"; used when no file is given.
+        /// Built-in task: "chain", "recall" or "walk". Used if no file is given.
         pub task: String = "chain".into(),
-        /// Fewest and most operations of a problem of the task "chain".
+        /// Minimum and maximum number of operations per problem of the task "chain".
         pub chain_operations: [usize; 2] = [4, 12],
-        /// Fewest and most functions of a problem of the task "recall".
+        /// Minimum and maximum number of functions per problem of the task "recall".
         pub recall_functions: [usize; 2] = [5, 14],
-        /// Most moves of a right answer in the task "walk".
+        /// Maximum number of moves in a right answer of the task "walk".
         pub walk_moves: usize = 32,
-        /// Training problems: a JSONL, JSON or Parquet file, or a list of them, of paths or of tables such as
-        /// { path = "a.parquet", weight = 2.0, limit = 1000 }. With weights prompts are drawn from the files in that proportion,
-        /// without from all problems alike. "off": the built-in task.
+        /// Training problems: a JSONL, JSON or Parquet file, or a list of files, each a path or a table such as
+        /// { path = "a.parquet", weight = 2.0, limit = 1000 }. With weights, prompts are drawn from the files in that proportion;
+        /// without, all problems are equally likely. "off": the built-in task.
         #[serde(with = "or_off")]
         pub train: Option<DataFiles> = None,
-        /// Held-out problems for evaluation, in the same form without weights; reported by data source.
+        /// Held-out problems for evaluation, in the same form but without weights; results are reported by data source.
         #[serde(with = "or_off")]
         pub eval: Option<DataFiles> = None,
-        /// Read at most this many problems of each file; "off": all.
+        /// Maximum number of problems read from each file; "off": all.
         #[serde(with = "or_off")]
         pub limit: Option<usize> = None,
-        /// Column of the problem, a text or messages; "off": the first there is of prompt, problem and question.
+        /// Column of the problem (a text or messages); "off": the first that exists of prompt, problem and question.
         #[serde(with = "or_off")]
         pub prompt_key: Option<String> = None,
-        /// Column of the answer, dots lead into nested ones; "off": the first there is of reward_model.ground_truth, answer,
+        /// Column of the answer, with dots for nested columns; "off": the first that exists of reward_model.ground_truth, answer,
         /// ground_truth, final_answer and solution.
         #[serde(with = "or_off")]
         pub answer_key: Option<String> = None,
-        /// Leave out, and count, problems whose prompt has more tokens; "off": all must fit the model.
+        /// Problems with longer prompts, in tokens, are left out and counted; "off": all must fit the model.
         #[serde(with = "or_off")]
         pub max_prompt_tokens: Option<usize> = None,
-        /// The model's chat template: "auto" (for rows that hold messages), "always" (a text becomes the user's message) or "never".
+        /// Use of the model's chat template: "auto" (for rows with messages), "always" (a text becomes the user's message) or "never".
         pub chat: ChatUse = ChatUse::Auto,
-        /// System message of conversations that have none; "off": what the template does without one.
+        /// System message of conversations without one; "off": none is added.
         #[serde(with = "or_off")]
         pub system_prompt: Option<String> = None,
-        /// Further variables for the chat template, e.g. { enable_thinking = false }.
+        /// Additional variables for the chat template, e.g. { enable_thinking = false }.
         pub chat_template_kwargs: toml::Table = toml::Table::new(),
-        /// The day that a chat template is told when it asks for today's date.
+        /// The date that a chat template gets as today's date.
         pub chat_date: String = vapo_lm::ChatTemplate::DATE.into(),
-        /// Text around a problem (in a chat: around the user's last message); `{problem}` stands for it.
+        /// Text around a problem (in a chat, around the user's last message); `{problem}` is replaced by the problem.
         pub prompt_template: String = "{problem}".into(),
     }
 }
@@ -94,11 +94,11 @@ settings! {
 settings! {
     /// `[reward]`: how responses are graded (`docs/verifiers.md`). Built-in tasks grade their own.
     pub struct RewardConfig {
-        /// A verifier's name, or a table with its `kind` and settings, or several of them: the first that applies to a
-        /// problem's data source decides what is right, the weighted scores of the others are added to the reward.
+        /// A verifier's name, a table with its `kind` and settings, or a list of these: the first that applies to a problem's data
+        /// source decides what is right; the weighted scores of the others are added to the reward.
         #[serde(with = "terms")]
         pub verifier: Vec<RewardTerm> = vec![Verifier::Numeric { marker: None, tolerance: 0.0 }.into()],
-        /// A run ends with an error when the verifier failed on more than this share of a step's responses. (Fewer are left out.)
+        /// Maximum share of a step's responses that the verifier may fail on: these are left out; with more, the run ends with an error.
         pub max_failed_share: f64 = 0.1,
     }
 }
@@ -112,23 +112,23 @@ settings! {
         /// Responses per prompt (group sampling; the paper has 512 x 16).
         #[marks(Method, PolicyOnly)]
         pub group_size: usize = 16,
-        /// Longest response in tokens; a longer one is cut off and graded as it is.
+        /// Maximum length of a response in tokens; longer ones are cut off and graded as they are.
         pub max_new_tokens: usize = 256,
-        /// Softmax temperature of sampling and of the trained log-probs.
+        /// Softmax temperature, for sampling and for the log-probs in training.
         pub temperature: f64 = 1.0,
         /// Sample among the k most likely tokens; "off": all.
         #[serde(with = "or_off")]
         pub top_k: Option<usize> = None,
-        /// Nucleus sampling; keep 1 in training: the loss knows the full distribution only.
+        /// Nucleus sampling; keep 1 in training, because the loss uses the full distribution.
         pub top_p: f64 = 1.0,
-        /// Drop tokens less likely than this share of the most likely one's probability.
+        /// Leave out tokens less likely than this share of the most likely token's probability.
         #[marks(ZeroIsOff)]
         pub min_p: f64 = 0.0,
-        /// Token ids that end a response besides the model's end-of-sequence tokens.
+        /// Token ids that end a response, in addition to the model's end-of-sequence tokens.
         pub stop_tokens: Vec<u32> = Vec::new(),
-        /// Texts that end a response, e.g. ["\n"]. They are trained on, but not part of the text that is graded and shown.
+        /// Texts that end a response, e.g. ["\n"]. They are used in training but are not part of the text that is graded and shown.
         pub stop_strings: Vec<String> = Vec::new(),
-        /// Sequences decoded at once. Only memory and speed depend on it.
+        /// Sequences decoded at once. It affects only memory and speed.
         pub slots: usize = 64,
     }
 }
@@ -136,12 +136,12 @@ settings! {
 settings! {
     /// `[algorithm]`: the method. VAPO's parts are independent settings here, in `[rollout]` (group sampling) and in `[value_pretraining]`.
     pub struct AlgorithmConfig {
-        /// Values of a method: "vapo", "vapo+", "ppo", "vc-ppo", "orz", "bpco", "sao", "grpo", "dapo", "dr-grpo", "rloo",
-        /// "reinforce++", "reinforce++-baseline", "gspo" or "cispo". Keys given beside it win over it.
+        /// The method, which sets everything that is part of one: "vapo", "vapo+", "ppo", "vc-ppo", "orz", "bpco", "sao", "grpo", "dapo",
+        /// "dr-grpo", "rloo", "reinforce++", "reinforce++-baseline", "gspo" or "cispo". Keys given in the same place override it.
         #[marks(PolicyOnly)]
         pub preset: String = "vapo".into(),
-        /// Where advantages come from: "gae" (a critic), or without a critic "group" (reward minus the group's mean),
-        /// "leave-one-out" (minus the mean of the others) or "return" (the reward itself, and what is left of a KL penalty).
+        /// Source of advantages: "gae" (a critic), or without a critic "group" (reward minus the group's mean), "leave-one-out" (minus
+        /// the mean of the others) or "return" (the reward, minus the KL penalties from that token on).
         #[marks(Method)]
         pub advantage: AdvantageKind = AdvantageKind::Gae,
         /// Discount per token.
@@ -151,44 +151,44 @@ settings! {
         #[serde(with = "or_off")]
         #[marks(Method, PolicyOnly)]
         pub lambda_critic: Option<f64> = Some(1.0),
-        /// Lambda of the policy's advantage where it does not depend on the length.
+        /// Lambda of the policy's advantage if it does not depend on the length.
         #[marks(Method, PolicyOnly)]
         pub lambda_policy: f64 = 0.95,
         /// Length-adaptive GAE: lambda_policy = clamp(1 - 1/(alpha * length), 0, 1); "off": `lambda_policy`. The horizon is
-        /// alpha * length tokens: the paper's 0.05 is for thousands of tokens, answers of 30 to 60 want 0.3 to 0.5.
+        /// alpha * length tokens: the paper's 0.05 is for thousands of tokens; answers of 30 to 60 tokens need 0.3 to 0.5.
         #[serde(with = "or_off")]
         #[marks(Method, PolicyOnly)]
         pub length_adaptive_alpha: Option<f64> = Some(0.05),
-        /// With advantage "group": divide by the group's standard deviation.
+        /// With advantage "group": whether to divide by the group's standard deviation.
         #[marks(Method, PolicyOnly)]
         pub group_std: bool = true,
-        /// "none", "whiten" (zero mean, unit deviation over all tokens of the step) or "std" (unit deviation, mean kept).
-        /// The paper is silent; "std" keeps signs and gives `positive_lm_weight` a scale to be compared with.
+        /// "none", "whiten" (zero mean and unit deviation over all tokens of the step) or "std" (unit deviation, mean kept).
+        /// The paper does not say; "std" keeps signs and makes the scale of `positive_lm_weight` comparable.
         #[serde(with = "by_name")]
         #[marks(Method, PolicyOnly)]
         pub advantage_normalization: Normalization = Normalization::None,
-        /// What bounds an update: "clip" (PPO's ratio), "probability-shift" (|new - old probability| <= clip_high; BPCO), "gspo" (one
+        /// How updates are bounded: "clip" (PPO's ratio), "probability-shift" (|new - old probability| <= clip_high; BPCO), "gspo" (one
         /// ratio per response), "cispo" (bounded weight, every token keeps its gradient) or "dis" (no gradient outside; SAO).
         #[marks(Method, PolicyOnly)]
         pub policy_loss: PolicyLossKind = PolicyLossKind::Clip,
-        /// The ratio new/old is held to [1 - clip_low, 1 + clip_high]; "off": no lower bound.
+        /// The ratio new/old is clipped to [1 - clip_low, 1 + clip_high]; "off": no lower bound.
         #[serde(with = "or_off")]
         #[marks(Method, PolicyOnly)]
         pub clip_low: Option<f64> = Some(0.2),
-        /// Upper clip; above `clip_low` it is DAPO's and VAPO's clip-higher. "off": no upper bound.
+        /// Upper bound; greater than `clip_low`, it is DAPO's and VAPO's clip-higher. "off": no upper bound.
         #[serde(with = "or_off")]
         #[marks(Method, PolicyOnly)]
         pub clip_high: Option<f64> = Some(0.28),
-        /// Dual clip: bound of the loss where the advantage is negative (DAPO's script: 10); "off": none.
+        /// Dual clip: bound on the loss of tokens with negative advantage (DAPO's script: 10); "off": none.
         #[serde(with = "or_off")]
         #[marks(Method, PolicyOnly)]
         pub clip_dual: Option<f64> = None,
-        /// Truncated importance weights: the policy's loss on a token is multiplied by min(policy / sampler probability, cap), for
-        /// responses drawn with `top_k`, `top_p` or `min_p`, whose sampler is not the trained distribution (published: 2); "off": 1.
+        /// Truncated importance weights: the policy loss of a token is multiplied by min(policy / sampler probability, cap), for
+        /// responses sampled with `top_k`, `top_p` or `min_p`, where the two differ (published: 2); "off": weights of 1.
         #[serde(with = "or_off")]
         #[marks(Method, PolicyOnly)]
         pub importance_cap: Option<f64> = None,
-        /// "token-mean" (every token of an update counts the same), "seq-mean-token-mean" (every response does),
+        /// "token-mean" (all tokens of an update count the same), "seq-mean-token-mean" (all responses count the same),
         /// "seq-mean-token-sum" or "seq-mean-token-sum-norm:BUDGET" (sums divided by a constant).
         #[serde(with = "by_name")]
         #[marks(Method, PolicyOnly)]
@@ -199,10 +199,10 @@ settings! {
         /// Weight of the entropy bonus; 0: none.
         #[marks(Method, PolicyOnly, ZeroIsOff)]
         pub entropy_weight: f64 = 0.0,
-        /// Weight of the divergence from the initial policy; 0: none, and no copy is kept.
+        /// Weight of the divergence from the initial policy; 0: none, and no copy of that policy is kept.
         #[marks(Method, ZeroIsOff)]
         pub kl_weight: f64 = 0.0,
-        /// Where that divergence stands: in the "loss", or subtracted from the "reward" of each token.
+        /// Where that divergence is applied: in the "loss", or subtracted from the "reward" of each token.
         #[marks(Method)]
         pub kl_in: KlPlace = KlPlace::Loss,
         /// Estimator of that divergence: "k1", "k2" or "k3".
@@ -212,31 +212,31 @@ settings! {
         /// Passes of the policy over a rollout.
         #[marks(Method)]
         pub epochs: usize = 1,
-        /// Minibatches per pass, one optimizer update each: the rollout's responses are shuffled and dealt into so many equal parts.
+        /// Minibatches per pass, with one optimizer update each: responses are shuffled and split into this many equal parts.
         #[marks(Method)]
         pub minibatches_per_epoch: usize = 16,
-        /// Passes of the critic over a rollout; "policy": as many as `epochs`.
+        /// Passes of the critic over a rollout; "policy": the same as `epochs`.
         #[serde(with = "or_policy")]
         #[marks(Method)]
         pub critic_epochs: Option<usize> = None,
-        /// Minibatches per pass of the critic; "policy": as many as `minibatches_per_epoch`.
+        /// Minibatches per pass of the critic; "policy": the same as `minibatches_per_epoch`.
         #[serde(with = "or_policy")]
         #[marks(Method)]
         pub critic_minibatches_per_epoch: Option<usize> = None,
-        /// Dynamic sampling: groups whose answers all have the same score are left out and further prompts drawn until there
-        /// are `rollout.prompts_per_step` groups, in at most so many rounds (DAPO: 10); "off": every group is kept.
+        /// Dynamic sampling: groups whose answers all have the same score are left out, and more prompts are sampled until there are
+        /// `rollout.prompts_per_step` groups, in at most this many rounds (DAPO: 10); "off": every group is kept.
         #[serde(with = "or_off")]
         #[marks(Method, PolicyOnly)]
         pub dynamic_sampling_rounds: Option<usize> = None,
-        /// Leaves responses that the length limit cut off out of the policy's loss.
+        /// Whether responses cut off by the length limit are left out of the policy loss.
         #[marks(Method, PolicyOnly)]
         pub overlong_filtering: bool = false,
-        /// Soft overlong penalty: the reward falls over the last tokens before `rollout.max_new_tokens`, this share of it
-        /// (DAPO: 4096 of 20480, 0.2); "off": none.
+        /// Soft overlong penalty: the share of `rollout.max_new_tokens` at its end over which the reward falls (DAPO: 4096 of 20480,
+        /// 0.2); "off": no penalty.
         #[serde(with = "or_off")]
         #[marks(Method)]
         pub overlong_buffer: Option<f64> = None,
-        /// By how much it falls at most, in units of `reward_right` - `reward_wrong` (DAPO: 1 between -1 and 1, 0.5).
+        /// Maximum of that penalty, in units of `reward_right` - `reward_wrong` (DAPO: 1 for rewards of -1 and 1, so 0.5).
         #[marks(Method)]
         pub overlong_penalty: f64 = 0.5,
         /// Reward of a right answer.
@@ -249,20 +249,20 @@ settings! {
 settings! {
     /// `[value_pretraining]`: the critic is trained alone on answers of the initial policy, towards their Monte-Carlo return.
     pub struct ValuePretrainingConfig {
-        /// Steps (one rollout each); with rule "plateau" at most so many. 0: no value pretraining.
+        /// Steps (one rollout each); with rule "plateau", the maximum. 0: no value pretraining.
         #[marks(Method, ZeroIsOff)]
         pub steps: u64 = 50,
-        /// When it ends: "steps", or "plateau" (value loss and explained variance no longer improve).
+        /// When it ends: "steps" (after all steps) or "plateau" (when value loss and explained variance no longer improve).
         pub rule: PretrainingRule = PretrainingRule::Steps,
-        /// With "plateau": means over this many steps are compared with those over as many before.
+        /// With "plateau": means over this many steps are compared with means over as many steps before.
         pub window: usize = 5,
-        /// With "plateau": improvement of the explained variance, and relative decrease of the value loss, that still count as progress.
+        /// With "plateau": minimum increase of explained variance, or relative decrease of value loss, that counts as progress.
         pub min_progress: f64 = 0.01,
-        /// Prompts per step: many prompts with one sample teach a critic more than few with many.
+        /// Prompts per step: a critic learns more from many prompts with one response than from few with many.
         pub prompts_per_step: usize = 256,
         /// Responses per prompt.
         pub group_size: usize = 1,
-        /// Directory where the pretrained critic is saved as well, to be used by other runs as `critic.path`; "off": only in the checkpoints.
+        /// Directory in which to save the pretrained critic for other runs (their `critic.path`); "off": only in the checkpoints.
         #[serde(with = "or_off")]
         pub save_critic: Option<PathBuf> = None,
     }
@@ -271,20 +271,20 @@ settings! {
 settings! {
     /// `[critic]`: the value model.
     pub struct CriticConfig {
-        /// Directory to start from: a critic saved by another run or a reward model; "off": the policy's weights with a new head.
+        /// Directory of the initial critic, saved by another run, or a reward model; "off": the policy's weights with a new head.
         #[serde(with = "or_off")]
         pub path: Option<PathBuf> = None,
-        /// Where the values of a new head start: "zero" (its raw output) or "mean-return" (the first rollout's mean reward).
-        /// Far from the mean, as where few answers are right, a critic unlearns what its trunk knows on the way there.
+        /// Initial values of a new head: "zero" (its raw output) or "mean-return" (the mean reward of the first rollout).
+        /// If the mean is far from zero, a critic that starts at zero loses some of its pretrained features on the way there.
         #[marks(Method)]
         pub start: CriticStart = CriticStart::Zero,
-        /// Standard deviation of a new head's weights; 0: every value starts at the same number.
+        /// Standard deviation of a new head's weights; 0: all values start out equal.
         #[marks(Method)]
         pub head_std: f64 = 0.0,
-        /// Confines values to [reward_wrong, reward_right]: "none", "sigmoid" or "atan". A head of zeros then starts in the middle.
+        /// Limits values to the range of rewards: "none", "sigmoid" or "atan". With a limit, a head of zeros starts in the middle.
         #[marks(Method)]
         pub bound: BoundKind = BoundKind::None,
-        /// A new value further than this from the old one earns no further gradient (verl: 0.5); "off": none.
+        /// Value clip: a value that has moved further than this from its old one gets no gradient away from it (verl: 0.5); "off": none.
         #[serde(with = "or_off")]
         #[marks(Method)]
         pub value_clip: Option<f64> = None,
@@ -299,9 +299,9 @@ settings! {
         /// Updates of linear warmup.
         #[marks(ZeroIsOff)]
         pub warmup_updates: u64 = 10,
-        /// Learning rate after the warmup: "constant", "cosine" or "linear" (down to `min_ratio` at the last update).
+        /// Learning rate after warmup: "constant", "cosine" or "linear" (falling to `min_ratio` at the last update).
         pub schedule: ScheduleKind = ScheduleKind::Constant,
-        /// Last learning rate as a share of the peak.
+        /// Final learning rate as a share of the peak.
         pub min_ratio: f64 = 0.0,
         /// Decay of the first moment.
         #[marks(Method)]
@@ -309,12 +309,12 @@ settings! {
         /// Decay of the second moment.
         #[marks(Method)]
         pub beta2: f64 = 0.999,
-        /// Added to the root of the second moment.
+        /// Added to the square root of the second moment.
         pub eps: f64 = 1e-8,
         /// Decoupled weight decay.
         #[marks(Method, ZeroIsOff)]
         pub weight_decay: f64 = 0.0,
-        /// Gradients are scaled down to this global norm; "off": never.
+        /// Maximum global norm of gradients, to which larger ones are scaled down; "off": none.
         #[serde(with = "or_off")]
         pub max_grad_norm: Option<f64> = Some(1.0),
     }
@@ -323,11 +323,11 @@ settings! {
 settings! {
     /// `[eval]`: held-out accuracy, before, during and after.
     pub struct EvalConfig {
-        /// Steps between evaluations; "off": only before and after.
+        /// Steps between evaluations; "off": only before and after training.
         #[serde(with = "or_off")]
         #[marks(PolicyOnly)]
         pub every: Option<u64> = Some(20),
-        /// Held-out problems, at most.
+        /// Maximum number of held-out problems.
         pub problems: usize = 200,
         /// Which held-out problems of a built-in task: "test", for results, or "validation", for choosing settings. They have
         /// none in common.
@@ -341,27 +341,27 @@ settings! {
         /// Sample among the k most likely tokens; "off": all.
         #[serde(with = "or_off")]
         pub top_k: Option<usize> = None,
-        /// Drop tokens less likely than this share of the most likely one's probability.
+        /// Leave out tokens less likely than this share of the most likely token's probability.
         #[marks(ZeroIsOff)]
         pub min_p: f64 = 0.0,
-        /// Longest response in tokens; "off": as in `rollout`.
+        /// Maximum length of a response in tokens; "off": that of `rollout`.
         #[serde(with = "or_off")]
         pub max_new_tokens: Option<usize> = None,
     }
 }
 
 settings! {
-    /// `[checkpoint]`: what a killed run can continue from.
+    /// `[checkpoint]`: checkpoints, from which a run can be resumed.
     pub struct CheckpointConfig {
         /// Steps between checkpoints; "off": only at the end.
         #[serde(with = "or_off")]
         #[marks(PolicyOnly)]
         pub every: Option<u64> = Some(20),
-        /// Checkpoints kept, the newest ones; or "all".
+        /// Number of checkpoints kept, the newest ones; or "all".
         #[serde(with = "or_all")]
         #[marks(PolicyOnly)]
         pub keep: Option<usize> = Some(2),
-        /// Type of the weights in the model directories that are written: "float32" or "bfloat16". A resumed run goes on from the exact weights either way.
+        /// Weight type of the model directories in checkpoints: "float32" or "bfloat16". A resumed run uses the exact weights either way.
         pub dtype: Dtype = Dtype::Float32,
     }
 }
@@ -414,7 +414,7 @@ choices! {
     }
     /// Where advantages come from.
     pub enum AdvantageKind {
-        /// Generalised advantage estimation with a critic.
+        /// Generalized advantage estimation with a critic.
         Gae,
         /// Reward relative to the group's mean, as in GRPO.
         Group,
@@ -423,7 +423,7 @@ choices! {
         /// The discounted rewards from a token on, as in REINFORCE++.
         Return,
     }
-    /// What bounds a policy update.
+    /// How policy updates are bounded.
     pub enum PolicyLossKind {
         /// The clipped ratio of each token.
         Clip,
@@ -436,14 +436,14 @@ choices! {
         /// Log-probs weighted by the ratio where it is within bounds.
         Dis,
     }
-    /// Where the divergence from the initial policy stands.
+    /// Where the divergence from the initial policy is applied.
     pub enum KlPlace {
         /// In the policy's loss.
         Loss,
         /// In the reward of each token.
         Reward,
     }
-    /// Where the values of a new head start.
+    /// Initial values of a new head.
     pub enum CriticStart {
         /// The raw output is 0.
         Zero,
