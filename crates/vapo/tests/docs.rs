@@ -42,9 +42,11 @@ const SHAPED: [&str; 5] = [
     "critic.bound=sigmoid",
 ];
 
-/// The pages for users.
-const PAGES: [&str; 10] = [
+/// The pages for users and contributors; the changelog names settings of the past.
+const PAGES: [&str; 12] = [
     "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
     "docs/commands.md",
     "docs/vapo.md",
     "docs/methods.md",
