@@ -79,3 +79,18 @@ impl Stage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn stages_differ_in_name_and_metric() {
+        let names: BTreeSet<&str> = Stage::ALL.iter().map(|stage| stage.name()).collect();
+        let timing: BTreeSet<&str> = Stage::ALL.iter().filter_map(|stage| stage.timing_key()).collect();
+        assert_eq!((names.len(), timing.len()), (Stage::ALL.len(), Stage::ALL.len() - 1));
+        assert!(timing.iter().all(|key| keys::is_time_field(key)), "{timing:?}");
+    }
+}

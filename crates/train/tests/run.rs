@@ -11,7 +11,7 @@ use serde_json::Value;
 use vapo_lm::{Device, Head, Model};
 use vapo_tasks::Problem;
 use vapo_train::{
-    Config, Event, Outcome, Progress, Row, Run, RunDir, Stage, TextFiles, is_time_field,
+    Config, Event, Outcome, Phase, Progress, Row, Run, RunDir, Stage, TextFiles, is_time_field,
     pretrain::{PretrainSettings, pretrain},
 };
 
@@ -274,6 +274,21 @@ fn a_stopped_run_leaves_a_checkpoint_and_continues_exactly() {
         assert!(matches!(train(&mut Run::resume(&directory, &[]).unwrap()), Outcome::Finished(_)));
         assert_same_run(&whole, &directory);
     }
+}
+
+#[test]
+fn a_step_is_reported_in_the_session_that_trained_it_and_recorded_in_the_one_that_evaluated_it() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("run");
+    stopped(&mut Run::create(config(&directory, &[])).unwrap(), Stage::Evaluation, 4);
+    let mut steps = Vec::new();
+    let mut observer = |event: Event<'_>| {
+        if let Event::Step { step, report, .. } = event {
+            steps.push((step, report.map(|report| report.phase)));
+        }
+    };
+    Run::resume(&directory, &[]).unwrap().train(&mut observer, &AtomicBool::new(false)).unwrap();
+    assert_eq!(steps, [(4, None), (5, Some(Phase::Policy))]);
 }
 
 #[test]
