@@ -227,14 +227,12 @@ fn sharing_groups(study: &Study) -> Vec<Vec<usize>> {
     let mut groups: Vec<(Entries, Vec<usize>)> = Vec::new();
     for (index, arm) in study.arms.iter().enumerate() {
         let config = &arm.config;
-        if !config.has_critic() || config.value_pretraining.steps == 0 {
+        // A falling schedule depends on the run's last update, which is another one where value pretraining runs alone.
+        let is_planned = config.critic_optimizer.schedule != ScheduleKind::Constant;
+        if !config.has_critic() || config.value_pretraining.steps == 0 || is_planned {
             continue;
         }
-        // A schedule depends on the run's last update.
-        let mut key = match config.critic_optimizer.schedule {
-            ScheduleKind::Constant => without(config, |key| is_marked(key, Mark::PolicyOnly)),
-            _ => config.entries(),
-        };
+        let mut key = without(config, |key| is_marked(key, Mark::PolicyOnly));
         key.retain(|(name, _)| !name.starts_with("policy_optimizer."));
         match groups.iter_mut().find(|(other, _)| *other == key) {
             Some((_, group)) => group.push(index),

@@ -42,6 +42,7 @@ mod problems;
 mod progress;
 pub mod report;
 mod resources;
+mod resume;
 pub mod rollout;
 mod run;
 pub mod rundir;

@@ -47,6 +47,24 @@ impl Network {
         }
     }
 
+    /// Moves the end of a falling schedule to the update `total_updates`.
+    pub(crate) fn plan(&mut self, total_updates: u64) {
+        match &mut self.schedule.kind {
+            Decay::Constant => {}
+            Decay::Cosine { total, .. } | Decay::Linear { total, .. } => *total = total_updates,
+        }
+    }
+
+    /// Learning rate of the next update.
+    pub(crate) fn learning_rate(&self) -> f32 {
+        self.schedule.at(self.optimizer.steps)
+    }
+
+    /// What [`Network::learning_rate`] would be with these settings and this end of the schedule.
+    pub(crate) fn learning_rate_under(&self, config: &OptimizerConfig, total_updates: u64) -> f32 {
+        schedule(config, total_updates).at(self.optimizer.steps)
+    }
+
     /// Lets `backward` add the gradients of the whole update, then takes one optimizer step, unless the gradient is not finite.
     ///
     /// # Errors
@@ -57,7 +75,7 @@ impl Network {
         backward: impl FnOnce(&mut Engine, &Model, &mut Buffer),
     ) -> Result<Update> {
         backward(engine, &self.model, &mut self.gradients);
-        let learning_rate = self.schedule.at(self.optimizer.steps);
+        let learning_rate = self.learning_rate();
         let grad_norm = self.optimizer.update(&mut self.model, &mut self.gradients, learning_rate);
         let is_finite = grad_norm.is_finite();
         self.skipped = if is_finite { 0 } else { self.skipped + 1 };

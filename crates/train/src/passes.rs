@@ -22,6 +22,7 @@ pub(crate) fn train_critic(
     credit: &Credit,
     monitor: &mut Monitor<'_>,
 ) -> Result<Option<CriticReport>> {
+    trainer.plan_critic();
     let critic_config = &trainer.config.critic;
     let settings = (value_bound(critic_config, trainer.config.reward_range()), critic_config.value_clip);
     let (passes, parts) = (trainer.config.critic_epochs(), trainer.config.critic_minibatches_per_epoch());

@@ -27,6 +27,7 @@ use crate::{
     progress::Watcher,
     report::StepReport,
     resources::Usage,
+    resume::replanned,
     rundir::RunDir,
     setup::{checked_task, device},
     step::train_step,
@@ -40,6 +41,8 @@ pub struct Run {
     trainer: Trainer,
     memory: MemoryPlan,
     state: RunState,
+    /// What the user should know about this session.
+    warnings: Vec<String>,
     begun: Instant,
     usage_before: Usage,
 }
@@ -111,11 +114,14 @@ impl Run {
             load_network(checkpoint, "critic", &state, critic)?;
         }
         trainer.counters = state.counters.clone();
-        Ok(Self::new(directory, trainer, memory, state))
+        trainer.plan_critic();
+        let warnings = replanned(&directory.config()?, &trainer);
+        Ok(Self { warnings, ..Self::new(directory, trainer, memory, state) })
     }
 
     fn new(directory: RunDir, trainer: Trainer, memory: MemoryPlan, state: RunState) -> Self {
-        Self { directory, trainer, memory, state, begun: Instant::now(), usage_before: Usage::now() }
+        let (begun, usage_before) = (Instant::now(), Usage::now());
+        Self { directory, trainer, memory, state, warnings: Vec::new(), begun, usage_before }
     }
 
     /// The run directory.
@@ -154,7 +160,8 @@ impl Run {
     /// A file cannot be written, a prompt is too long, or the verifier failed on a whole step.
     pub fn train(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
         let monitor = &mut Monitor::new(observer, stop);
-        self.trainer.task.warnings().iter().for_each(|warning| monitor.tell(Event::Warning(warning)));
+        let warnings = self.trainer.task.warnings();
+        warnings.iter().chain(&self.warnings).for_each(|warning| monitor.tell(Event::Warning(warning)));
         // The row before the first step, or that of a step that an earlier session trained but did not record.
         let mut unrecorded = self.state.pending.take();
         loop {
@@ -240,12 +247,7 @@ impl Run {
     }
 
     fn planned_steps(&self) -> u64 {
-        let counters = &self.trainer.counters;
-        let pretraining = match self.trainer.next_phase() {
-            Some(Phase::ValuePretraining) => self.trainer.config.value_pretraining.steps,
-            _ => counters.value_pretraining_steps,
-        };
-        pretraining + self.trainer.config.run.steps
+        self.trainer.planned_pretraining() + self.trainer.config.run.steps
     }
 
     /// Saves a checkpoint that contains the row of its step, and writes the time it took into the row.

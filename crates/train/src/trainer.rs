@@ -67,10 +67,8 @@ impl Trainer {
     /// Builds a run with fresh moments and counters at 0.
     pub(crate) fn new(device: &Device, config: Config, task: Box<dyn Task>, models: Models) -> Self {
         let dtype = config.model.dtype.into();
-        let policy_updates = config.run.steps.saturating_mul(config.policy_updates_per_step() as u64);
-        let critic_updates_per_step = config.critic_epochs() * config.critic_minibatches_per_epoch();
-        let critic_updates =
-            (config.run.steps + config.value_pretraining.steps).saturating_mul(critic_updates_per_step as u64);
+        let policy_updates = policy_updates(&config);
+        let critic_updates = critic_updates(&config, config.value_pretraining.steps);
         Self {
             engine: Engine::new(device, config.run.micro_batch_tokens),
             task,
@@ -101,10 +99,38 @@ impl Trainer {
         self.counters.global_step - self.counters.value_pretraining_steps
     }
 
+    /// Steps of value pretraining: the most there can be until it is over, then those there were. The rule "plateau" may
+    /// end it early.
+    pub(crate) fn planned_pretraining(&self) -> u64 {
+        match self.next_phase() {
+            Some(Phase::ValuePretraining) => self.config.value_pretraining.steps,
+            _ => self.counters.value_pretraining_steps,
+        }
+    }
+
+    /// Lets a falling learning rate of the critic end with the run's last update.
+    pub(crate) fn plan_critic(&mut self) {
+        let updates = critic_updates(&self.config, self.planned_pretraining());
+        if let Some(critic) = &mut self.critic {
+            critic.plan(updates);
+        }
+    }
+
     pub(crate) fn shape(&self, phase: Phase) -> Shape {
         let (prompts, group_size) = self.config.step_size(phase);
         Shape { prompts, group_size }
     }
+}
+
+/// Updates of the policy in a run.
+pub(crate) fn policy_updates(config: &Config) -> u64 {
+    config.run.steps.saturating_mul(config.policy_updates_per_step() as u64)
+}
+
+/// Updates of the critic in a run with so many steps of value pretraining.
+pub(crate) fn critic_updates(config: &Config, pretraining_steps: u64) -> u64 {
+    let per_step = config.critic_epochs() * config.critic_minibatches_per_epoch();
+    (config.run.steps + pretraining_steps).saturating_mul(per_step as u64)
 }
 
 /// Whether value pretraining is finished according to its rule.

@@ -345,7 +345,53 @@ fn load(root: &tempfile::TempDir, overrides: &[&str]) -> vapo_train::Result<Box<
     vapo_train::load_task(&config(&root.path().join("run"), overrides))
 }
 
-/// A chat template for the built-in model, made for this test.
+/// A plateau after 2 of at most 50 steps of value pretraining, then 3 of the policy: 10 critic updates in all.
+#[test]
+fn a_falling_learning_rate_of_the_critic_ends_with_the_run_where_a_plateau_ends_value_pretraining() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("run");
+    let settings = [
+        "value_pretraining.steps=50",
+        "value_pretraining.rule=plateau",
+        "value_pretraining.window=1",
+        "value_pretraining.min_progress=1e9",
+        "critic_optimizer.schedule=linear",
+        "critic_optimizer.warmup_updates=0",
+        "critic_optimizer.learning_rate=1e-3",
+        "policy_optimizer.schedule=linear",
+        "policy_optimizer.warmup_updates=0",
+        "policy_optimizer.learning_rate=1e-4",
+    ];
+    finished_run(&directory, &settings);
+    let rates = |key: &str| -> Vec<f64> {
+        let text = fs::read_to_string(directory.join("metrics.jsonl")).unwrap();
+        text.lines().filter_map(|line| Row::from_line(line).unwrap().get(key)).collect()
+    };
+    let critic = rates("critic/lr");
+    assert_eq!(critic.len(), 5);
+    assert!((critic[4] - 1e-4).abs() < 1e-9, "one tenth is left for the last of 10 updates: {critic:?}");
+
+    let warnings = |overrides: &[&str]| -> Vec<String> {
+        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+        let mut run = Run::resume(&directory, &overrides).unwrap();
+        let mut warnings = Vec::new();
+        let mut collect = |event: Event<'_>| {
+            if let Event::Warning(text) = event {
+                warnings.push(text.to_owned());
+            }
+        };
+        run.train(&mut collect, &AtomicBool::new(true)).unwrap();
+        warnings
+    };
+    assert_eq!(warnings(&[]), [""; 0]);
+    assert_eq!(
+        warnings(&["run.steps=6"]),
+        [("policy", "0.00e0 to 5.00e-5"), ("critic", "0.00e0 to 3.75e-4")].map(|(name, rates)| format!(
+            "run.steps is 6 instead of 3: the {name}'s learning rate is planned anew for the whole run and rises from {rates}"
+        ))
+    );
+}
+
 #[test]
 fn validation_and_test_problems_of_a_built_in_task_are_disjoint() {
     let root = tempfile::tempdir().unwrap();
@@ -361,6 +407,7 @@ fn validation_and_test_problems_of_a_built_in_task_are_disjoint() {
     assert!(prompts("validation", "600").is_disjoint(&prompts("test", "600")));
 }
 
+/// A chat template for the built-in model, made for this test.
 #[test]
 fn a_chat_is_tokenized_without_further_special_tokens() {
     let root = tempfile::tempdir().unwrap();

@@ -299,7 +299,8 @@ settings! {
         /// Updates of linear warmup.
         #[marks(ZeroIsOff)]
         pub warmup_updates: u64 = 10,
-        /// Learning rate after warmup: "constant", "cosine" or "linear" (falling to `min_ratio` at the last update).
+        /// Learning rate after warmup: "constant", "cosine" or "linear" (falling to `min_ratio` at the run's last update,
+        /// so it is planned anew if `run.steps` changes or a plateau ends value pretraining).
         pub schedule: ScheduleKind = ScheduleKind::Constant,
         /// Final learning rate as a share of the peak.
         pub min_ratio: f64 = 0.0,
