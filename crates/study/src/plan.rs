@@ -122,8 +122,9 @@ impl Plan {
             if !job.path().join("config.toml").is_file() {
                 continue;
             }
-            let made = RunDir::open(job.path())?.config()?;
-            let differences = differences(&made, &job.config);
+            let made = RunDir::open(job.path())?.config()?.with_absolute_paths()?;
+            let wanted = job.config.clone().with_absolute_paths()?;
+            let differences = differences(&made, &wanted);
             if !differences.is_empty() {
                 return Err(Error::Changed(format!(
                     "{} was made with settings that differ from the study file:\n{}\nuse another study name or --out, or remove {}",

@@ -24,6 +24,7 @@ use crate::{
     config::{self, Config},
     error::{Error, Result},
     files::{create_directory_atomically, write_atomically},
+    fingerprint::DataFingerprint,
     metrics::Row,
     network::Network,
     trainer::Counters,
@@ -61,6 +62,9 @@ pub(crate) struct RunState {
     pub(crate) eval_problems: usize,
     /// The finished step's row, if it is not in `metrics.jsonl` yet.
     pub(crate) pending: Option<Row>,
+    /// The user's problems that the run began with.
+    #[serde(default)]
+    pub(crate) data: Option<DataFingerprint>,
     /// Alarms so far, and how long their conditions have held.
     #[serde(default)]
     pub(crate) alarms: Alarms,
@@ -94,7 +98,8 @@ impl Snapshot<'_> {
             let written = RunState { format_version: FORMAT_VERSION, ..self.state.clone() };
             let json = serde_json::to_vec_pretty(&written).map_err(|error| Error::file(&state, error.to_string()))?;
             write_atomically(&state.join("state.json"), &json)?;
-            write_atomically(&directory.join("config.toml"), self.config.to_commented_toml().as_bytes())
+            let config = self.config.clone().with_absolute_paths()?;
+            write_atomically(&directory.join("config.toml"), config.to_commented_toml().as_bytes())
         })
     }
 }

@@ -29,6 +29,7 @@ pub fn fork(run: &RunDir, config: &Config) -> Result<RunDir> {
         link_tree(&checkpoint, &directory.join("checkpoints").join(name))?;
         link_tree(&run.path().join("eval"), &directory.join("eval"))?;
         copy_file(&run.path().join("metrics.jsonl"), &directory.join("metrics.jsonl"))?;
+        let config = config.clone().with_absolute_paths()?;
         write_atomically(&directory.join("config.toml"), config.to_commented_toml().as_bytes())
     })?;
     RunDir::open(path)

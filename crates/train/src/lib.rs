@@ -27,6 +27,7 @@ mod error;
 pub mod eval;
 pub mod evaluation;
 mod files;
+mod fingerprint;
 mod fork;
 mod import;
 mod memory;

@@ -1,9 +1,65 @@
 //! What a resumed run has to know about the settings and data of the sessions before it.
 
+use vapo_lm::{Device, Model};
+
 use crate::{
+    base::LanguageModel,
     config::Config,
+    error::{Error, Result},
+    fingerprint::DataFingerprint,
+    models::base_directory,
     trainer::{Trainer, critic_updates, policy_updates},
 };
+
+/// Refuses another seed than `previous` had, and problems that changed under the same settings of `[data]`. Other
+/// problems by other settings are what the user asked for: the result is a warning.
+///
+/// # Errors
+/// The run would not be the one that began.
+pub(crate) fn check_unchanged(
+    previous: &Config,
+    config: &Config,
+    [before, now]: [Option<DataFingerprint>; 2],
+) -> Result<Option<String>> {
+    if config.run.seed != previous.run.seed {
+        return Err(Error::Run(format!(
+            "run.seed is {} instead of {}: a run keeps its seed, start a new run for another one",
+            config.run.seed, previous.run.seed
+        )));
+    }
+    let (Some(before), Some(now)) = (before, now) else { return Ok(None) };
+    let changed = match (before.train == now.train, before.held_out == now.held_out) {
+        (true, true) => return Ok(None),
+        (false, true) => "training problems",
+        (true, false) => "held-out problems",
+        (false, false) => "training and held-out problems",
+    };
+    if config.clone().with_absolute_paths()?.data == previous.data {
+        return Err(Error::Run(format!(
+            "the files of data.train and data.eval have changed: the {changed} are not those of the checkpoint (rows added, removed, changed or in another order); restore the files, or name other ones with --set"
+        )));
+    }
+    Ok(Some(format!(
+        "the {changed} are not those of the checkpoint: the run continues with those of the new [data] settings"
+    )))
+}
+
+/// The reference policy, which is the model that the run started from and in no checkpoint.
+///
+/// # Errors
+/// It is needed and cannot be read.
+pub(crate) fn reference(device: &Device, config: &Config) -> Result<Option<Model>> {
+    if !config.has_reference() {
+        return Ok(None);
+    }
+    let model = LanguageModel::load(device, base_directory(config)?.path()).map_err(|error| {
+        Error::Run(format!(
+            "the model that the run started from is its reference policy (algorithm.kl_weight is {}) and in no checkpoint: {error}",
+            config.algorithm.kl_weight
+        ))
+    })?;
+    Ok(Some(model.model))
+}
 
 /// Warns of falling learning rates that rise again because the run now has more steps than `previous` planned.
 pub(crate) fn replanned(previous: &Config, trainer: &Trainer) -> Vec<String> {

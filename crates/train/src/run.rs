@@ -19,15 +19,16 @@ use crate::{
     eval::{Evaluator, run_evaluation},
     evaluation::Evaluation,
     files::{create_directory_atomically, write_atomically},
+    fingerprint::DataFingerprint,
     memory::MemoryPlan,
     metrics::{Row, keys},
-    models::{Models, base_directory},
+    models::Models,
     observer::{Event, Monitor, Observer},
     phase::Phase,
     progress::Watcher,
     report::StepReport,
     resources::Usage,
-    resume::replanned,
+    resume::{check_unchanged, reference, replanned},
     rundir::RunDir,
     setup::{checked_task, device},
     step::train_step,
@@ -70,7 +71,7 @@ impl Run {
         }
         let (trainer, memory) = fresh_trainer(config)?;
         let directory = RunDir::create(&trainer.config)?;
-        Ok(Self::new(directory, trainer, memory, first_state()))
+        Ok(Self::fresh(directory, trainer, memory))
     }
 
     /// Continues a run from its newest checkpoint (from the start if it has none), with `key=value` overrides of its config.
@@ -85,7 +86,7 @@ impl Run {
             Some((_, checkpoint)) => Self::from_checkpoint(directory, config, checkpoint)?,
             None => {
                 let (trainer, memory) = fresh_trainer(config)?;
-                Self::new(directory, trainer, memory, first_state())
+                Self::fresh(directory, trainer, memory)
             }
         };
         let last_is_recorded = u64::from(run.state.pending.is_none());
@@ -94,14 +95,24 @@ impl Run {
         Ok(run)
     }
 
+    /// A run before its first step: the row of step 0, with the first evaluation, is due.
+    fn fresh(directory: RunDir, trainer: Trainer, memory: MemoryPlan) -> Self {
+        let data = DataFingerprint::of(trainer.task.as_ref());
+        let state = RunState { pending: Some(Row::new(0)), data, ..RunState::default() };
+        Self::new(directory, trainer, memory, state)
+    }
+
     fn from_checkpoint(directory: RunDir, config: Config, checkpoint: &Path) -> Result<Self> {
-        let state = load_state(checkpoint)?;
-        let (task, memory) = checked_task(&config)?;
+        let (mut state, previous) = (load_state(checkpoint)?, directory.config()?.with_absolute_paths()?);
+        // The checkpoint holds policy and critic: what they started from may be gone.
+        let mut stored = config.clone();
+        (stored.model.path, stored.critic.path) = (Some(checkpoint.join("policy")), Some(checkpoint.join("critic")));
+        let (task, memory) = checked_task(&stored)?;
+        let data = DataFingerprint::of(task.as_ref());
+        let changed = check_unchanged(&previous, &config, [state.data, data])?;
+        state.data = data;
         let device = &device(&config);
-        let reference = match config.has_reference() {
-            true => Some(LanguageModel::load(device, base_directory(&config)?.path())?.model),
-            false => None,
-        };
+        let reference = reference(device, &config)?;
         let critic = if config.has_critic() {
             Some(Model::load(device, &checkpoint.join("critic"), Head::Value)?)
         } else {
@@ -115,8 +126,10 @@ impl Run {
         }
         trainer.counters = state.counters.clone();
         trainer.plan_critic();
-        let warnings = replanned(&directory.config()?, &trainer);
-        Ok(Self { warnings, ..Self::new(directory, trainer, memory, state) })
+        let mut run = Self::new(directory, trainer, memory, state);
+        run.warnings.extend(changed);
+        run.warnings.extend(replanned(&previous, &run.trainer));
+        Ok(run)
     }
 
     fn new(directory: RunDir, trainer: Trainer, memory: MemoryPlan, state: RunState) -> Self {
@@ -348,9 +361,4 @@ fn fresh_trainer(config: Config) -> Result<(Trainer, MemoryPlan)> {
     let device = device(&config);
     let models = Models::initial(&device, &config)?;
     Ok((Trainer::new(&device, config, task, models), memory))
-}
-
-/// Before the first step: its row, with the first evaluation, is due.
-fn first_state() -> RunState {
-    RunState { pending: Some(Row::new(0)), ..RunState::default() }
 }

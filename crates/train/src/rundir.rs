@@ -87,6 +87,7 @@ impl RunDir {
     }
 
     pub(crate) fn write_config(&self, config: &Config) -> Result<()> {
+        let config = config.clone().with_absolute_paths()?;
         write_atomically(&self.path.join("config.toml"), config.to_commented_toml().as_bytes())
     }
 

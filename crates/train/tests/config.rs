@@ -1,8 +1,10 @@
 //! The configuration as users meet it: presets, overrides, messages, the printed form.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use vapo_train::config::{AdvantageKind, COMMON, Config, Mark, PRESETS, Resolved, SECTIONS, Settings, is_marked};
+use vapo_train::config::{
+    AdvantageKind, COMMON, Config, DataFiles, Mark, PRESETS, Resolved, SECTIONS, Settings, is_marked,
+};
 
 fn resolve(text: &str, overrides: &[&str]) -> Result<Resolved, String> {
     let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
@@ -621,4 +623,24 @@ fn template_variables_are_a_table() {
     assert_eq!(set, config);
     let never = error("", &["data.chat=never", "data.system_prompt=hm"]);
     assert_eq!(never, "data.system_prompt needs a chat: data.chat must not be `never`");
+}
+
+#[test]
+fn paths_become_absolute_and_nothing_else_changes() {
+    let settings = ["model.path=m", "data.train=[\"a.jsonl\", \"/b.jsonl\"]", "data.eval=c.jsonl", "critic.path=c"];
+    let config = parse("", &settings).unwrap();
+    let absolute = config.clone().with_absolute_paths().unwrap();
+    let here = std::env::current_dir().unwrap();
+    let paths = |files: &Option<DataFiles>| -> Vec<PathBuf> {
+        files.iter().flat_map(|files| &files.0).map(|file| file.path.clone()).collect()
+    };
+    assert_eq!(paths(&absolute.data.train), [here.join("a.jsonl"), "/b.jsonl".into()]);
+    assert_eq!(paths(&absolute.data.eval), [here.join("c.jsonl")]);
+    assert_eq!(
+        (absolute.model.path.clone(), absolute.critic.path.clone()),
+        (Some(here.join("m")), Some(here.join("c")))
+    );
+    let changed = config.entries().into_iter().zip(absolute.entries()).filter(|(old, new)| old != new);
+    assert_eq!(changed.count(), 4);
+    assert_eq!(absolute.clone().with_absolute_paths().unwrap(), absolute);
 }

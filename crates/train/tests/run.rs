@@ -345,6 +345,70 @@ fn load(root: &tempfile::TempDir, overrides: &[&str]) -> vapo_train::Result<Box<
     vapo_train::load_task(&config(&root.path().join("run"), overrides))
 }
 
+/// What a session that stops at once warns of.
+fn warnings(run: &mut Run) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut collect = |event: Event<'_>| {
+        if let Event::Warning(text) = event {
+            warnings.push(text.to_owned());
+        }
+    };
+    run.train(&mut collect, &AtomicBool::new(true)).unwrap();
+    warnings
+}
+
+fn resume(directory: &Path, overrides: &[&str]) -> Result<Run, String> {
+    let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+    Run::resume(directory, &overrides).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_run_is_not_resumed_with_another_seed_or_on_changed_problems() {
+    let root = tempfile::tempdir().unwrap();
+    let (directory, own) = (root.path().join("run"), root.path().join("own.jsonl"));
+    let row = |n: u32| format!("{{\"problem\": \"{n}a+1:\", \"answer\": \"7\"}}\n");
+    let write = |rows: &[u32]| fs::write(&own, rows.iter().map(|n| row(*n)).collect::<String>()).unwrap();
+    write(&[1, 2, 3, 4]);
+    fs::write(root.path().join("test.jsonl"), row(9)).unwrap();
+    let train = format!("data.train={}", own.display());
+    let eval = format!("data.eval={}", root.path().join("test.jsonl").display());
+    finished_run(&directory, &[&train, &eval, "run.steps=1", "value_pretraining.steps=1"]);
+
+    let seed = resume(&directory, &["run.seed=3"]).err().unwrap();
+    assert_eq!(seed, "run.seed is 3 instead of 0: a run keeps its seed, start a new run for another one");
+    for changed in [&[1, 2, 3, 4, 5][..], &[4, 3, 2, 1], &[1, 2, 3]] {
+        write(changed);
+        let error = resume(&directory, &["run.steps=2"]).err().unwrap();
+        assert!(error.contains("the training problems are not those of the checkpoint"), "{error}");
+    }
+    // Other files by another setting are a wish.
+    let other = root.path().join("other.jsonl");
+    fs::rename(&own, &other).unwrap();
+    let mut run = resume(&directory, &[&format!("data.train={}", other.display())]).unwrap();
+    let warnings = warnings(&mut run);
+    assert!(
+        warnings.iter().any(|warning| warning.contains("continues with those of the new [data] settings")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_checkpoint_needs_no_base_model_unless_that_is_the_reference_policy() {
+    let root = tempfile::tempdir().unwrap();
+    let base = root.path().join("base");
+    copy_tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("base/chain"), &base);
+    let model = format!("model.path={}", base.display());
+    let short = [model.as_str(), "run.steps=1", "value_pretraining.steps=1"];
+    let (plain, divergence) = (root.path().join("plain"), root.path().join("divergence"));
+    finished_run(&plain, &short);
+    finished_run(&divergence, &[&short[..], &["algorithm.kl_weight=0.1"]].concat());
+    fs::remove_dir_all(&base).unwrap();
+    train(&mut resume(&plain, &["run.steps=2"]).unwrap());
+    let error = resume(&divergence, &["run.steps=2"]).err().unwrap();
+    let told = "the model that the run started from is its reference policy (algorithm.kl_weight is 0.1) and in no checkpoint: ";
+    assert!(error.starts_with(told) && error.contains(&base.display().to_string()), "{error}");
+}
+
 /// A plateau after 2 of at most 50 steps of value pretraining, then 3 of the policy: 10 critic updates in all.
 #[test]
 fn a_falling_learning_rate_of_the_critic_ends_with_the_run_where_a_plateau_ends_value_pretraining() {
@@ -371,21 +435,9 @@ fn a_falling_learning_rate_of_the_critic_ends_with_the_run_where_a_plateau_ends_
     assert_eq!(critic.len(), 5);
     assert!((critic[4] - 1e-4).abs() < 1e-9, "one tenth is left for the last of 10 updates: {critic:?}");
 
-    let warnings = |overrides: &[&str]| -> Vec<String> {
-        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-        let mut run = Run::resume(&directory, &overrides).unwrap();
-        let mut warnings = Vec::new();
-        let mut collect = |event: Event<'_>| {
-            if let Event::Warning(text) = event {
-                warnings.push(text.to_owned());
-            }
-        };
-        run.train(&mut collect, &AtomicBool::new(true)).unwrap();
-        warnings
-    };
-    assert_eq!(warnings(&[]), [""; 0]);
+    assert_eq!(warnings(&mut resume(&directory, &[]).unwrap()), [""; 0]);
     assert_eq!(
-        warnings(&["run.steps=6"]),
+        warnings(&mut resume(&directory, &["run.steps=6"]).unwrap()),
         [("policy", "0.00e0 to 5.00e-5"), ("critic", "0.00e0 to 3.75e-4")].map(|(name, rates)| format!(
             "run.steps is 6 instead of 3: the {name}'s learning rate is planned anew for the whole run and rises from {rates}"
         ))

@@ -10,7 +10,10 @@ use super::{
         OptimizerConfig, RewardConfig, RolloutConfig, RunConfig, ValuePretrainingConfig,
     },
 };
-use crate::phase::Phase;
+use crate::{
+    error::{Error, Result},
+    phase::Phase,
+};
 
 /// Everything that determines a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,6 +104,20 @@ impl Config {
         let table = toml::Table::try_from(self).expect("a config is valid TOML");
         let keys = SECTIONS.iter().flat_map(|(section, fields)| fields.iter().map(move |field| (section, field.name)));
         keys.map(|(section, name)| (format!("{section}.{name}"), table[*section][name].clone())).collect()
+    }
+
+    /// The same with absolute paths of models and data, so that it means the same in every working directory.
+    ///
+    /// # Errors
+    /// The working directory does not exist.
+    pub fn with_absolute_paths(mut self) -> Result<Self> {
+        let sets = [&mut self.data.train, &mut self.data.eval];
+        let files = sets.into_iter().flatten().flat_map(|files| &mut files.0).map(|file| &mut file.path);
+        let others = [&mut self.model.path, &mut self.critic.path, &mut self.value_pretraining.save_critic];
+        for path in others.into_iter().flatten().chain(files) {
+            *path = std::path::absolute(&*path).map_err(Error::io("resolve", path))?;
+        }
+        Ok(self)
     }
 
     /// Maximum length of a response in an evaluation, in tokens.

@@ -176,6 +176,8 @@ fn a_run_stops_when_its_verifier_does() {
         "{printed}"
     );
     assert!(printed.contains("exit status: 4"), "{printed}");
+    let (config, data) = (place.read("run/config.toml"), place.path("train.jsonl"));
+    assert!(config.contains(&format!("\ntrain = \"{}\"\n", data.display())), "{config}");
 }
 
 #[test]
