@@ -117,13 +117,13 @@ impl ChatTemplate {
         Ok(template)
     }
 
-    /// What `strftime_now` tells unless it is set: a prompt shall not depend on the day on which it is made.
+    /// What `strftime_now` returns unless it is set: a prompt must not depend on the day on which it is made.
     pub const DATE: &'static str = "2024-07-26";
 
-    /// Sets the day that the template's `strftime_now` tells (at midnight), as in `2024-07-26`.
+    /// Sets the day that the template's `strftime_now` returns (at midnight), as in `2024-07-26`.
     ///
     /// # Errors
-    /// It is no date.
+    /// It is not a date.
     pub fn set_date(&mut self, date: &str) -> Result<(), Error> {
         let day = NaiveDate::parse_from_str(date, "%Y-%m-%d").map_err(|_| {
             Error::ChatTemplate(format!("the date {date:?} must be a day as in {}", ChatTemplate::DATE))
@@ -149,7 +149,7 @@ impl ChatTemplate {
     /// answer. `variables` are further ones that the template may read, e.g. `enable_thinking`.
     ///
     /// # Errors
-    /// The template raises an exception (`System role not supported`), reads what is not there, or does too much work.
+    /// The template raises an exception (`System role not supported`), reads something undefined, or does too much work.
     pub fn render(
         &self,
         messages: &[Message],
@@ -174,7 +174,7 @@ impl ChatTemplate {
         })
     }
 
-    /// What stands directly behind an answer, beginning with the token that ends it; none if the template cannot say.
+    /// What directly follows an answer, beginning with the token that ends it; none if the template does not show it.
     pub fn after_answer(&self, variables: &Map<String, Value>) -> Option<String> {
         let messages = [Message::new("user", "question"), Message::new("assistant", ANSWER)];
         let text = self.render(&messages, false, variables).ok()?;

@@ -10,23 +10,23 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use vapo_kernels::*;
 
-/// A prompt to be answered.
+/// A prompt to be completed.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
     /// At least one token.
     pub prompt: &'a [u32],
-    /// How many answers.
+    /// Number of completions.
     pub samples: usize,
     /// Identifies the prompt in the random stream, e.g. its row in the data.
     pub key: u64,
 }
 
-/// One answer.
+/// One completion.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
+pub struct Completion {
     /// Sampled tokens, the stop token included.
     pub tokens: Vec<u32>,
-    /// Log-probability of each token in the temperature-scaled distribution: bit-equal to what [`Engine::score`] says.
+    /// Log-probability of each token in the temperature-scaled distribution: bit-equal to the result of [`Engine::score`].
     pub logps: Vec<f32>,
     /// Log-probability of each token in the distribution it was drawn from, after top-k, top-p and min-p.
     pub sampler_logps: Vec<f32>,
@@ -34,14 +34,14 @@ pub struct Sample {
     pub stop: StopReason,
 }
 
-/// An answer that was handed over token by token.
+/// A completion that was delivered token by token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Streamed {
-    /// As in [`Sample`].
+    /// As in [`Completion`].
     pub tokens: Vec<u32>,
-    /// As in [`Sample`].
+    /// As in [`Completion`].
     pub logps: Vec<f32>,
-    /// Why it ended; none if it was broken off.
+    /// Why it ended; none if the caller stopped it.
     pub stop: Option<StopReason>,
 }
 
@@ -72,10 +72,10 @@ struct Prefilled {
 }
 
 impl Engine {
-    /// Samples `samples` answers to each request, `[requests][samples]`.
+    /// Samples `samples` completions of each request, `[requests][samples]`.
     ///
     /// A sample depends on the weights, the sampling settings, `seed`, its request's prompt and key and its index alone:
-    /// not on the other requests, the slots or the threads. `progress` is told (tokens, answers) finished so far; when
+    /// not on the other requests, the slots or the threads. `progress` receives (tokens, completions) finished so far; when
     /// it breaks, the result is `None`.
     ///
     /// # Panics
@@ -87,7 +87,7 @@ impl Engine {
         sampling: &Sampling,
         seed: u64,
         progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
-    ) -> Option<Vec<Vec<Sample>>> {
+    ) -> Option<Vec<Vec<Completion>>> {
         policy.assert_policy();
         let mut run = Generation::new(policy, requests, sampling, seed);
         while run.finished < run.total {
@@ -101,8 +101,8 @@ impl Engine {
         Some(samples.collect())
     }
 
-    /// Samples one answer and calls `on_token` with each token as soon as it is drawn: the tokens of sample 0 of the same
-    /// request to [`Engine::generate`]. Where `on_token` breaks, the answer ends with that token.
+    /// Samples one completion and calls `on_token` with each token as soon as it is drawn: the tokens of sample 0 of the same
+    /// request to [`Engine::generate`]. If `on_token` breaks, the completion ends with that token.
     ///
     /// # Panics
     /// As [`Engine::generate`].
@@ -151,7 +151,7 @@ struct Generation<'a> {
     caches: Vec<SampleCache>,
     /// Memory of finished samples, for the next.
     spare: Vec<KvCache>,
-    done: Vec<Vec<Option<Sample>>>,
+    done: Vec<Vec<Option<Completion>>>,
     finished: usize,
     total: usize,
     tokens: usize,
@@ -269,7 +269,7 @@ impl<'a> Generation<'a> {
         drawn
     }
 
-    /// Appends a token; gives the sequence back if it goes on, files it if this was its last.
+    /// Appends a token; returns the sequence if it continues, and stores it as done if this was its last.
     fn accept(&mut self, mut running: Running, drawn: Drawn) -> Option<Running> {
         self.tokens += 1;
         running.tokens.push(drawn.token);
@@ -285,8 +285,12 @@ impl<'a> Generation<'a> {
         } else {
             return Some(running);
         };
-        self.done[running.request][running.sample] =
-            Some(Sample { tokens: running.tokens, logps: running.logps, sampler_logps: running.sampler_logps, stop });
+        self.done[running.request][running.sample] = Some(Completion {
+            tokens: running.tokens,
+            logps: running.logps,
+            sampler_logps: running.sampler_logps,
+            stop,
+        });
         self.finished += 1;
         None
     }

@@ -35,7 +35,7 @@ pub use chat::{ChatTemplate, Message};
 pub use config::{Family, Llama3Scaling, ModelConfig, RopeScaling, Sizes};
 pub use engine::{Engine, Scored, Sequence, TokenGrad, rows_of_logits};
 pub use error::Error;
-pub use generate::{Request, Sample, StopReason, Streamed};
+pub use generate::{Completion, Request, StopReason, Streamed};
 pub use gguf::{ImportedGguf, import_gguf};
 pub use layout::Head;
 pub use model::Model;

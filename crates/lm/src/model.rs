@@ -96,8 +96,8 @@ impl Model {
         self.parameters.dtype()
     }
 
-    /// This network, to be trained with weights of another type: with bf16, f32 masters stay beside them, which
-    /// [`AdamW`](crate::AdamW) updates.
+    /// This network, to be trained with weights of another type: with bf16 it also keeps f32 master weights,
+    /// which [`AdamW`](crate::AdamW) updates.
     pub fn with_dtype(mut self, dtype: WeightDtype) -> Model {
         self.parameters = self.parameters.with_dtype(&self.device, dtype);
         self
@@ -156,7 +156,7 @@ impl Model {
     /// Replaces a tensor, given row-major. With bf16 the weights that passes read are rounded.
     ///
     /// # Panics
-    /// If there is no such tensor, or `values` has another length.
+    /// If the model has no such tensor, or `values` has the wrong length.
     pub fn set_tensor(&mut self, name: &str, values: &[f32]) {
         let layout = Arc::clone(&self.layout);
         let place = layout.place(name).unwrap_or_else(|| panic!("no tensor `{name}`"));
@@ -197,7 +197,7 @@ impl Model {
         Model::load_for_inference(device, dir, head, WeightDtype::Float32)
     }
 
-    /// The same for a network that is not trained: bf16 weights then have no f32 masters beside them, not even while
+    /// The same for a network that is not trained: bf16 weights then have no f32 master weights, not even while
     /// they are read.
     ///
     /// # Errors

@@ -16,15 +16,15 @@ impl Tokenizer {
     /// Reads `tokenizer.json` of a directory.
     pub fn load(dir: &Path) -> Result<Tokenizer, Error> {
         /// A vocabulary of a million tokens with its merges.
-        const LARGEST: u64 = 256 << 20;
+        const MAX_BYTES: u64 = 256 << 20;
         let path = dir.join("tokenizer.json");
-        let json = read_bounded(&path, LARGEST)?;
+        let json = read_bounded(&path, MAX_BYTES)?;
         Tokenizer::from_json(&json).map_err(|e| Error::content(&path, e.to_string()))
     }
 
     /// Reads the content of a `tokenizer.json`.
     pub fn from_json(json: &[u8]) -> Result<Tokenizer, Error> {
-        // The crate panics on some content that is wrong, and on any that is no JSON.
+        // The crate panics on some wrong content, and on anything that is not JSON.
         let checked: Result<serde_json::Value, _> = serde_json::from_slice(json);
         checked.map_err(|e| Error::Tokenizer(format!("not JSON: {e}")))?;
         let text = std::str::from_utf8(json).map_err(|e| Error::Tokenizer(format!("not UTF-8: {e}")))?;
@@ -103,13 +103,13 @@ pub struct TextStream {
     /// Tokens since one whose text ended with a whole character, that one included: the text of a token may depend on it.
     tokens: Vec<u32>,
     /// Bytes of their text that have been handed over.
-    told: usize,
+    emitted: usize,
 }
 
 impl TextStream {
     /// A stream before its first token.
     pub fn new(tokenizer: &Tokenizer) -> TextStream {
-        TextStream { tokenizer: tokenizer.clone(), tokens: Vec::new(), told: 0 }
+        TextStream { tokenizer: tokenizer.clone(), tokens: Vec::new(), emitted: 0 }
     }
 
     /// The text that this token completes; empty in the middle of a character.
@@ -119,16 +119,16 @@ impl TextStream {
         if text.ends_with(char::REPLACEMENT_CHARACTER) {
             return Ok(String::new());
         }
-        let new = text.get(self.told..).unwrap_or_default().to_owned();
+        let new = text.get(self.emitted..).unwrap_or_default().to_owned();
         self.tokens.drain(..self.tokens.len() - 1);
-        self.told = self.tokenizer.decode(&self.tokens)?.len();
+        self.emitted = self.tokenizer.decode(&self.tokens)?.len();
         Ok(new)
     }
 
     /// What is left at the end: the replacement character for a character that was never completed.
     pub fn finish(self) -> Result<String, Error> {
         let text = self.tokenizer.decode(&self.tokens)?;
-        Ok(text.get(self.told..).unwrap_or_default().to_owned())
+        Ok(text.get(self.emitted..).unwrap_or_default().to_owned())
     }
 }
 

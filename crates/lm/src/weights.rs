@@ -11,7 +11,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Largest header of a safetensors file and largest index, in bytes: what the format's own readers accept.
-const LARGEST_HEADER: u64 = 100_000_000;
+const MAX_HEADER: u64 = 100_000_000;
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const VOCABULARY_HEAD: &str = "lm_head.weight";
@@ -152,7 +152,7 @@ impl SafetensorsFiles {
     fn missing(&self, name: &str) -> Error {
         let names: Vec<String> = self.files.iter().flat_map(|f| f.header.offset_keys()).take(3).collect();
         let hint = match name {
-            "score.weight" => "; a critic wants a value head, which a language model does not have",
+            "score.weight" => "; a critic needs a value head, which a language model does not have",
             VOCABULARY_HEAD => "; if the head is the embedding table, config.json must say tie_word_embeddings: true",
             _ => "",
         };
@@ -187,14 +187,14 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, Error> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let text = read_bounded(index, LARGEST_HEADER)?;
+    let text = read_bounded(index, MAX_HEADER)?;
     let parsed: Index = serde_json::from_slice(&text).map_err(|e| Error::content(index, e.to_string()))?;
     let names: BTreeSet<String> = parsed.weight_map.into_values().collect();
     if names.is_empty() {
         return Err(Error::content(index, "weight_map names no file"));
     }
     let dir = index.parent().unwrap_or(Path::new("."));
-    // A name from a file must not lead out of the directory.
+    // A name in a file must not lead out of the directory.
     let is_name = |name: &str| {
         let mut parts = Path::new(name).components();
         matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(part)), None) if part == name)
@@ -203,7 +203,7 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, Error> {
         return Err(Error::content(index, format!("`{name}` is not the name of a file in this directory")));
     }
     if let Some(name) = names.iter().find(|name| !dir.join(name).is_file()) {
-        return Err(Error::content(index, format!("names the file `{name}`, which is not there")));
+        return Err(Error::content(index, format!("names the file `{name}`, which does not exist")));
     }
     Ok(names.iter().map(|name| dir.join(name)).collect())
 }
@@ -217,7 +217,7 @@ impl SafetensorsFile {
         file.read_exact(&mut prefix)
             .map_err(|_| Error::content(&path, format!("{length} bytes are too few for safetensors")))?;
         let size = u64::from_le_bytes(prefix);
-        if size > LARGEST_HEADER.min(length.saturating_sub(8)) {
+        if size > MAX_HEADER.min(length.saturating_sub(8)) {
             return Err(Error::content(
                 &path,
                 format!("not safetensors: header of {size} bytes in a file of {length}"),

@@ -24,7 +24,7 @@ impl Hash {
         values.iter().for_each(|value| self.add(value.to_bits()));
     }
 
-    fn samples(&mut self, samples: &[Vec<Sample>]) {
+    fn samples(&mut self, samples: &[Vec<Completion>]) {
         for sample in samples.iter().flatten() {
             sample.tokens.iter().for_each(|&token| self.add(token));
             self.floats(&sample.logps);
@@ -43,7 +43,7 @@ fn load(name: &str, head: Head, dtype: WeightDtype) -> Model {
 }
 
 /// Answers of several lengths to prompts of several lengths, under every way of sampling.
-fn sample(engine: &mut Engine, policy: &Model) -> (Vec<Vec<u32>>, Vec<Vec<Sample>>, u64) {
+fn sample(engine: &mut Engine, policy: &Model) -> (Vec<Vec<u32>>, Vec<Vec<Completion>>, u64) {
     let lengths = [1, 2, 15, 16, 17, 33, 40, 7];
     let prompts: Vec<Vec<u32>> =
         lengths.iter().map(|&n| (0..n).map(|t| ((n * 31 + t * 17 + 5) % 90) as u32).collect()).collect();

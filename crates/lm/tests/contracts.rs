@@ -39,11 +39,11 @@ fn requests(prompts: &[Vec<u32>], samples: usize) -> Vec<Request<'_>> {
     prompts.iter().enumerate().map(|(i, prompt)| Request { prompt, samples, key: i as u64 }).collect()
 }
 
-fn generate(engine: &mut Engine, model: &Model, requests: &[Request], sampling: &Sampling) -> Vec<Vec<Sample>> {
+fn generate(engine: &mut Engine, model: &Model, requests: &[Request], sampling: &Sampling) -> Vec<Vec<Completion>> {
     engine.generate(model, requests, sampling, 11, &mut |_, _| ControlFlow::Continue(())).unwrap()
 }
 
-fn sequences<'a>(requests: &'a [Request], samples: &'a [Vec<Sample>]) -> Vec<Sequence<'a>> {
+fn sequences<'a>(requests: &'a [Request], samples: &'a [Vec<Completion>]) -> Vec<Sequence<'a>> {
     let pairs = requests.iter().zip(samples);
     pairs.flat_map(|(r, s)| s.iter().map(|s| Sequence { prompt: r.prompt, response: &s.tokens })).collect()
 }
@@ -335,22 +335,22 @@ fn breaking_off_gives_nothing() {
 }
 
 #[test]
-fn a_streamed_answer_is_the_sample_and_ends_where_it_is_told_to() {
+fn a_streamed_answer_is_the_sample_and_ends_where_it_is_streamed_tokens_to() {
     let policy = policy(("llama", Float32));
     let sampling = Sampling { max_new_tokens: 12, ..Sampling::default() };
     let (prompt, key): (&[u32], u64) = (&[3, 1, 4, 1, 5], 7);
     let mut engine = Engine::new(&Device::cpu(2), 64);
     let requests = [Request { prompt, samples: 2, key }];
     let samples = engine.generate(&policy, &requests, &sampling, 5, &mut |_, _| ControlFlow::Continue(())).unwrap();
-    let mut told = Vec::new();
+    let mut streamed_tokens = Vec::new();
     let mut listen = |last: usize| {
-        told.clear();
+        streamed_tokens.clear();
         let mut on_token = |token| {
-            told.push(token);
-            if told.len() == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            streamed_tokens.push(token);
+            if streamed_tokens.len() == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let streamed = engine.stream(&policy, (prompt, key), &sampling, 5, &mut on_token);
-        assert_eq!(streamed.tokens, told);
+        assert_eq!(streamed.tokens, streamed_tokens);
         streamed
     };
     let whole = &samples[0][0];

@@ -232,7 +232,7 @@ fn files_there_and_back() {
     }
 }
 
-/// Who may read `config.json` may read the weights beside it.
+/// Whoever may read `config.json` may read the weights as well.
 #[cfg(unix)]
 #[test]
 fn saved_weights_have_the_permissions_of_the_other_files() {

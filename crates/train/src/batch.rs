@@ -63,7 +63,7 @@ impl RewardRules {
 
     fn reward(self, graded: &GradedRollout<'_>) -> Option<f32> {
         let earned = graded.grade.reward(self.right, self.wrong)?;
-        let length = graded.rollout.sample.tokens.len();
+        let length = graded.rollout.completion.tokens.len();
         let penalty = self.overlong.map_or(0.0, |overlong| {
             let share = soft_overlong_penalty(length, overlong.max_tokens, overlong.buffer_tokens);
             overlong.penalty * f64::from(share)
@@ -88,12 +88,16 @@ impl<'a> Batch<'a> {
             graded.into_iter().filter_map(|graded| Some((reward(&graded)?, graded))).unzip();
         let (mut offsets, mut old_logp, mut sampler_logp) = (vec![0], Vec::new(), Vec::new());
         for graded in &responses {
-            let sample = &graded.rollout.sample;
-            assert!(!sample.tokens.is_empty(), "a response holds at least its last token");
-            assert_eq!(sample.tokens.len(), sample.logps.len(), "one log-prob per token");
-            assert_eq!(sample.tokens.len(), sample.sampler_logps.len(), "one log-prob of the sampler per token");
-            old_logp.extend_from_slice(&sample.logps);
-            sampler_logp.extend_from_slice(&sample.sampler_logps);
+            let completion = &graded.rollout.completion;
+            assert!(!completion.tokens.is_empty(), "a response holds at least its last token");
+            assert_eq!(completion.tokens.len(), completion.logps.len(), "one log-prob per token");
+            assert_eq!(
+                completion.tokens.len(),
+                completion.sampler_logps.len(),
+                "one log-prob of the sampler per token"
+            );
+            old_logp.extend_from_slice(&completion.logps);
+            sampler_logp.extend_from_slice(&completion.sampler_logps);
             offsets.push(old_logp.len());
         }
         Ok(Self { rewards, failed: total - responses.len(), responses, offsets, old_logp, sampler_logp })
@@ -165,7 +169,7 @@ impl<'a> Batch<'a> {
 
     fn sequence(&self, response: usize) -> Sequence<'_> {
         let rollout = &self.responses[response].rollout;
-        Sequence { prompt: &rollout.prompt.tokens, response: &rollout.sample.tokens }
+        Sequence { prompt: &rollout.prompt.tokens, response: &rollout.completion.tokens }
     }
 
     /// Some of the responses, in the given order.
@@ -253,7 +257,7 @@ impl Minibatch<'_> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use vapo_lm::{Sample, StopReason};
+    use vapo_lm::{Completion, StopReason};
     use vapo_tasks::{Problem, Stream};
 
     use super::*;
@@ -271,13 +275,13 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn graded<'a>(prompt: &'a Prompt, tokens: &[u32], verdict: Verdict) -> GradedRollout<'a> {
-        let sample = Sample {
+        let completion = Completion {
             tokens: tokens.to_vec(),
             logps: tokens.iter().map(|&token| -(token as f32)).collect(),
             sampler_logps: tokens.iter().map(|&token| -(token as f32)).collect(),
             stop: StopReason::StopToken,
         };
-        GradedRollout { rollout: Rollout { prompt, sample, text: String::new() }, grade: verdict.into() }
+        GradedRollout { rollout: Rollout { prompt, completion, text: String::new() }, grade: verdict.into() }
     }
 
     const RULES: RewardRules = RewardRules { right: 1.0, wrong: -1.0, max_failed_share: 0.25, overlong: None };

@@ -264,7 +264,7 @@ mod tests {
     fn overlong_filtering_leaves_the_cut_off_out_of_normalization() {
         let prompt = prompt(0);
         let mut cut = graded(&prompt, &[1, 1], Verdict::graded(false));
-        cut.rollout.sample.stop = vapo_lm::StopReason::Length;
+        cut.rollout.completion.stop = vapo_lm::StopReason::Length;
         let responses =
             vec![graded(&prompt, &[1, 2], Verdict::graded(true)), cut, graded(&prompt, &[1], Verdict::graded(false))];
         let batch = Batch::new(responses, RULES).unwrap();

@@ -107,7 +107,7 @@ impl ErrorDiagnostics {
                 continue;
             }
             let Some(offset) = task.first_wrong_offset(&rollout.prompt.problem, &rollout.text) else { continue };
-            let wrong = token_at(&rollout.sample.tokens, offset, tokenizer);
+            let wrong = token_at(&rollout.completion.tokens, offset, tokenizer);
             for (position, token) in batch.tokens_of(response).enumerate() {
                 let advantage = f64::from(credit.advantages[token]);
                 diagnostics.correlation.push(advantage, f64::from(u8::from(position == wrong)));

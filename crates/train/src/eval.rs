@@ -70,7 +70,7 @@ pub(crate) fn run_evaluation(evaluator: Evaluator<'_>, monitor: &mut Monitor<'_>
 fn graded_completion(graded: &GradedRollout<'_>) -> GradedCompletion {
     GradedCompletion {
         text: graded.rollout.text.clone(),
-        tokens: graded.rollout.sample.tokens.len(),
+        tokens: graded.rollout.completion.tokens.len(),
         truncated: graded.rollout.is_truncated(),
         grade: graded.grade.clone(),
     }

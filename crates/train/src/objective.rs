@@ -161,7 +161,7 @@ mod tests {
     /// A right answer, a wrong one that was cut off, a right one.
     fn batch(prompt: &Prompt) -> Batch<'_> {
         let mut cut = graded(prompt, &[1, 2, 3], Verdict::graded(false));
-        cut.rollout.sample.stop = StopReason::Length;
+        cut.rollout.completion.stop = StopReason::Length;
         let right = |tokens: &[u32]| graded(prompt, tokens, Verdict::graded(true));
         let rules = RewardRules { right: 1.0, wrong: 0.0, max_failed_share: 0.0, overlong: None };
         Batch::new(vec![right(&[1, 2]), cut, right(&[1])], rules).unwrap()

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use vapo_lm::{Engine, Model, ModelConfig, Request, Sample, Sampling, StopReason};
+use vapo_lm::{Completion, Engine, Model, ModelConfig, Request, Sampling, StopReason};
 use vapo_tasks::{Grade, Problem, Response, Task, parallel_map};
 
 use crate::{
@@ -65,7 +65,7 @@ pub struct Rollout<'a> {
     /// The prompt.
     pub prompt: &'a Prompt,
     /// Its tokens, their log-probs and why it stopped.
-    pub sample: Sample,
+    pub completion: Completion,
     /// The response as text, as it is graded: without special tokens, cut before a stop string.
     pub text: String,
 }
@@ -73,7 +73,7 @@ pub struct Rollout<'a> {
 impl Rollout<'_> {
     /// Whether the length limit cut the response off.
     pub fn is_truncated(&self) -> bool {
-        self.sample.stop == StopReason::Length
+        self.completion.stop == StopReason::Length
     }
 }
 
@@ -115,9 +115,10 @@ impl Generator<'_> {
         };
         let mut rollouts = Vec::with_capacity(total);
         for (prompt, group) in prompts.iter().zip(groups) {
-            for sample in group {
-                let text = self.text.tokenizer.decode_response(&sample.tokens, self.sampling.stop_strings.as_ref())?;
-                rollouts.push(Rollout { prompt, sample, text });
+            for completion in group {
+                let text =
+                    self.text.tokenizer.decode_response(&completion.tokens, self.sampling.stop_strings.as_ref())?;
+                rollouts.push(Rollout { prompt, completion, text });
             }
         }
         Ok(Some(rollouts))
@@ -134,7 +135,7 @@ pub(crate) fn grade<'p>(
     let total = rollouts.len();
     let grade_one = |index: usize| {
         let rollout = &rollouts[index];
-        let response = Response { text: &rollout.text, tokens: Some(rollout.sample.tokens.len()) };
+        let response = Response { text: &rollout.text, tokens: Some(rollout.completion.tokens.len()) };
         task.grade(&rollout.prompt.problem, response)
     };
     let report = |done| watcher.progress(Progress { stage: Stage::Grading, done, total, tokens: 0 });

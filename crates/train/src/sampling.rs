@@ -59,7 +59,7 @@ impl SamplingReport {
         self.responses += group.len();
         for graded in group {
             self.correct += usize::from(graded.grade.verdict.is_correct());
-            self.tokens += graded.rollout.sample.tokens.len();
+            self.tokens += graded.rollout.completion.tokens.len();
             self.prompt_tokens += graded.rollout.prompt.tokens.len();
         }
     }

@@ -4,7 +4,7 @@ use std::{io::Write, ops::ControlFlow};
 
 use anyhow::{Result, bail};
 use serde_json::Value;
-use vapo_lm::{Engine, Request, Sample, Sampling, StopReason};
+use vapo_lm::{Completion, Engine, Request, Sampling, StopReason};
 use vapo_tasks::PromptTemplate;
 use vapo_train::{
     Config, LanguageModel, MemoryPlan, Progress, Stage, config::ChatUse, device, eval_sampling, rollout::Prompt,
@@ -103,7 +103,7 @@ fn conversation(args: &GenerateArgs, config: &Config, model: &LanguageModel) -> 
 struct Rollout {
     prompt_tokens: Vec<u32>,
     text: String,
-    sample: Sample,
+    completion: Completion,
 }
 
 /// A batch of prompts to answer.
@@ -141,13 +141,15 @@ impl Batch {
         };
         let groups = self.engine.generate(&self.model.model, &requests, &self.sampling, self.seed, &mut progress);
         self.screen.clear_bar();
-        let respond = |prompt: &Prompt, sample: Sample| {
+        let respond = |prompt: &Prompt, completion: Completion| {
             let tokenizer = &self.model.text.tokenizer;
-            let text = tokenizer.decode_response(&sample.tokens, self.sampling.stop_strings.as_ref())?;
-            Ok(Rollout { prompt_tokens: prompt.tokens.clone(), text, sample })
+            let text = tokenizer.decode_response(&completion.tokens, self.sampling.stop_strings.as_ref())?;
+            Ok(Rollout { prompt_tokens: prompt.tokens.clone(), text, completion })
         };
         let groups = prompts.iter().zip(groups.unwrap_or_default());
-        groups.map(|(prompt, group)| group.into_iter().map(|sample| respond(prompt, sample)).collect()).collect()
+        groups
+            .map(|(prompt, group)| group.into_iter().map(|completion| respond(prompt, completion)).collect())
+            .collect()
     }
 }
 
@@ -158,23 +160,23 @@ fn print(prompts: &[String], responses: &[Vec<Rollout>], json: bool, several: bo
             writeln!(stdout, "{}", printable(prompt))?;
         }
         for (number, response) in group.iter().enumerate() {
-            let sample = &response.sample;
+            let completion = &response.completion;
             if json {
                 let row = JsonRow {
                     prompt,
                     sample: number,
                     response: &response.text,
-                    stop: stop_name(Some(sample.stop)),
+                    stop: stop_name(Some(completion.stop)),
                     prompt_tokens: &response.prompt_tokens,
-                    response_tokens: &sample.tokens,
-                    logprobs: &sample.logps,
+                    response_tokens: &completion.tokens,
+                    logprobs: &completion.logps,
                 };
                 writeln!(stdout, "{}", serde_json::to_string(&row)?)?;
                 continue;
             }
             let indent = if several { "    " } else { "" };
             let number = if group.len() > 1 { format!("[{}] ", number + 1) } else { String::new() };
-            let cut = if sample.stop == StopReason::Length { "  [cut off]" } else { "" };
+            let cut = if completion.stop == StopReason::Length { "  [cut off]" } else { "" };
             writeln!(stdout, "{indent}{number}{}{cut}", printable(response.text.trim_end()))?;
         }
     }

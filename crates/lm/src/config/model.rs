@@ -40,7 +40,7 @@ pub struct ModelConfig {
     pub tied: bool,
     /// Longest sequence.
     pub max_position_embeddings: usize,
-    /// First token of every text, if the model wants one.
+    /// First token of every text, if the model needs one.
     pub bos_token_id: Option<u32>,
     /// Tokens that end a text: those of `generation_config.json`, or else of `config.json`.
     pub eos_token_ids: Vec<u32>,

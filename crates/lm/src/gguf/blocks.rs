@@ -114,7 +114,7 @@ fn nibbles(bytes: &[u8]) -> [u8; 32] {
     std::array::from_fn(|i| if i < 16 { bytes[i] & 15 } else { bytes[i - 16] >> 4 })
 }
 
-/// 32 numbers of five bits: the fifth bits stand in four bytes before the nibbles.
+/// 32 numbers of five bits: the fifth bits are in four bytes before the nibbles.
 fn five_bits(bytes: &[u8]) -> [u8; 32] {
     let low = nibbles(&bytes[4..]);
     std::array::from_fn(|i| low[i] | (bytes[i / 8] >> (i % 8) & 1) << 4)

@@ -22,7 +22,7 @@ const LAYER_PARTS: [(&str, &str); 11] = [
     ("mlp.down_proj", "ffn_down"),
 ];
 
-/// Divisors of the rotary frequencies, `[head_size / 2]`, which stand for Llama 3's scaling.
+/// Divisors of the rotary frequencies, `[head_size / 2]`, which encode Llama 3's scaling.
 const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 /// A network in a GGUF file.

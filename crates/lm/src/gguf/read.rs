@@ -8,9 +8,9 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of metadata and tensor descriptions: five times those of a vocabulary of 250,000 tokens with its merges.
-const LARGEST_HEADER: u64 = 64 << 20;
-const MOST_ENTRIES: u64 = 1 << 16;
-const MOST_DIMENSIONS: u32 = 4;
+const MAX_HEADER: u64 = 64 << 20;
+const MAX_ENTRIES: u64 = 1 << 16;
+const MAX_DIMENSIONS: u32 = 4;
 const DEFAULT_ALIGNMENT: u64 = 32;
 
 /// A value of the metadata.
@@ -54,7 +54,7 @@ impl GgufFile {
     pub(super) fn open(path: &Path) -> Result<GgufFile, Error> {
         let file = File::open(path).map_err(Error::io(path))?;
         let length = file.metadata().map_err(Error::io(path))?.len();
-        let header = Header { input: BufReader::new(file).take(LARGEST_HEADER), length };
+        let header = Header { input: BufReader::new(file).take(MAX_HEADER), length };
         let (metadata, tensors) = header.parse().map_err(|problem| Error::content(path, problem))?;
         Ok(GgufFile { path: path.to_path_buf(), metadata, tensors })
     }
@@ -190,15 +190,15 @@ impl<R: Read> Header<R> {
         if !alignment.is_power_of_two() {
             return Err(format!("`general.alignment` must be a power of two, found {alignment}"));
         }
-        let header = LARGEST_HEADER - self.input.limit();
+        let header = MAX_HEADER - self.input.limit();
         place(&mut tensors, header.next_multiple_of(alignment), alignment, self.length)?;
         Ok(tensors)
     }
 
     fn tensor(&mut self) -> Result<TensorInfo, String> {
         let dimensions = self.u32()?;
-        if !(1..=MOST_DIMENSIONS).contains(&dimensions) {
-            return Err(format!("has {dimensions} dimensions, expected 1 to {MOST_DIMENSIONS}"));
+        if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
+            return Err(format!("has {dimensions} dimensions, expected 1 to {MAX_DIMENSIONS}"));
         }
         let mut shape = Vec::new();
         for _ in 0..dimensions {
@@ -295,8 +295,8 @@ impl<R: Read> Header<R> {
 
     fn count(&mut self, what: &str) -> Result<u64, String> {
         match self.u64()? {
-            count if count <= MOST_ENTRIES => Ok(count),
-            count => Err(format!("{count} {what}, expected at most {MOST_ENTRIES}")),
+            count if count <= MAX_ENTRIES => Ok(count),
+            count => Err(format!("{count} {what}, expected at most {MAX_ENTRIES}")),
         }
     }
 

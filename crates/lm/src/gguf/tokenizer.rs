@@ -145,7 +145,7 @@ impl<'a> Vocabulary<'a> {
             .collect()
     }
 
-    /// Tokens and ids. What only fills up the embedding is no token.
+    /// Tokens and ids. Entries that only pad the embedding are not tokens.
     fn vocab(&self) -> Result<Map<String, Value>, String> {
         let mut vocab = Map::new();
         for (id, (token, kind)) in self.tokens.iter().zip(&self.kinds).enumerate() {
@@ -156,7 +156,7 @@ impl<'a> Vocabulary<'a> {
         Ok(vocab)
     }
 
-    /// Whether a token stands before every text; where the file is silent, llama.cpp's rule.
+    /// Whether every text begins with a token; if the file does not say, llama.cpp's rule.
     fn post_processor(&self) -> Result<Value, String> {
         let default = self.model == "llama" || is_llama3(self.pre);
         if !self.metadata.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(default) {
@@ -266,7 +266,7 @@ fn is_llama3(pre: &str) -> bool {
     matches!(pre, "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "pixtral" | "midm-2.0" | "lfm2")
 }
 
-/// Normalizer and pre-tokenizer that a name stands for.
+/// The normalizer and pre-tokenizer of this name.
 fn cuts(pre: &str) -> Result<(Value, Value), String> {
     let split = |pattern: &str| json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
     let bytes = |use_regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex});
