@@ -43,3 +43,22 @@ fn stop_tokens(config: &Config, policy: &Model, text: &TextFiles) -> Vec<u32> {
     tokens.dedup();
     tokens
 }
+
+/// A warning if only the length limit ends a response.
+pub(crate) fn endless_warning(sampling: &Sampling) -> Option<String> {
+    (sampling.stop_tokens.is_empty() && sampling.stop_strings.is_none()).then(|| {
+        "the model has no end token: every response runs until it is cut off; set eos_token_id in its config.json, rollout.stop_tokens or rollout.stop_strings".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_cannot_end_an_answer_gets_a_warning() {
+        let endless = Sampling::default();
+        assert!(endless_warning(&endless).unwrap().starts_with("the model has no end token"));
+        assert_eq!(endless_warning(&Sampling { stop_tokens: vec![1], ..endless }), None);
+    }
+}

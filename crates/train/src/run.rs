@@ -15,6 +15,7 @@ use crate::{
     batch::check_failures,
     checkpoint::{RunState, Snapshot, load_network, load_state, save_model},
     config::Config,
+    decoding::{endless_warning, training_sampling},
     error::{Error, Result},
     eval::{Evaluator, run_evaluation},
     evaluation::Evaluation,
@@ -134,7 +135,9 @@ impl Run {
 
     fn new(directory: RunDir, trainer: Trainer, memory: MemoryPlan, state: RunState) -> Self {
         let (begun, usage_before) = (Instant::now(), Usage::now());
-        Self { directory, trainer, memory, state, warnings: Vec::new(), begun, usage_before }
+        let sampling = training_sampling(&trainer.config, &trainer.policy.model, &trainer.text);
+        let warnings = endless_warning(&sampling).into_iter().collect();
+        Self { directory, trainer, memory, state, warnings, begun, usage_before }
     }
 
     /// The run directory.
