@@ -35,7 +35,7 @@ fn arms_stack_base_preset_shared_settings_and_their_own() {
     let config = |name: &str| &study.arm(name).unwrap().config;
     // Every run has one thread; the arm's preset replaces the built-in run's method, and the study's settings override both.
     assert_eq!((config("vapo").run.threads, config("vapo").run.steps), (1, 7));
-    assert_eq!(config("vapo").policy_optimizer.learning_rate, 3e-4);
+    assert_eq!(config("vapo").policy_optimizer.learning_rate, 6e-4);
     assert_eq!(config("vapo").value_pretraining.steps, 50);
     assert_eq!(config("vapo").algorithm.advantage_normalization.to_string(), "none");
     assert_eq!((config("vapo").policy_updates_per_step(), config("dapo").policy_updates_per_step()), (8, 8));
