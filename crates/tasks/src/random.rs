@@ -3,8 +3,8 @@
 /// The stride of SplitMix64: 2^64 divided by the golden ratio, made odd.
 const GOLDEN_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// What random numbers are for. Every use has its own entry in this one list, and no two entries can have the same number,
-/// so no two uses share a stream. The numbers decide what a seed gives: do not change them, and give a new use a new one.
+/// The purposes of random numbers. Every use has its own entry in this list, and no two entries can have the same number, so
+/// no two uses share a stream. The numbers determine the results of a seed: do not change them, and give every new use a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Stream {
@@ -14,11 +14,11 @@ pub enum Stream {
     TrainProblem = 1,
     /// The held-out problems of a built-in task, one after the other.
     HeldOutProblems = 2,
-    /// A demonstration of a built-in task, by number.
+    /// A demonstration of a built-in task, by index.
     Demonstration = 3,
     /// The seed of an evaluation's samples.
     EvaluationSamples = 4,
-    /// The subsets that vote for maj@k, by k.
+    /// The subsets of samples for maj@k, by k.
     Votes = 5,
     /// The resamples of a bootstrap interval.
     Bootstrap = 6,

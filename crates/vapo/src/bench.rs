@@ -132,7 +132,7 @@ fn measurements(number: usize, engine: &mut Engine, model: &mut Model, work: Wor
             format!("{samples} samples of {new} tokens after prompts of {prompt}, prefill included"),
         ),
         measurement("prefill", prefill, format!("{samples} prompts of {prompt} tokens")),
-        measurement("gemm", gemm, "the matrix products of training alone".into()),
+        measurement("gemm", gemm, "only the matrix products of training".into()),
     ]
 }
 

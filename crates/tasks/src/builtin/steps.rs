@@ -1,4 +1,4 @@
-//! Steps of a solution: the first wrong one, and settings for how often a demonstrator gets them right.
+//! The steps of a solution: the first wrong one, and settings for how often a demonstrator gets them right.
 
 use crate::Error;
 

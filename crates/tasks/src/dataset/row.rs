@@ -1,4 +1,4 @@
-//! A row of a data file, whatever its format.
+//! A row of a data file in any format.
 
 use std::ops::ControlFlow;
 

@@ -9,7 +9,7 @@ pub(super) const WIDE: char = '\u{2003}';
 /// The end of a row, `\\`.
 pub(super) const ROW: char = '\n';
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
     /// Digits, the last `places` of them after the decimal point.

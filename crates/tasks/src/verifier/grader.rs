@@ -1,4 +1,4 @@
-//! The interface of a verifier that has been set up.
+//! The interface of an initialized verifier.
 
 use crate::{Problem, Response, Verdict};
 

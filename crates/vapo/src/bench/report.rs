@@ -10,7 +10,7 @@ pub(super) struct Round {
     pub(super) flops: f64,
     pub(super) wall_secs: f64,
     pub(super) cpu_secs: f64,
-    /// One core's peak at the time, GFLOP/s.
+    /// One core's peak at the time, in GFLOP/s.
     pub(super) peak_gflops: f64,
 }
 
@@ -36,7 +36,7 @@ impl Measurement {
         values[values.len() / 2]
     }
 
-    /// Tokens per second by the clock and by processor time; `None` for work that is not counted in tokens.
+    /// Tokens per second of wall time and of processor time; `None` for work that is not counted in tokens.
     fn rates(&self) -> Option<[f64; 2]> {
         let by = |secs: fn(&Round) -> f64| self.median(|round| round.tokens as f64 / secs(round));
         (self.rounds[0].tokens > 0).then(|| [by(|round| round.wall_secs), by(|round| round.cpu_secs)])
@@ -55,7 +55,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// The highest peak of one core that was seen, GFLOP/s.
+    /// The highest measured peak of one core, in GFLOP/s.
     fn peak_gflops(&self) -> f64 {
         let rounds = self.measurements.iter().flat_map(|measurement| &measurement.rounds);
         rounds.map(|round| round.peak_gflops).fold(0.0, f64::max)
