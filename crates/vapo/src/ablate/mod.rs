@@ -90,7 +90,7 @@ fn header(screen: &Screen, study: &Study, plan: &Plan, jobs: usize) -> Result<()
     screen.line(&screen.bold(&format!("vapo {}: study {}", env!("CARGO_PKG_VERSION"), study.name)));
     let number = |count_of: usize, one: &str, many: &str| count(count_of as u64, one, many);
     screen.line(&format!(
-        "  {} x {} on `{}`, {} concurrent, in {}",
+        "  {} x {} on `{}`, {} at a time, in {}",
         number(study.arms.len(), "arm", "arms"),
         number(study.seeds.len(), "seed", "seeds"),
         study.task(),
