@@ -1,4 +1,4 @@
-"""A reward of one's own: one JSON object per line in, one per line out (docs/verifiers.md).
+"""A custom reward: one JSON object per line in, one per line out (docs/verifiers.md).
 
     [reward]
     verifier = { kind = "command", command = ["python3", "configs/rewards/length_of_answer.py"] }

@@ -473,7 +473,7 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
         ),
         (
             &["algorithm.policy_loss=probability-shift"],
-            "algorithm.clip_low (0.2) and algorithm.clip_high (0.28) must be the same number when algorithm.policy_loss is `probability-shift`, whose range is symmetric",
+            "algorithm.clip_low (0.2) and algorithm.clip_high (0.28) must be equal when algorithm.policy_loss is `probability-shift`, whose range is symmetric",
         ),
         (
             &["algorithm.policy_loss=gspo", "algorithm.clip_dual=3"],
@@ -489,7 +489,7 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
         ),
         (
             &["algorithm.overlong_buffer=1.5"],
-            "algorithm.overlong_buffer (1.5) must be greater than 0 and at most 1: a share of rollout.max_new_tokens",
+            "algorithm.overlong_buffer (1.5) must be greater than 0 and at most 1, because it is a share of rollout.max_new_tokens",
         ),
         (
             &["algorithm.critic_minibatches_per_epoch=300"],
@@ -504,7 +504,7 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
         ),
         (
             &["data.train=a.jsonl"],
-            "data.train and data.eval must be given together: progress is measured on held-out problems",
+            "data.train and data.eval must be given together, because progress is measured on held-out problems",
         ),
         (
             &["data.train=a", "data.eval=b", "eval.split=validation"],
@@ -611,7 +611,7 @@ fn data_files_are_a_path_a_list_or_tables() {
     assert_eq!(message("[]"), "data.train must name at least one file");
     assert_eq!(message("{ path = 'a', limit = 0 }"), "data.train.limit (0) must be at least 1");
     let weighted = error("", &["data.train=a", "data.eval={ path = 'b', weight = 1 }"]);
-    assert_eq!(weighted, "data.eval: weights are for training, every held-out problem counts");
+    assert_eq!(weighted, "data.eval must not have weights: they apply to training only");
 }
 
 #[test]
@@ -622,7 +622,7 @@ fn template_variables_are_a_table() {
     let set = parse("", &["data.chat_template_kwargs={ enable_thinking = false }"]).unwrap();
     assert_eq!(set, config);
     let never = error("", &["data.chat=never", "data.system_prompt=hm"]);
-    assert_eq!(never, "data.system_prompt needs a chat: data.chat must not be `never`");
+    assert_eq!(never, "data.chat must not be `never` when data.system_prompt is set, which needs a chat");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Ranges and relations of settings, checked before anything is loaded.
+//! Checks of ranges and of relations between settings, before anything is loaded.
 
 use super::{ChatUse, Config, OptimizerConfig, Split};
 use crate::error::{Error, Result};
@@ -67,7 +67,7 @@ impl Config {
     /// Checks ranges and relations.
     ///
     /// # Errors
-    /// [`Error::Settings`] with a line for each setting that is wrong, naming the field and the values.
+    /// [`Error::Settings`] with a line for each invalid setting, naming the field and the values.
     pub fn check(&self) -> Result<()> {
         let mut failures = Failures::default();
         self.check_sampling(&mut failures);
@@ -136,12 +136,12 @@ impl Config {
             files.0.iter().for_each(|file| failures.at_least(&format!("{key}.limit"), file.limit.unwrap_or(1), 1));
         }
         let weighted = data.eval.iter().flat_map(|files| &files.0).any(|file| file.weight.is_some());
-        failures.unless(!weighted, || "data.eval: weights are for training, every held-out problem counts".into());
+        failures.unless(!weighted, || "data.eval must not have weights: they apply to training only".into());
         failures.unless(data.system_prompt.is_none() || data.chat != ChatUse::Never, || {
-            "data.system_prompt needs a chat: data.chat must not be `never`".into()
+            "data.chat must not be `never` when data.system_prompt is set, which needs a chat".into()
         });
         failures.unless(data.train.is_none() || data.eval.is_some(), || {
-            "data.train and data.eval must be given together: progress is measured on held-out problems".into()
+            "data.train and data.eval must be given together, because progress is measured on held-out problems".into()
         });
         failures.unless(data.eval.is_none() || self.eval.split == Split::Test, || {
             "eval.split `validation` is for built-in tasks: name a file of validation problems in data.eval".into()
@@ -150,8 +150,9 @@ impl Config {
             format!("data.prompt_template ({:?}) must contain {{problem}}", data.prompt_template)
         });
         let empty = |texts: &[String]| texts.iter().any(String::is_empty);
-        failures
-            .unless(!empty(&self.rollout.stop_strings), || "rollout.stop_strings must not hold an empty text".into());
+        failures.unless(!empty(&self.rollout.stop_strings), || {
+            "rollout.stop_strings must not contain an empty text".into()
+        });
     }
 }
 

@@ -51,7 +51,7 @@ impl Config {
         failures.count("algorithm.dynamic_sampling_rounds", rounds, MAX_RESPONSES);
         failures.unless(group_size >= 2, || {
             format!(
-                "rollout.group_size ({group_size}) must be at least 2 when algorithm.dynamic_sampling_rounds ({rounds}) is set: it compares the answers of a group"
+                "rollout.group_size ({group_size}) must be at least 2 when algorithm.dynamic_sampling_rounds ({rounds}) is set, which compares the answers of a group"
             )
         });
     }
@@ -65,7 +65,7 @@ impl Config {
         let shift = algorithm.policy_loss == PolicyLossKind::ProbabilityShift;
         failures.unless(!shift || (algorithm.clip_high.is_some() && algorithm.clip_low == algorithm.clip_high), || {
             format!(
-                "algorithm.clip_low ({}) and algorithm.clip_high ({}) must be the same number when algorithm.policy_loss is `{loss}`, whose range is symmetric",
+                "algorithm.clip_low ({}) and algorithm.clip_high ({}) must be equal when algorithm.policy_loss is `{loss}`, whose range is symmetric",
                 or_off(algorithm.clip_low),
                 or_off(algorithm.clip_high)
             )
@@ -108,7 +108,7 @@ impl Config {
         failures.not_negative("algorithm.overlong_penalty", algorithm.overlong_penalty);
         if let Some(buffer) = algorithm.overlong_buffer {
             failures.unless(buffer > 0.0 && buffer <= 1.0, || {
-                format!("algorithm.overlong_buffer ({buffer}) must be greater than 0 and at most 1: a share of rollout.max_new_tokens")
+                format!("algorithm.overlong_buffer ({buffer}) must be greater than 0 and at most 1, because it is a share of rollout.max_new_tokens")
             });
         }
     }

@@ -1,4 +1,4 @@
-//! The files of a data set: `"a.jsonl"`, `["a.parquet", "b.jsonl"]`, or tables with a weight and a limit of their own.
+//! The files of a data set: `"a.jsonl"`, `["a.parquet", "b.jsonl"]`, or tables, each with its own weight and limit.
 
 use std::{fmt, path::PathBuf};
 
@@ -15,7 +15,7 @@ pub struct DataFiles(pub Vec<DataFile>);
 pub struct DataFile {
     /// Its path.
     pub path: PathBuf,
-    /// Its share of the prompts, relative to those of the other files.
+    /// Its share of the prompts, relative to the weights of the other files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
     /// Maximum number of problems read from it, in place of `data.limit`.

@@ -20,7 +20,7 @@ pub(super) const PRESET: &str = "algorithm.preset";
 const BUILT_IN: &str = include_str!("built_in.toml");
 const BUILT_IN_NAME: &str = "built-in config";
 
-/// Where a value was written.
+/// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// A line of a file.
@@ -63,19 +63,19 @@ impl Entry {
     }
 }
 
-/// What a layer is to the run, which decides what becomes of it when a later layer names a preset.
+/// The role of a layer, which determines what happens to it when a later layer names a preset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
-    /// Somebody chose these settings. A later preset replaces those of the method, and that is reported.
+    /// Settings chosen by the user. A later preset replaces those of the method, which is reported.
     #[default]
     Chosen,
-    /// They come with the program, or a run recorded them. A later preset replaces those of the method.
+    /// Settings that come with the program or from a run's record. A later preset replaces those of the method.
     Recorded,
-    /// All arms of a study share them, whichever preset an arm names.
+    /// Settings shared by all arms of a study, whichever preset an arm names.
     Shared,
 }
 
-/// Settings, each with the place where it was written: a layer of a config.
+/// A layer of a config: settings, each with its origin.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub(super) entries: Vec<Entry>,
@@ -94,7 +94,7 @@ impl Settings {
     /// The entries of a config file's text; `path` is named in messages.
     ///
     /// # Errors
-    /// The text is not TOML, or a key is given under its present and a former name.
+    /// The text is not valid TOML, or a key is given under both its current and a former name.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let table = DeTable::parse(text).map_err(|error| Error::Setting {
             origin: origin_in(text, path)(error.span().map_or(0, |span| span.start)).to_string(),
@@ -106,22 +106,22 @@ impl Settings {
     /// The entries of a table within `text`, the content of `path`.
     ///
     /// # Errors
-    /// A key is given under its present and a former name.
+    /// A key is given under both its current and a former name.
     pub fn from_table(table: &DeTable<'_>, text: &str, path: &Path) -> Result<Self> {
         let mut entries = Vec::new();
         flatten(table, "", &origin_in(text, path), &mut entries);
         Self::read(entries)
     }
 
-    /// `key=value` entries; a value that is not TOML is a string.
+    /// `key=value` entries; a value that is not valid TOML is a string.
     ///
     /// # Errors
-    /// A text without `=`, or a key is given under its present and a former name.
+    /// A text without `=`, or a key is given under both its current and a former name.
     pub fn from_overrides(overrides: &[String]) -> Result<Self> {
         Self::read(overrides.iter().map(|text| parse_override(text)).collect::<Result<_>>()?)
     }
 
-    /// Turns former spellings into the present ones.
+    /// Converts former spellings to the current ones.
     fn read(mut entries: Vec<Entry>) -> Result<Self> {
         let given: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
         let mut warnings = Vec::new();
@@ -145,7 +145,7 @@ impl Settings {
         Ok(Self { entries, role: Role::Chosen, warnings })
     }
 
-    /// The same settings in another role.
+    /// The same settings in a different role.
     pub fn with_role(self, role: Role) -> Self {
         Self { role, ..self }
     }
@@ -158,13 +158,13 @@ impl Settings {
         self.entries.iter().rfind(|entry| entry.key == PRESET)
     }
 
-    /// Keys and values in their order.
+    /// Keys and values in order.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.entries.iter().map(|entry| (entry.key.as_str(), &entry.value))
     }
 }
 
-/// Turns an offset in a text into its place.
+/// Converts an offset in a text into an origin.
 fn origin_in(text: &str, path: &Path) -> impl Fn(usize) -> Origin {
     move |offset| Origin::File {
         path: path.display().to_string(),

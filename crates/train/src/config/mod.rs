@@ -1,8 +1,8 @@
 //! Configuration: sections, presets, layers (defaults, file, `--set`), checks and the commented print.
 //!
-//! A config is built by writing one `key = value` after the other over the defaults: those of the file, then those of the command
-//! line. The last layer that names a preset decides the method: the preset sets every setting that is part of a method
-//! ([`Mark::Method`]), whatever the layers below say, and the keys of its own layer and of those above win over it.
+//! A config is built by applying one `key = value` after the other to the defaults: first the file's, then the command line's.
+//! The last layer that names a preset determines the method: the preset overrides every setting that is part of a method
+//! ([`Mark::Method`]) in the layers below, and is overridden by the keys in its own layer and in those above.
 
 mod check;
 mod check_method;

@@ -2,7 +2,7 @@
 
 use super::{SECTIONS, renamed};
 
-/// Keys of verl, NeMo-RL, TRL, OpenRLHF and others, as they end, and what is meant by them here.
+/// The ends of keys in verl, NeMo-RL, TRL, OpenRLHF and others, and their names here.
 const FOREIGN: &[(&str, &str)] = &[
     ("actor.optim.lr", "policy_optimizer.learning_rate"),
     ("critic.optim.lr", "critic_optimizer.learning_rate"),
@@ -126,7 +126,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("model_name_or_path", "model.path"),
 ];
 
-/// Below this similarity (0 to 1) a name is not suggested.
+/// Below this similarity (0 to 1), a name is not suggested.
 const SIMILAR: f64 = 0.7;
 
 /// `, did you mean ...?` for an unknown key, or an empty text.
@@ -160,7 +160,7 @@ fn foreign() -> impl Iterator<Item = (&'static str, &'static str)> {
     FOREIGN.iter().chain(renamed::KEYS).copied()
 }
 
-/// What a key is called here that is right in another framework or in another section.
+/// The name here of a key that is correct in another framework or in another section.
 fn known_elsewhere(key: &str) -> Option<String> {
     let ends_with = |name: &str| key == name || key.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
     let translated = |nested: bool| foreign().find(|(name, _)| name.contains('.') == nested && ends_with(name));
@@ -176,7 +176,7 @@ fn known_elsewhere(key: &str) -> Option<String> {
     translated(false).map(|(_, ours)| ours.to_owned())
 }
 
-/// The nearest spelling among our names and the others'. Of equally near ones the one in the same section.
+/// The nearest spelling among our names and those of other frameworks. A tie goes to the one in the same section.
 fn similar(key: &str) -> Option<String> {
     let (name, section) = (last_part(key), key.split('.').next().unwrap_or_default());
     let nearness = |known: &str| strsim::normalized_damerau_levenshtein(last_part(known), name);

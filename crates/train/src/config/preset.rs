@@ -3,7 +3,7 @@
 /// A published method as settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// What `algorithm.preset` is set to.
+    /// The value of `algorithm.preset`.
     pub name: &'static str,
     /// The method in a few words, with its source.
     pub about: &'static str,
@@ -11,8 +11,8 @@ pub struct Preset {
     pub toml: &'static str,
 }
 
-/// What every preset sets first: plain PPO in every setting that is part of a method ([`Mark::Method`](super::Mark::Method)), so
-/// that nothing of one method survives the choice of another.
+/// The settings that every preset applies first: plain PPO in every setting that is part of a method
+/// ([`Mark::Method`](super::Mark::Method)), so that no setting of one method survives the choice of another.
 pub const COMMON: &str = r#"
     rollout = { prompts_per_step = 256, group_size = 1 }
     value_pretraining = { steps = 0 }
@@ -48,7 +48,7 @@ pub const COMMON: &str = r#"
     overlong_penalty = 0.5
 "#;
 
-/// All presets. What each had to choose: `docs/methods.md`.
+/// All presets. For the choices made in each, see `docs/methods.md`.
 pub const PRESETS: &[Preset] = &[
     Preset {
         name: "vapo",
@@ -80,7 +80,7 @@ pub const PRESETS: &[Preset] = &[
             advantage_normalization = "std"
         "#,
     },
-    Preset { name: "ppo", about: "PPO as VAPO's paper compares with it, arXiv 1707.06347", toml: "" },
+    Preset { name: "ppo", about: "PPO as compared in VAPO's paper, arXiv 1707.06347", toml: "" },
     Preset {
         name: "vc-ppo",
         about: "PPO with value pretraining and decoupled GAE, arXiv 2503.01491",
@@ -163,7 +163,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "dr-grpo",
-        about: "GRPO without division by length and deviation, arXiv 2503.20783",
+        about: "GRPO without division by length and standard deviation, arXiv 2503.20783",
         toml: r#"
             rollout = { prompts_per_step = 32, group_size = 8 }
             [algorithm]
@@ -229,7 +229,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "cispo",
-        about: "CISPO: the bounded ratio weighs log-probs and stops no gradient, arXiv 2506.13585",
+        about: "CISPO: the bounded ratio weights log-probs and stops no gradient, arXiv 2506.13585",
         toml: r#"
             rollout = { prompts_per_step = 16, group_size = 16 }
             [algorithm]
@@ -242,7 +242,7 @@ pub const PRESETS: &[Preset] = &[
     },
 ];
 
-/// The preset of that name.
+/// The preset with this name.
 pub(super) fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)
 }

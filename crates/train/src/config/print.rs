@@ -1,11 +1,11 @@
-//! The resolved config as TOML with a comment for every key.
+//! The resolved config as TOML with a comment on every key.
 
 use toml::{Table, Value};
 
 use super::{Config, SECTIONS};
 
 impl Config {
-    /// The whole config with a comment for every key. Reading it again gives the same config.
+    /// The whole config with a comment on every key. Reading it gives the same config.
     pub fn to_commented_toml(&self) -> String {
         let table = Table::try_from(self).expect("a config is valid TOML");
         let mut text = String::new();

@@ -1,15 +1,15 @@
-//! Spellings of earlier versions. They are still understood; each use is reported with the present spelling.
+//! Spellings of earlier versions. They are still accepted; each use is reported with the current spelling.
 
 use toml::Value;
 
-/// Former keys and what they are called now.
+/// Former keys and their current names.
 pub(super) const KEYS: &[(&str, &str)] = &[
     ("algorithm.updates_per_rollout", "algorithm.minibatches_per_epoch"),
     ("algorithm.critic_minibatches", "algorithm.critic_minibatches_per_epoch"),
     (CRITIC_PASSES, CRITIC_EPOCHS),
 ];
 
-/// Present keys, values that they had formerly, and how these are written now; both as TOML.
+/// Current keys, their former values, and how these are written now; both as TOML.
 const VALUES: &[(&str, &str, &str)] = &[
     ("algorithm.critic_minibatches_per_epoch", "\"off\"", "\"policy\""),
     ("eval.every", "0", "\"off\""),
@@ -17,21 +17,21 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("checkpoint.keep", "0", "\"all\""),
 ];
 
-/// It counted the critic's passes for each one of the policy, where `critic_epochs` counts all of them.
+/// It counted the critic's passes per pass of the policy, while `critic_epochs` counts all of them.
 const CRITIC_PASSES: &str = "algorithm.critic_updates_per_policy_update";
 pub(super) const CRITIC_EPOCHS: &str = "algorithm.critic_epochs";
 
-/// The present spelling of a setting.
+/// The current spelling of a setting.
 pub(super) struct Renamed {
     pub(super) key: &'static str,
     pub(super) value: Value,
-    /// What the value does not say, for the message.
+    /// An addition to the value, for the message.
     pub(super) note: &'static str,
-    /// Whether the value is to be multiplied by `algorithm.epochs`.
+    /// Whether the value must be multiplied by `algorithm.epochs`.
     pub(super) per_epoch: bool,
 }
 
-/// How a setting is written now; none if it already is.
+/// How a setting is written now; `None` if it is already current.
 pub(super) fn present(key: &str, value: &Value) -> Option<Renamed> {
     let renamed = KEYS.iter().find(|(former, _)| *former == key).map(|(_, now)| *now);
     if key == CRITIC_PASSES && value.as_integer() != Some(1) {

@@ -1,5 +1,5 @@
-//! The macro that declares a section of the configuration: every field once, with its default, the text that explains it,
-//! and marks that say what kind of setting it is.
+//! The macro that declares a section of the configuration: every field once, with its default, its documentation
+//! and marks for the kinds of settings.
 
 /// One setting: its name within its section, its documentation and its marks.
 #[derive(Clone, Copy, Debug)]
@@ -8,25 +8,25 @@ pub struct Field {
     pub name: &'static str,
     /// The lines of the field's doc comment; also the comment in a printed config.
     pub doc: &'static [&'static str],
-    /// What kind of setting it is.
+    /// Its marks.
     pub marks: &'static [Mark],
 }
 
 impl Field {
-    /// Whether it has that mark.
+    /// Whether it has this mark.
     pub fn has(&self, mark: Mark) -> bool {
         self.marks.contains(&mark)
     }
 }
 
-/// What kind of setting a field is.
+/// A property of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Part of a method: every preset sets it.
     Method,
-    /// Read by policy training only: runs that differ in nothing else pretrain the same critic.
+    /// Used only by policy training: runs that differ only in such settings pretrain the same critic.
     PolicyOnly,
-    /// A number that switches something off where it is 0.
+    /// A number that switches something off if it is 0.
     ZeroIsOff,
 }
 
@@ -69,7 +69,7 @@ macro_rules! settings {
 }
 pub(crate) use settings;
 
-/// Declares serde forms of an optional setting: its value, or a word that says what happens without one. TOML has no null,
+/// Declares serde forms of an optional setting: its value, or a word for its absence. TOML has no null,
 /// and a printed config shows every key.
 macro_rules! or_word {
     ($( $(#[$meta:meta])* $module:ident = $word:literal; )+) => {
@@ -110,13 +110,13 @@ macro_rules! or_word {
 or_word! {
     /// "off": there is none.
     or_off = "off";
-    /// "policy": the policy's.
+    /// "policy": the same as the policy's.
     or_policy = "policy";
     /// "all": no limit.
     or_all = "all";
 }
 
-/// Serde form of a choice that parses from and prints as its name.
+/// Serde form of a choice that is parsed and printed by name.
 pub(crate) mod by_name {
     use std::{fmt::Display, str::FromStr};
 
@@ -135,7 +135,7 @@ pub(crate) mod by_name {
     }
 }
 
-/// Serde form of the terms of a reward: one or a list, each a verifier's name or a table.
+/// Serde form of the terms of a reward: one term or a list, each a verifier's name or a table.
 pub(crate) mod terms {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
     use toml::{Table, Value};

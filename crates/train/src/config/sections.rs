@@ -1,4 +1,4 @@
-//! The sections of the configuration. Numbers are `f64` and counts `u64` or `usize` as TOML has them.
+//! The sections of the configuration. As in TOML, numbers are `f64` and counts are `u64` or `usize`.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::{
 };
 
 settings! {
-    /// `[run]`: where and how long.
+    /// `[run]`: directory, length and resources.
     pub struct RunConfig {
         /// Directory of the run; "off": the next free `runs/<preset>-001`.
         #[serde(with = "or_off")]
@@ -22,7 +22,7 @@ settings! {
         /// Steps of policy training (one rollout each), after those of value pretraining.
         #[marks(PolicyOnly)]
         pub steps: u64 = 100,
-        /// Threads; 0: one per core.
+        /// Number of threads; 0: one per core.
         #[marks(PolicyOnly)]
         pub threads: usize = 0,
         /// Approximate number of tokens per micro-batch of whole sequences. It affects only memory and speed.
@@ -46,7 +46,7 @@ settings! {
 }
 
 settings! {
-    /// `[data]`: problems.
+    /// `[data]`: problems and prompts.
     pub struct DataConfig {
         /// Built-in task: "chain", "recall" or "walk". Used if no file is given.
         pub task: String = "chain".into(),
@@ -109,7 +109,7 @@ settings! {
         /// Prompts per step.
         #[marks(Method, PolicyOnly)]
         pub prompts_per_step: usize = 16,
-        /// Responses per prompt (group sampling; the paper has 512 x 16).
+        /// Responses per prompt (group sampling; in the paper, 512 prompts x 16 responses).
         #[marks(Method, PolicyOnly)]
         pub group_size: usize = 16,
         /// Maximum length of a response in tokens; longer ones are cut off and graded as they are.
@@ -134,7 +134,7 @@ settings! {
 }
 
 settings! {
-    /// `[algorithm]`: the method. VAPO's parts are independent settings here, in `[rollout]` (group sampling) and in `[value_pretraining]`.
+    /// `[algorithm]`: the method. VAPO's parts are independent settings in this section, in `[rollout]` (group sampling) and in `[value_pretraining]`.
     pub struct AlgorithmConfig {
         /// The method, which sets everything that is part of one: "vapo", "vapo+", "ppo", "vc-ppo", "orz", "bpco", "sao", "grpo", "dapo",
         /// "dr-grpo", "rloo", "reinforce++", "reinforce++-baseline", "gspo" or "cispo". Keys given in the same place override it.
@@ -205,7 +205,7 @@ settings! {
         /// Where that divergence is applied: in the "loss", or subtracted from the "reward" of each token.
         #[marks(Method)]
         pub kl_in: KlPlace = KlPlace::Loss,
-        /// Estimator of that divergence: "k1", "k2" or "k3".
+        /// Estimator of the KL divergence: "k1", "k2" or "k3".
         #[serde(with = "by_name")]
         #[marks(Method)]
         pub kl_estimator: KlEstimator = KlEstimator::K3,
@@ -247,7 +247,7 @@ settings! {
 }
 
 settings! {
-    /// `[value_pretraining]`: the critic is trained alone on answers of the initial policy, towards their Monte-Carlo return.
+    /// `[value_pretraining]`: the critic is first trained alone, on answers of the initial policy, with their Monte-Carlo return as target.
     pub struct ValuePretrainingConfig {
         /// Steps (one rollout each); with rule "plateau", the maximum. 0: no value pretraining.
         #[marks(Method, ZeroIsOff)]
@@ -296,7 +296,7 @@ settings! {
     pub struct OptimizerConfig {
         /// Peak learning rate.
         pub learning_rate: f64 = 1e-6,
-        /// Updates of linear warmup.
+        /// Number of updates of linear warmup.
         #[marks(ZeroIsOff)]
         pub warmup_updates: u64 = 10,
         /// Learning rate after warmup: "constant", "cosine" or "linear" (falling to `min_ratio` at the run's last update,
@@ -322,7 +322,7 @@ settings! {
 }
 
 settings! {
-    /// `[eval]`: held-out accuracy, before, during and after.
+    /// `[eval]`: held-out accuracy, before, during and after training.
     pub struct EvalConfig {
         /// Steps between evaluations; "off": only before and after training.
         #[serde(with = "or_off")]
@@ -406,14 +406,14 @@ choices! {
     }
     /// When the chat template is used.
     pub enum ChatUse {
-        /// For rows that hold messages.
+        /// For rows with messages.
         Auto,
         /// For every row.
         Always,
-        /// For none.
+        /// Never.
         Never,
     }
-    /// Where advantages come from.
+    /// How advantages are computed.
     pub enum AdvantageKind {
         /// Generalized advantage estimation with a critic.
         Gae,
@@ -421,7 +421,7 @@ choices! {
         Group,
         /// Reward relative to the mean of the group's other responses, as in RLOO.
         LeaveOneOut,
-        /// The discounted rewards from a token on, as in REINFORCE++.
+        /// The discounted sum of rewards from each token on, as in REINFORCE++.
         Return,
     }
     /// How policy updates are bounded.
@@ -439,7 +439,7 @@ choices! {
     }
     /// Where the divergence from the initial policy is applied.
     pub enum KlPlace {
-        /// In the policy's loss.
+        /// In the policy loss.
         Loss,
         /// In the reward of each token.
         Reward,
@@ -458,13 +458,13 @@ choices! {
         /// For choosing settings.
         Validation,
     }
-    /// What confines the critic's values to the range of rewards.
+    /// How the critic's values are limited to the range of rewards.
     pub enum BoundKind {
         /// Nothing.
         None,
         /// A sigmoid.
         Sigmoid,
-        /// An arctangent: its gradient fades slower.
+        /// An arctangent, whose gradient vanishes more slowly.
         Atan,
     }
     /// When value pretraining ends.
@@ -476,11 +476,11 @@ choices! {
     }
     /// Learning rate after the warmup.
     pub enum ScheduleKind {
-        /// Stays.
+        /// Constant.
         Constant,
-        /// Half a cosine down to the smallest.
+        /// Half a cosine, down to the final learning rate.
         Cosine,
-        /// A line down to the smallest.
+        /// Linear, down to the final learning rate.
         Linear,
     }
 }

@@ -1,5 +1,5 @@
-//! Settings that a run does not read under others: a value given for one of them is reported, or refused where it contradicts
-//! the setting that is read in its place.
+//! Settings that have no effect under others: a value given for one of them is reported, or refused if it contradicts the
+//! setting that is used instead.
 
 use super::{AdvantageKind, ChatUse, Config, OptimizerConfig, PretrainingRule, ScheduleKind};
 
@@ -8,9 +8,9 @@ struct Rule {
     keys: &'static [&'static str],
     /// Whether they have no effect.
     holds: fn(&Config) -> bool,
-    /// Why, for the message.
+    /// The reason, for the message.
     why: &'static str,
-    /// Whether a value for them contradicts what is read in their place.
+    /// Whether a value for them contradicts the setting that is used instead.
     is_contradiction: bool,
 }
 
@@ -26,7 +26,7 @@ const RULES: &[Rule] = &[
     contradiction(
         &["algorithm.lambda_policy"],
         |config| config.has_critic() && config.algorithm.length_adaptive_alpha.is_some(),
-        "lambda follows the length of each answer unless algorithm.length_adaptive_alpha is \"off\"",
+        "lambda depends on the length of each answer unless algorithm.length_adaptive_alpha is \"off\"",
     ),
     contradiction(&["data.task"], |config| config.data.train.is_some(), "problems come from data.train"),
     idle(
@@ -63,7 +63,7 @@ const RULES: &[Rule] = &[
     idle(
         &["critic.start", "critic.head_std"],
         |config| config.has_critic() && config.critic.path.is_some(),
-        "critic.path names a critic that has its head",
+        "the critic in critic.path already has a head",
     ),
     idle(
         &[
@@ -93,7 +93,7 @@ const RULES: &[Rule] = &[
     idle(
         &["algorithm.group_std"],
         |config| config.algorithm.advantage != AdvantageKind::Group,
-        "it belongs to algorithm.advantage \"group\"",
+        "it only applies to algorithm.advantage \"group\"",
     ),
     idle(
         &["algorithm.importance_cap"],
@@ -101,7 +101,7 @@ const RULES: &[Rule] = &[
             let rollout = &config.rollout;
             rollout.top_k.is_none() && rollout.top_p == 1.0 && rollout.min_p == 0.0
         },
-        "without rollout.top_k, top_p or min_p responses are sampled from the trained distribution, and every weight is 1",
+        "without rollout.top_k, top_p or min_p, responses are sampled from the trained distribution and every weight is 1",
     ),
     idle(&["algorithm.kl_in", "algorithm.kl_estimator"], |config| !config.has_reference(), "algorithm.kl_weight is 0"),
     idle(
@@ -127,14 +127,14 @@ const RULES: &[Rule] = &[
     idle(
         &["data.chain_operations"],
         |config| !is_built_in(config, "chain"),
-        "it belongs to the built-in task \"chain\"",
+        "it only applies to the built-in task \"chain\"",
     ),
     idle(
         &["data.recall_functions"],
         |config| !is_built_in(config, "recall"),
-        "it belongs to the built-in task \"recall\"",
+        "it only applies to the built-in task \"recall\"",
     ),
-    idle(&["data.walk_moves"], |config| !is_built_in(config, "walk"), "it belongs to the built-in task \"walk\""),
+    idle(&["data.walk_moves"], |config| !is_built_in(config, "walk"), "it only applies to the built-in task \"walk\""),
     idle(
         &[
             "data.limit",
@@ -146,7 +146,7 @@ const RULES: &[Rule] = &[
             "reward.max_failed_share",
         ],
         |config| config.data.train.is_none() && config.data.eval.is_none(),
-        "built-in tasks make, ask and grade their own problems: data.train and data.eval name files",
+        "built-in tasks have their own problems, prompts and grading (data.train and data.eval are \"off\")",
     ),
     idle(
         &["data.chat_template_kwargs", "data.chat_date"],
@@ -163,16 +163,16 @@ fn is_built_in(config: &Config, task: &str) -> bool {
     config.data.train.is_none() && config.data.task == task
 }
 
-/// What has no effect.
+/// Settings without effect.
 pub(super) struct Unused {
-    /// Values that are only idle, a line for each reason.
+    /// Values without effect, a line for each reason.
     pub(super) idle: Vec<String>,
     /// Values that contradict others, a line for each reason.
     pub(super) contradictions: Vec<String>,
 }
 
 impl Unused {
-    /// Looks at the settings of `config` that are `given` and differ from those of `usual`, the preset over the defaults.
+    /// Checks the settings of `config` that are `given` and differ from those of `usual`, the preset over the defaults.
     pub(super) fn of(config: &Config, usual: &Config, given: impl Fn(&str) -> bool) -> Self {
         let pairs = config.entries().into_iter().zip(usual.entries());
         let differing: Vec<_> = pairs.filter(|(own, usual)| own != usual).map(|(own, _)| own).collect();
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
     use crate::config::{Resolved, SECTIONS, Settings};
 
-    /// Settings that every run reads. A new setting must be added here or to [`RULES`].
+    /// Settings that every run uses. A new setting must be added here or to [`RULES`].
     const ALWAYS_READ: &[&str] = &[
         "run.dir",
         "run.seed",
@@ -273,7 +273,7 @@ mod tests {
         listed.for_each(|key| assert!(keys.iter().any(|known| known == key), "there is no setting {key}"));
     }
 
-    /// Settings under which each of [`RULES`] holds, in their order, and what is said.
+    /// Settings under which each of [`RULES`] applies, in order, and the messages.
     const CASES: &[(&[&str], &str)] = &[
         (
             &["algorithm.lambda_policy=0.9"],
