@@ -77,7 +77,7 @@ pub struct Arm {
     pub set: Vec<(String, String)>,
     /// All settings; `run.seed` and `run.dir` are placeholders.
     pub config: Config,
-    /// What is worth knowing about how its settings are written.
+    /// Warnings about its settings.
     pub warnings: Vec<String>,
 }
 
@@ -251,7 +251,7 @@ impl Study {
         });
         let mut warnings: Vec<String> = few.into_iter().collect();
         for warning in self.arms.iter().flat_map(|arm| &arm.warnings) {
-            // What arms share is said once.
+            // Warnings shared by all arms are given once.
             if !warnings.contains(warning) {
                 warnings.push(warning.clone());
             }

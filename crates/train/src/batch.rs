@@ -12,7 +12,7 @@ use crate::{
     rollout::GradedRollout,
 };
 
-/// GradedRollout responses `[R]` with their concatenated tokens `[N]`. Responses on which the verifier failed are left out.
+/// Graded responses `[R]` with their concatenated tokens `[N]`. Responses on which the verifier failed are left out.
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {
     responses: Vec<GradedRollout<'a>>,

@@ -75,7 +75,7 @@ impl RunDir {
         Ok(self.resolve(&[])?.config)
     }
 
-    /// The same with `key=value` overrides, and with what is worth knowing about how it is written.
+    /// The same with `key=value` overrides, and with warnings.
     ///
     /// # Errors
     /// As for [`Resolved::load`].
@@ -158,7 +158,7 @@ impl RunDir {
         self.path.join("checkpoints").join(step_name(step))
     }
 
-    /// Removes all but the newest `keep` checkpoints, if there is such a number.
+    /// Removes all but the newest `keep` checkpoints; `None` keeps all.
     pub(crate) fn remove_old_checkpoints(&self, keep: Option<usize>) -> Result<()> {
         let checkpoints = self.checkpoints()?;
         let surplus = keep.map_or(0, |keep| checkpoints.len().saturating_sub(keep));

@@ -1,4 +1,4 @@
-//! `vapo config`: the resolved config; and how every command reads its config.
+//! `vapo config`: prints the resolved config. Also reads the config of every command.
 
 use std::{io::Write, path::Path};
 
@@ -16,7 +16,7 @@ pub(crate) fn run(args: ConfigArgs) -> Result<()> {
     Ok(std::io::stdout().write_all(config.to_commented_toml().as_bytes())?)
 }
 
-/// Reads the config of a training run; without a file that of the built-in one.
+/// Reads the config of a training run; without a file, that of the built-in run.
 pub(crate) fn load_for_training(source: &ConfigSource) -> Result<Config> {
     Ok(show_warnings(Resolved::load(source.config.as_deref(), &source.overrides)?, true))
 }
@@ -26,7 +26,7 @@ pub(crate) fn load(file: Option<&Path>, overrides: &[String]) -> Result<Config> 
     Ok(show_warnings(Resolved::load(file, overrides)?, false))
 }
 
-/// Shows warnings apart from a command's result, those about training too if it is for `training`.
+/// Shows warnings separately from a command's result; those about training only if the command is for `training`.
 pub(crate) fn show_warnings(resolved: Resolved, training: bool) -> Config {
     let screen = Screen::for_result();
     let unused = resolved.unused.iter().filter(|_| training);
