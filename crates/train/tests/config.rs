@@ -53,7 +53,7 @@ fn the_printed_config_reads_as_the_same_config() {
     }
     let text = Config::default().to_commented_toml();
     assert!(
-        text.contains("# Responses per prompt (group sampling; the paper has 512 x 16).\ngroup_size = 16\n"),
+        text.contains("# Responses per prompt (group sampling; in the paper, 512 prompts x 16 responses).\ngroup_size = 16\n"),
         "{text}"
     );
     assert!(text.contains("clip_dual = \"off\"\n"), "{text}");
@@ -469,7 +469,7 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
         (&["algorithm.reward_wrong=1"], "algorithm.reward_right (1) must be greater than algorithm.reward_wrong (1)"),
         (
             &["rollout.group_size=1", "algorithm.minibatches_per_epoch=1", "algorithm.dynamic_sampling_rounds=10"],
-            "rollout.group_size (1) must be at least 2 when algorithm.dynamic_sampling_rounds (10) is set: it compares the answers of a group",
+            "rollout.group_size (1) must be at least 2 when algorithm.dynamic_sampling_rounds (10) is set, which compares the answers of a group",
         ),
         (
             &["algorithm.policy_loss=probability-shift"],
