@@ -53,7 +53,9 @@ fn the_printed_config_reads_as_the_same_config() {
     }
     let text = Config::default().to_commented_toml();
     assert!(
-        text.contains("# Responses per prompt (group sampling; in the paper, 512 prompts x 16 responses).\ngroup_size = 16\n"),
+        text.contains(
+            "# Responses per prompt (group sampling; in the paper, 512 prompts x 16 responses).\ngroup_size = 16\n"
+        ),
         "{text}"
     );
     assert!(text.contains("clip_dual = \"off\"\n"), "{text}");
