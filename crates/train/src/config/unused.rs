@@ -277,7 +277,7 @@ mod tests {
     const CASES: &[(&[&str], &str)] = &[
         (
             &["algorithm.lambda_policy=0.9"],
-            "algorithm.lambda_policy = 0.9 has no effect: lambda follows the length of each answer unless algorithm.length_adaptive_alpha is \"off\"",
+            "algorithm.lambda_policy = 0.9 has no effect: lambda depends on the length of each answer unless algorithm.length_adaptive_alpha is \"off\"",
         ),
         (
             &["data.train=a", "data.eval=b", "data.task=walk"],
@@ -289,7 +289,7 @@ mod tests {
         ),
         (
             &["critic.path=c", "critic.start=mean-return"],
-            "critic.start = \"mean-return\" has no effect: critic.path names a critic that has its head",
+            "critic.start = \"mean-return\" has no effect: the critic in critic.path already has a head",
         ),
         (
             &["algorithm.preset=ppo", "value_pretraining.group_size=2"],
@@ -305,11 +305,11 @@ mod tests {
         ),
         (
             &["algorithm.group_std=false"],
-            "algorithm.group_std = false has no effect: it belongs to algorithm.advantage \"group\"",
+            "algorithm.group_std = false has no effect: it only applies to algorithm.advantage \"group\"",
         ),
         (
             &["algorithm.importance_cap=2"],
-            "algorithm.importance_cap = 2.0 has no effect: without rollout.top_k, top_p or min_p responses are sampled from the trained distribution, and every weight is 1",
+            "algorithm.importance_cap = 2.0 has no effect: without rollout.top_k, top_p or min_p, responses are sampled from the trained distribution and every weight is 1",
         ),
         (&["algorithm.kl_estimator=k2"], "algorithm.kl_estimator = \"k2\" has no effect: algorithm.kl_weight is 0"),
         (
@@ -330,16 +330,16 @@ mod tests {
         ),
         (
             &["data.task=recall", "data.chain_operations=[2, 3]"],
-            "data.chain_operations = [2, 3] has no effect: it belongs to the built-in task \"chain\"",
+            "data.chain_operations = [2, 3] has no effect: it only applies to the built-in task \"chain\"",
         ),
         (
             &["data.recall_functions=[2, 3]"],
-            "data.recall_functions = [2, 3] has no effect: it belongs to the built-in task \"recall\"",
+            "data.recall_functions = [2, 3] has no effect: it only applies to the built-in task \"recall\"",
         ),
-        (&["data.walk_moves=8"], "data.walk_moves = 8 has no effect: it belongs to the built-in task \"walk\""),
+        (&["data.walk_moves=8"], "data.walk_moves = 8 has no effect: it only applies to the built-in task \"walk\""),
         (
             &["reward.verifier=exact"],
-            "reward.verifier = \"exact\" has no effect: built-in tasks make, ask and grade their own problems: data.train and data.eval name files",
+            "reward.verifier = \"exact\" has no effect: built-in tasks have their own problems, prompts and grading (data.train and data.eval are \"off\")",
         ),
         (
             &["data.chat=never", "data.chat_date=2031-12-30"],
