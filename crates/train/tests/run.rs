@@ -424,6 +424,7 @@ fn a_falling_learning_rate_of_the_critic_ends_with_the_run_where_a_plateau_ends_
         "critic_optimizer.learning_rate=1e-3",
         "policy_optimizer.schedule=linear",
         "policy_optimizer.warmup_updates=0",
+        "policy_optimizer.min_ratio=0",
         "policy_optimizer.learning_rate=1e-4",
     ];
     finished_run(&directory, &settings);

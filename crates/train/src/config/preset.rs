@@ -39,7 +39,6 @@ pub const COMMON: &str = r#"
     kl_in = "loss"
     kl_estimator = "k3"
     epochs = 1
-    minibatches_per_epoch = 16
     critic_epochs = "policy"
     critic_minibatches_per_epoch = "policy"
     dynamic_sampling_rounds = "off"

@@ -213,7 +213,7 @@ settings! {
         #[marks(Method)]
         pub epochs: usize = 1,
         /// Minibatches per pass, with one optimizer update each: responses are shuffled and split into this many equal parts.
-        #[marks(Method)]
+        /// Like the learning rate, it is not part of a method, but presets "orz" and "gspo" set it as published.
         pub minibatches_per_epoch: usize = 16,
         /// Passes of the critic over a rollout; "policy": the same as `epochs`.
         #[serde(with = "or_policy")]

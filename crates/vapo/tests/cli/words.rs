@@ -39,8 +39,8 @@ fn former_spellings_and_values_without_effect_are_reported_apart_from_the_result
     assert_eq!(
         done.stderr,
         "  warning: former.toml:1: `algorithm.updates_per_rollout = 3` is now written `algorithm.minibatches_per_epoch = 3`\n  \
-         warning: algorithm.importance_cap = 2.0 has no effect: without rollout.top_k, top_p or min_p responses are sampled \
-         from the trained distribution, and every weight is 1\n"
+         warning: algorithm.importance_cap = 2.0 has no effect: without rollout.top_k, top_p or min_p, responses are sampled \
+         from the trained distribution and every weight is 1\n"
     );
     let printed = done.ok();
     assert!(printed.contains("\nminibatches_per_epoch = 3\n") && !printed.contains("updates_per_rollout"), "{printed}");
