@@ -72,7 +72,7 @@ fn train(
     let mut hash = Hash::new();
     let mut grads = model.zero_gradients();
     let config = AdamWConfig { weight_decay: 0.1, max_grad_norm: Some(0.5), ..AdamWConfig::default() };
-    let mut optimizer = AdamW::new(config, &model);
+    let mut optimizer = AdamW::new(config, model);
     let names: Vec<String> = model.tensor_names().map(String::from).collect();
     for _ in 0..2 {
         backward(engine, model, &mut grads, &mut hash);

@@ -53,7 +53,7 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// All steps are done; the contents of `summary.json`.
-    Finished(RunSummary),
+    Finished(Box<RunSummary>),
     /// The stop flag was set; the checkpoint from which `resume` continues.
     Stopped(PathBuf),
 }
@@ -347,7 +347,7 @@ impl Run {
             alarms: self.state.alarms.raised.clone(),
         };
         self.directory.write_summary(&summary)?;
-        Ok(Outcome::Finished(summary))
+        Ok(Outcome::Finished(Box::new(summary)))
     }
 
     /// Ends a session with a checkpoint; `unrecorded` is the row of a step that still needs its evaluation.

@@ -118,7 +118,7 @@ fn measurements(number: usize, engine: &mut Engine, model: &mut Model, work: Wor
     };
     let prefill = rounds(&mut || prefill_pass(engine, model, work));
     let decode = rounds(&mut || decode_pass(engine, model, work));
-    let mut optimizer = AdamW::new(AdamWConfig::default(), &model);
+    let mut optimizer = AdamW::new(AdamWConfig::default(), model);
     let mut grads = model.zero_gradients();
     let train = rounds(&mut || train_pass(engine, model, &mut optimizer, &mut grads, work));
     let (sequences, length) = work.train;

@@ -13,7 +13,7 @@ const SPINS: u32 = 4_000;
 
 /// An instruction set and a team of threads that share out the disjoint outputs of a kernel.
 ///
-/// Which thread computes which output never changes a result: [`Cpu::for_each`] only hands out independent tasks.
+/// Which thread computes which output never changes a result: `for_each` only hands out independent tasks.
 pub struct Cpu {
     isa: Isa,
     shared: Arc<Team>,
