@@ -1,4 +1,4 @@
-//! Flat buffers of checkpoints that name no format: vapo before 0.2 wrote moments and masters as they lay in memory.
+//! Flat buffers of checkpoints that name no format: vapo 0.1.0 wrote moments and master weights as they were in memory.
 //!
 //! Tensors follow each other in the model's order. A matrix `[outputs, inputs]` is stored as `[outputs / 16][inputs][16]`,
 //! zero-filled to a multiple of 16 outputs; a vector is filled to a multiple of 16 values. This is that format's own

@@ -223,7 +223,7 @@ fn files_there_and_back() {
             critic.weights() == Model::load(&Device::cpu(1), &critic_dir, Head::Value).unwrap().weights(),
             "{family}"
         );
-        // A critic made of a policy sees what the policy sees: its trunk is the same.
+        // A critic made from a policy has the same decoder.
         let tokens = fixture.tokens("tokens");
         let values = Engine::new(&Device::cpu(1), 100).values(&policy.to_critic(), &sequences(&fixture, &tokens));
         assert!(values.iter().all(|v| *v == 0.0));

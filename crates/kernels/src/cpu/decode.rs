@@ -117,7 +117,7 @@ pub(crate) fn decode_attention(
     out: &mut [f32],
 ) {
     let out = Shared::new(out);
-    // Neighbours that share a prompt read its keys together.
+    // Neighbors that share a prompt read its keys together.
     let mut runs: Vec<Range<usize>> = Vec::new();
     for (i, sample) in samples.iter().enumerate() {
         match runs.last_mut() {

@@ -55,7 +55,7 @@ impl<T: Number> Drop for Memory<T> {
 impl<T: Number> Deref for Memory<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        // SAFETY: `len` initialised values, or a dangling pointer with length 0.
+        // SAFETY: `len` initialized values, or a dangling pointer with length 0.
         unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
     }
 }

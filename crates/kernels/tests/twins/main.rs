@@ -151,7 +151,7 @@ fn bf16_weights_are_widened_exactly() {
 
 #[test]
 fn rounding_goes_to_nearest_even() {
-    // bf16 keeps 8 bits: neighbours of 1 are 1 + 2^-7 and 1 - 2^-8.
+    // bf16 keeps 8 bits: neighbors of 1 are 1 + 2^-7 and 1 - 2^-8.
     let step = 0.007_812_5f32;
     let cases = [
         (1.0, 1.0),

@@ -92,8 +92,8 @@ impl BlockType {
                     let scale = half_at(block, 0);
                     values.extend(block[2..].iter().map(|q| f32::from(*q as i8) * scale));
                 }
-                Q4_0 => centred(block, 8, nibbles(&block[2..]), &mut values),
-                Q5_0 => centred(block, 16, five_bits(&block[2..]), &mut values),
+                Q4_0 => centered(block, 8, nibbles(&block[2..]), &mut values),
+                Q5_0 => centered(block, 16, five_bits(&block[2..]), &mut values),
                 Q4_1 => offset(block, nibbles(&block[4..]), &mut values),
                 Q5_1 => offset(block, five_bits(&block[4..]), &mut values),
                 Q4K => k_block(block, None, &block[16..], &mut values),
@@ -120,10 +120,10 @@ fn five_bits(bytes: &[u8]) -> [u8; 32] {
     std::array::from_fn(|i| low[i] | (bytes[i / 8] >> (i % 8) & 1) << 4)
 }
 
-/// `scale * (q - centre)`.
-fn centred(block: &[u8], centre: i8, quants: [u8; 32], values: &mut Vec<f32>) {
+/// `scale * (q - center)`.
+fn centered(block: &[u8], center: i8, quants: [u8; 32], values: &mut Vec<f32>) {
     let scale = half_at(block, 0);
-    values.extend(quants.iter().map(|q| scale * f32::from(*q as i8 - centre)));
+    values.extend(quants.iter().map(|q| scale * f32::from(*q as i8 - center)));
 }
 
 /// `scale * q + min`.

@@ -84,7 +84,7 @@ impl<'a> Network<'a> {
     }
 }
 
-/// Rows of queries and keys of the architecture `llama` are stored for a rotation of neighbours (0, 1), (2, 3), ..;
+/// Rows of queries and keys of the architecture `llama` are stored for a rotation of neighbors (0, 1), (2, 3), ..;
 /// Hugging Face rotates row i of a head with row i + head_size / 2.
 fn halves_from_pairs(values: &[f32], heads: usize, head_size: usize) -> Vec<f32> {
     let width = values.len() / (heads * head_size);

@@ -222,7 +222,7 @@ impl<'a> Vocabulary<'a> {
         Ok(json!(self.token("unknown")?.or_else(marked)))
     }
 
-    /// SentencePiece joins the two neighbours whose joint piece has the highest score: every way to make a piece of two others is
+    /// SentencePiece joins the two neighbors whose joint piece has the highest score: every way to make a piece of two others is
     /// a merge, in the order of the pieces' scores.
     fn merges_by_score(&self) -> Result<Vec<Value>, String> {
         let scores = required("tokenizer.ggml.scores", self.metadata.numbers("tokenizer.ggml.scores"))?;
