@@ -9,27 +9,25 @@ use crate::layout::Place;
 
 const GROUP: usize = 16;
 
-impl Model {
-    /// Splits such a buffer into tensors by name, row-major. None if its length is not that of this model's buffers.
-    pub fn split_legacy_buffer(&self, flat: &[f32]) -> Option<Vec<(String, Vec<f32>)>> {
-        let mut rest = flat;
-        let mut tensors = Vec::with_capacity(self.layout.tensors.len());
-        for tensor in &self.layout.tensors {
-            let shape = tensor.place.shape();
-            let stored = match tensor.place {
-                Place::Matrix(_) => shape[0].next_multiple_of(GROUP) * shape[1],
-                Place::Vector(_) | Place::Row(_) => shape.iter().product::<usize>().next_multiple_of(GROUP),
-            };
-            let (part, after) = rest.split_at_checked(stored)?;
-            let values = match tensor.place {
-                Place::Matrix(_) => row_major(part, shape[0], shape[1]),
-                Place::Vector(_) | Place::Row(_) => part[..shape.iter().product()].to_vec(),
-            };
-            tensors.push((tensor.name.clone(), values));
-            rest = after;
-        }
-        rest.is_empty().then_some(tensors)
+/// Splits such a buffer into a model's tensors by name, row-major. None if its length is not that of the model's buffers.
+pub fn split_legacy_buffer(model: &Model, flat: &[f32]) -> Option<Vec<(String, Vec<f32>)>> {
+    let mut rest = flat;
+    let mut tensors = Vec::with_capacity(model.layout.tensors.len());
+    for tensor in &model.layout.tensors {
+        let shape = tensor.place.shape();
+        let stored = match tensor.place {
+            Place::Matrix(_) => shape[0].next_multiple_of(GROUP) * shape[1],
+            Place::Vector(_) | Place::Row(_) => shape.iter().product::<usize>().next_multiple_of(GROUP),
+        };
+        let (part, after) = rest.split_at_checked(stored)?;
+        let values = match tensor.place {
+            Place::Matrix(_) => row_major(part, shape[0], shape[1]),
+            Place::Vector(_) | Place::Row(_) => part[..shape.iter().product()].to_vec(),
+        };
+        tensors.push((tensor.name.clone(), values));
+        rest = after;
     }
+    rest.is_empty().then_some(tensors)
 }
 
 fn row_major(stored: &[f32], outputs: usize, inputs: usize) -> Vec<f32> {

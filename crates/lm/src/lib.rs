@@ -38,6 +38,7 @@ pub use error::Error;
 pub use generate::{Completion, Request, StopReason, Streamed};
 pub use gguf::{ImportedGguf, import_gguf};
 pub use layout::Head;
+pub use legacy::split_legacy_buffer;
 pub use model::Model;
 pub use optimizer::{AdamW, AdamWConfig, Decay, Schedule};
 pub use sampling::Sampling;

@@ -16,12 +16,12 @@ use std::{borrow::Cow, fs, path::Path};
 
 use safetensors::{Dtype, SafeTensors, View, serialize_to_file};
 use serde::{Deserialize, Serialize};
-use vapo_lm::{Buffer, Head, Model, WeightDtype};
+use vapo_lm::{Buffer, Head, Model, WeightDtype, split_legacy_buffer};
 
 use crate::{
     alarm::Alarms,
     base::TextFiles,
-    config::{self, Config},
+    config::Config,
     error::{Error, Result},
     files::{create_directory_atomically, write_atomically},
     fingerprint::DataFingerprint,
@@ -101,15 +101,6 @@ impl Snapshot<'_> {
             let config = self.config.clone().with_absolute_paths()?;
             write_atomically(&directory.join("config.toml"), config.to_commented_toml().as_bytes())
         })
-    }
-}
-
-impl From<config::Dtype> for WeightDtype {
-    fn from(dtype: config::Dtype) -> Self {
-        match dtype {
-            config::Dtype::Float32 => Self::Float32,
-            config::Dtype::Bfloat16 => Self::Bfloat16,
-        }
     }
 }
 
@@ -193,7 +184,7 @@ impl StateFile<'_> {
     fn read(&self, group: &str, model: &Model) -> Result<Vec<(String, Vec<f32>)>> {
         if self.flat {
             let flat = self.values(group, None)?;
-            return model.split_legacy_buffer(&flat).ok_or_else(|| {
+            return split_legacy_buffer(model, &flat).ok_or_else(|| {
                 let problem =
                     format!("{group} has {} values, which is not what the checkpoint's model needs", flat.len());
                 Error::file(self.path, problem)

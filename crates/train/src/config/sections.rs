@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use vapo_algo::{KlEstimator, Normalization, Reduction};
+use vapo_lm::WeightDtype;
 use vapo_tasks::{RewardTerm, Verifier};
 
 use super::{
@@ -487,6 +488,15 @@ choices! {
 
 /// Responses of a step whose log-probs are recomputed under [`LogpCheck::Sample`].
 const CHECKED_RESPONSES: usize = 8;
+
+impl From<Dtype> for WeightDtype {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::Float32 => Self::Float32,
+            Dtype::Bfloat16 => Self::Bfloat16,
+        }
+    }
+}
 
 impl LogpCheck {
     /// One of how many of a step's responses is checked; `None` if none is.
