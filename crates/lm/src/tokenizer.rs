@@ -10,6 +10,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: Arc<tokenizers::Tokenizer>,
+    num_ids: usize,
 }
 
 impl Tokenizer {
@@ -33,7 +34,8 @@ impl Tokenizer {
         let read =
             read.map_err(|_| Error::Tokenizer("it holds a part that the crate `tokenizers` cannot read".into()))?;
         let inner = read.map_err(|e| Error::Tokenizer(e.to_string()))?;
-        Ok(Tokenizer { inner: Arc::new(inner) })
+        let num_ids = inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1);
+        Ok(Tokenizer { inner: Arc::new(inner), num_ids })
     }
 
     /// Tokens of a text; none are added.
@@ -78,7 +80,7 @@ impl Tokenizer {
 
     /// One more than the largest id: a network has no use for logits from there on.
     pub fn num_ids(&self) -> usize {
-        self.inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1)
+        self.num_ids
     }
 
     /// Whether a network knows every token; it may know more (embeddings are often padded).

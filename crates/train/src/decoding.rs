@@ -28,7 +28,6 @@ pub fn eval_sampling(config: &Config, policy: &Model, text: &TextFiles) -> Sampl
         top_k: eval.top_k,
         top_p: eval.top_p as f32,
         min_p: eval.min_p as f32,
-        num_tokens: Some(text.tokenizer.num_ids()),
         max_new_tokens: config.longest_eval_response(),
         ..training_sampling(config, policy, text)
     }

@@ -120,7 +120,7 @@ impl MemoryPlan {
                 ("logits", values(logits.max(sampled(&|step| step.logit_values(shape, slots))))),
                 ("key/value caches", sampled(&|step| step.cache_bytes(shape, slots)) as u64),
                 ("rollout columns", columns as u64),
-                // A checkpoint is written one tensor at a time, the largest of which is a moment.
+                // An upper bound: a checkpoint is written one tensor at a time, and the largest is no larger than all together.
                 ("checkpoint", values(policy.max(critic))),
             ],
         }

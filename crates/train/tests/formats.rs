@@ -1,17 +1,12 @@
 //! Run directories that earlier versions wrote can still be resumed.
 
+mod common;
+
 use std::{fs, path::Path, sync::atomic::AtomicBool};
 
 use vapo_train::{Event, Outcome, Run};
 
-fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy_tree(&path, &target) } else { assert!(fs::copy(&path, &target).is_ok()) }
-    }
-}
+use common::copy_tree;
 
 #[test]
 fn a_run_of_format_1_goes_on_and_writes_the_present_format() {

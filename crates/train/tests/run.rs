@@ -1,5 +1,7 @@
 //! Whole runs on the built-in task: records, resuming, stopping, methods.
 
+mod common;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -14,6 +16,8 @@ use vapo_train::{
     Config, Event, Outcome, Phase, Progress, Row, Run, RunDir, Stage, TextFiles, is_time_field,
     pretrain::{PretrainSettings, pretrain},
 };
+
+use common::copy_tree;
 
 /// A run of seconds: 2 steps of value pretraining, 3 of the policy.
 fn config(directory: &Path, overrides: &[&str]) -> Config {
@@ -73,15 +77,6 @@ fn assert_same_run(a: &Path, b: &Path) {
     for step in [0, 4, 5] {
         let text = |run: &Path| fs::read_to_string(run.join(format!("eval/step-{step:06}.jsonl"))).unwrap();
         assert_eq!(text(a), text(b));
-    }
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy_tree(&path, &target) } else { assert!(fs::copy(&path, &target).is_ok()) }
     }
 }
 
