@@ -25,6 +25,7 @@ impl Default for AdamWConfig {
 }
 
 /// AdamW (Loshchilov & Hutter 2019) with global-norm clipping. Its state is public for checkpoints.
+#[derive(Clone)]
 pub struct AdamW {
     /// Settings.
     pub config: AdamWConfig,

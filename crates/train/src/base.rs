@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::{Map, Value};
@@ -154,7 +155,19 @@ pub struct TextFiles {
     /// Tokens before every prompt, e.g. a beginning-of-sequence token.
     prefix: Vec<u32>,
     chat: Chat,
-    files: Vec<(&'static str, Vec<u8>)>,
+    /// The files, unchanged.
+    pub(crate) files: TokenizerFiles,
+}
+
+/// The files of a tokenizer by their names.
+#[derive(Clone)]
+pub(crate) struct TokenizerFiles(Arc<[(&'static str, Vec<u8>)]>);
+
+impl TokenizerFiles {
+    /// Writes all files into a model directory.
+    pub(crate) fn save(&self, directory: &Path) -> Result<()> {
+        self.0.iter().try_for_each(|(name, bytes)| write_atomically(&directory.join(name), bytes))
+    }
 }
 
 impl TextFiles {
@@ -171,7 +184,8 @@ impl TextFiles {
             }
         }
         let chat = Chat::load(directory);
-        Ok(Self { tokenizer: Tokenizer::load(directory)?, prefix: prefix_of(&files), chat, files })
+        let prefix = prefix_of(&files);
+        Ok(Self { tokenizer: Tokenizer::load(directory)?, prefix, chat, files: TokenizerFiles(files.into()) })
     }
 
     /// The tokenizer of a built-in task, from the texts of its two files.
@@ -184,7 +198,8 @@ impl TextFiles {
             ("tokenizer.json", tokenizer_json.into_bytes()),
             ("tokenizer_config.json", tokenizer_config_json.into_bytes()),
         ];
-        Ok(Self { tokenizer, prefix: prefix_of(&files), chat: Chat::none(), files })
+        let prefix = prefix_of(&files);
+        Ok(Self { tokenizer, prefix, chat: Chat::none(), files: TokenizerFiles(files.into()) })
     }
 
     /// Applies a config's settings for the chat template; without this call, the defaults apply.
@@ -230,11 +245,6 @@ impl TextFiles {
         let mut tokens = self.prefix.clone();
         tokens.extend(self.tokenizer.encode(text)?);
         Ok(tokens)
-    }
-
-    /// Writes all files into a model directory.
-    pub(crate) fn save(&self, directory: &Path) -> Result<()> {
-        self.files.iter().try_for_each(|(name, bytes)| write_atomically(&directory.join(name), bytes))
     }
 }
 

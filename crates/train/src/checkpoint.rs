@@ -7,6 +7,7 @@
 //!   state/    state.json; policy.safetensors and critic.safetensors: AdamW's moments, and the exact weights if the
 //!             directories round them, each tensor as `first_moment.<name>`, `second_moment.<name>`, `weights.<name>`
 //!   config.toml
+//!   SHA256SUMS  checksums of all files (since format 3); `sha256sum --check SHA256SUMS` verifies them too
 //! ```
 //!
 //! Tensors are row-major and named as in the model directories, so that a checkpoint does not depend on how a device
@@ -16,11 +17,12 @@ use std::{borrow::Cow, fs, path::Path};
 
 use safetensors::{Dtype, SafeTensors, View, serialize_to_file};
 use serde::{Deserialize, Serialize};
-use vapo_lm::{Buffer, Head, Model, WeightDtype, split_legacy_buffer};
+use vapo_lm::{AdamW, Buffer, Head, Model, WeightDtype, split_legacy_buffer};
 
 use crate::{
     alarm::Alarms,
-    base::TextFiles,
+    base::TokenizerFiles,
+    checksums::{self, CHECKSUMS, checksums},
     config::Config,
     error::{Error, Result},
     files::{create_directory_atomically, write_atomically},
@@ -30,8 +32,11 @@ use crate::{
     trainer::Counters,
 };
 
-/// The version that is written. Format 1 named no version and stored flat buffers in the order of the processor's memory.
-const FORMAT_VERSION: u32 = 2;
+/// The version that is written. Format 1 named no version and stored flat buffers in the order of the processor's memory;
+/// format 2 had no checksums.
+const FORMAT_VERSION: u32 = 3;
+/// The first version with checksums.
+const CHECKSUMMED: u32 = 3;
 /// The last version with flat buffers.
 const FLAT_BUFFERS: u32 = 1;
 
@@ -48,6 +53,9 @@ pub(crate) struct RunState {
     /// The checkpoint's format.
     #[serde(default = "unversioned")]
     pub(crate) format_version: u32,
+    /// The program that wrote it; empty before format 3.
+    #[serde(default)]
+    pub(crate) vapo_version: String,
     /// Steps, updates, prompts, tokens.
     pub(crate) counters: Counters,
     /// Number of optimizer updates in the policy's moments.
@@ -60,6 +68,9 @@ pub(crate) struct RunState {
     pub(crate) accuracy_last: Option<f64>,
     /// Number of problems in an evaluation.
     pub(crate) eval_problems: usize,
+    /// The trained policy with the best held-out accuracy so far.
+    #[serde(default)]
+    pub(crate) best: Option<Best>,
     /// The finished step's row, if it is not in `metrics.jsonl` yet.
     pub(crate) pending: Option<Row>,
     /// The user's problems that the run began with.
@@ -74,41 +85,105 @@ pub(crate) struct RunState {
     pub(crate) cpu_secs: f64,
 }
 
-/// The contents of a checkpoint.
+/// A policy by its held-out accuracy.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Steps before the evaluation.
+    pub step: u64,
+    /// Its result.
+    pub accuracy: f64,
+}
+
+/// The contents of a checkpoint, borrowed from a run or copied from it.
 pub(crate) struct Snapshot<'a> {
-    pub(crate) policy: &'a Network,
-    pub(crate) critic: Option<&'a Network>,
-    pub(crate) text: &'a TextFiles,
-    pub(crate) state: &'a RunState,
-    pub(crate) config: &'a Config,
+    pub(crate) policy: Saved<'a>,
+    pub(crate) critic: Option<Saved<'a>>,
+    pub(crate) files: TokenizerFiles,
+    pub(crate) state: RunState,
+    pub(crate) config: Cow<'a, Config>,
+}
+
+/// What is saved of a network: weights, moments and the number of updates.
+pub(crate) struct Saved<'a> {
+    pub(crate) model: Cow<'a, Model>,
+    pub(crate) optimizer: Cow<'a, AdamW>,
+}
+
+impl<'a> From<&'a Network> for Saved<'a> {
+    fn from(network: &'a Network) -> Self {
+        Self { model: Cow::Borrowed(&network.model), optimizer: Cow::Borrowed(&network.optimizer) }
+    }
+}
+
+impl Saved<'_> {
+    fn into_owned(self) -> Saved<'static> {
+        Saved { model: Cow::Owned(self.model.into_owned()), optimizer: Cow::Owned(self.optimizer.into_owned()) }
+    }
 }
 
 impl Snapshot<'_> {
+    /// A copy that no longer depends on the run.
+    pub(crate) fn into_owned(self) -> Snapshot<'static> {
+        Snapshot {
+            policy: self.policy.into_owned(),
+            critic: self.critic.map(Saved::into_owned),
+            files: self.files,
+            state: self.state,
+            config: Cow::Owned(self.config.into_owned()),
+        }
+    }
+
     /// Writes the checkpoint, completely or not at all.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         create_directory_atomically(path, |directory| {
             let state = directory.join("state");
             fs::create_dir(&state).map_err(Error::io("create", &state))?;
             let dtype = WeightDtype::from(self.config.checkpoint.dtype);
-            for (name, network) in [("policy", Some(self.policy)), ("critic", self.critic)] {
+            for (name, network) in [("policy", Some(&self.policy)), ("critic", self.critic.as_ref())] {
                 let Some(network) = network else { continue };
-                save_model(&network.model, self.text, &directory.join(name), dtype)?;
+                save_model(&network.model, &self.files, &directory.join(name), dtype)?;
                 save_network(network, &state.join(format!("{name}.safetensors")), dtype)?;
             }
-            let written = RunState { format_version: FORMAT_VERSION, ..self.state.clone() };
+            let written = RunState {
+                format_version: FORMAT_VERSION,
+                vapo_version: env!("CARGO_PKG_VERSION").into(),
+                ..self.state.clone()
+            };
             let json = serde_json::to_vec_pretty(&written).map_err(|error| Error::file(&state, error.to_string()))?;
             write_atomically(&state.join("state.json"), &json)?;
-            let config = self.config.clone().with_absolute_paths()?;
-            write_atomically(&directory.join("config.toml"), config.to_commented_toml().as_bytes())
+            let config = self.config.as_ref().clone().with_absolute_paths()?;
+            write_atomically(&directory.join("config.toml"), config.to_commented_toml().as_bytes())?;
+            write_atomically(&directory.join(CHECKSUMS), checksums(directory)?.as_bytes())
         })
     }
 }
 
+/// Compares a checkpoint's files with its checksums, if its format has them.
+///
+/// # Errors
+/// A file is damaged, or `state.json` belongs to a newer version.
+pub(crate) fn verify(checkpoint: &Path) -> Result<()> {
+    if !checkpoint.join(CHECKSUMS).exists() && load_state(checkpoint)?.format_version < CHECKSUMMED {
+        return Ok(());
+    }
+    checksums::verify(checkpoint)?;
+    load_state(checkpoint).map(drop)
+}
+
+/// Compares the files of one network of a checkpoint (`policy` or `critic`) with the checksums, for a command that reads
+/// nothing else of it.
+///
+/// # Errors
+/// A file is damaged.
+pub fn verify_network(checkpoint: &Path, name: &str) -> Result<()> {
+    if checkpoint.join(CHECKSUMS).exists() { checksums::verify_part(checkpoint, name) } else { Ok(()) }
+}
+
 /// Writes a model directory with its tokenizer.
-pub(crate) fn save_model(model: &Model, text: &TextFiles, directory: &Path, dtype: WeightDtype) -> Result<()> {
+pub(crate) fn save_model(model: &Model, files: &TokenizerFiles, directory: &Path, dtype: WeightDtype) -> Result<()> {
     fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
     model.save(directory, dtype)?;
-    text.save(directory)
+    files.save(directory)
 }
 
 fn unversioned() -> u32 {
@@ -131,12 +206,10 @@ pub(crate) fn load_state(checkpoint: &Path) -> Result<RunState> {
     let wrong = |error: serde_json::Error| Error::file(&path, error.to_string());
     let Version { format_version } = serde_json::from_slice(&bytes).map_err(wrong)?;
     if format_version > FORMAT_VERSION {
-        return Err(Error::file(
-            &path,
-            format!(
-                "format_version is {format_version}, expected at most {FORMAT_VERSION}: a newer version of vapo wrote this checkpoint, use that version to resume"
-            ),
-        ));
+        return Err(Error::Run(format!(
+            "{}: format_version is {format_version}, expected at most {FORMAT_VERSION}: a newer version of vapo wrote this checkpoint, use that version to resume",
+            path.display()
+        )));
     }
     serde_json::from_slice(&bytes).map_err(wrong)
 }
@@ -230,8 +303,8 @@ impl StateFile<'_> {
     }
 }
 
-fn save_network(network: &Network, path: &Path, dtype: WeightDtype) -> Result<()> {
-    let (model, optimizer) = (&network.model, &network.optimizer);
+fn save_network(network: &Saved<'_>, path: &Path, dtype: WeightDtype) -> Result<()> {
+    let (model, optimizer) = (network.model.as_ref(), network.optimizer.as_ref());
     let moments = [&optimizer.first_moment, &optimizer.second_moment].map(Some);
     let exact = (dtype != WeightDtype::Float32).then_some((WEIGHTS, None));
     let groups = MOMENTS.into_iter().zip(moments).chain(exact);
@@ -321,11 +394,11 @@ mod tests {
             fs::create_dir_all(again.path().join(name)).unwrap();
             network.model.save(&again.path().join(name), WeightDtype::Bfloat16).unwrap();
             let file = again.path().join("state").join(format!("{name}.safetensors"));
-            save_network(&network, &file, WeightDtype::Bfloat16).unwrap();
+            save_network(&Saved::from(&network), &file, WeightDtype::Bfloat16).unwrap();
             let state = RunState { format_version: FORMAT_VERSION, ..load_state(&format_1()).unwrap() };
             fs::write(again.path().join("state/state.json"), serde_json::to_vec(&state).unwrap()).unwrap();
             let network = load(again.path(), name, head).unwrap();
-            assert_eq!((hash(&network), network.optimizer.steps), (want, steps), "{name} in format 2");
+            assert_eq!((hash(&network), network.optimizer.steps), (want, steps), "{name} in the format of today");
             let bytes = fs::read(&file).unwrap();
             let tensors = SafeTensors::deserialize(&bytes).unwrap();
             let norm = tensors.tensor("second_moment.model.norm.weight").unwrap();
@@ -338,8 +411,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state/state.json");
         fs::create_dir(directory.path().join("state")).unwrap();
-        fs::write(&path, r#"{"format_version": 3, "a_field_of_tomorrow": {}}"#).unwrap();
-        let expected = "format_version is 3, expected at most 2: a newer version of vapo wrote this checkpoint, \
+        fs::write(&path, r#"{"format_version": 4, "a_field_of_tomorrow": {}}"#).unwrap();
+        let expected = "format_version is 4, expected at most 3: a newer version of vapo wrote this checkpoint, \
                         use that version to resume";
         assert_eq!(load_state(directory.path()).unwrap_err().to_string(), format!("{}: {expected}", path.display()));
     }

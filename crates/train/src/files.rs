@@ -8,12 +8,15 @@ use std::{
 
 use crate::error::{Error, Result};
 
+/// Extension of a file or directory that is being written.
+pub(crate) const PARTIAL: &str = "partial";
+
 /// Writes a file under a temporary name, syncs it and renames it.
 ///
 /// # Errors
 /// It cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension("partial");
+    let temporary = path.with_extension(PARTIAL);
     let write = || {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
@@ -27,7 +30,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Makes a directory under a temporary name, lets `fill` write into it, syncs its files and renames it.
 /// Leftovers of an interrupted attempt are removed first.
 pub(crate) fn create_directory_atomically(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let temporary = path.with_extension("partial");
+    let temporary = path.with_extension(PARTIAL);
     if temporary.exists() {
         fs::remove_dir_all(&temporary).map_err(Error::io("remove", &temporary))?;
     }
@@ -42,6 +45,16 @@ pub(crate) fn create_directory_atomically(path: &Path, fill: impl FnOnce(&Path) 
         sync_parent(path)
     };
     rename().map_err(Error::io("create", path))
+}
+
+/// Removes a directory so that it is complete or absent under its name, even if the process is killed.
+pub(crate) fn remove_directory_atomically(path: &Path) -> Result<()> {
+    let temporary = path.with_extension(PARTIAL);
+    let remove = || {
+        fs::rename(path, &temporary)?;
+        fs::remove_dir_all(&temporary)
+    };
+    remove().map_err(Error::io("remove", path))
 }
 
 fn sync_tree(directory: &Path) -> std::io::Result<()> {

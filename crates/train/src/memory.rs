@@ -20,6 +20,9 @@ pub struct MemoryPlan {
     pub parts: Vec<(&'static str, u64)>,
 }
 
+/// The part for checkpoints that are written beside training.
+const CHECKPOINT_COPY: &str = "checkpoint copy";
+
 const BYTES_PER_VALUE: usize = 4;
 /// Per sampled token: its id, log-prob and text.
 const BYTES_PER_SAMPLED_TOKEN: usize = 12;
@@ -108,22 +111,45 @@ impl MemoryPlan {
         let tokens = |sampled: Sampled| sampled.responses() * sampled.response_tokens;
         let columns = (largest(&tokens) * BYTES_PER_TRAINED_TOKEN).max(tokens(evaluation) * BYTES_PER_SAMPLED_TOKEN);
         let values = |count: usize| (count * BYTES_PER_VALUE) as u64;
+        let (weights, moments) = (trained_weights(config, policy + critic), values(2 * (policy + critic)));
+        let copy = config.checkpoint.background.then_some((CHECKPOINT_COPY, weights + moments));
         Self {
             subject: "the run",
             advice: "rollout.slots, rollout.max_new_tokens, run.micro_batch_tokens, or a model with fewer parameters",
-            parts: vec![
+            parts: [
                 ("program and problems", resident),
-                ("weights", trained_weights(config, policy + critic) + read_weights(config, reference)),
+                ("weights", weights + read_weights(config, reference)),
                 ("gradients", values(policy + critic)),
-                ("moments", values(2 * (policy + critic))),
+                ("moments", moments),
                 ("activations", trained.max(passed) as u64),
                 ("logits", values(logits.max(sampled(&|step| step.logit_values(shape, slots))))),
                 ("key/value caches", sampled(&|step| step.cache_bytes(shape, slots)) as u64),
                 ("rollout columns", columns as u64),
                 // An upper bound: a checkpoint is written one tensor at a time, and the largest is no larger than all together.
                 ("checkpoint", values(policy.max(critic))),
-            ],
+            ]
+            .into_iter()
+            .chain(copy)
+            .collect(),
         }
+    }
+
+    /// Whether a run with this plan writes checkpoints beside training.
+    pub fn copies_checkpoints(&self) -> bool {
+        self.parts.iter().any(|(name, _)| *name == CHECKPOINT_COPY)
+    }
+
+    /// The plan of a run that must do with `available` bytes in addition to the resident ones: training waits for
+    /// checkpoints if their copy does not fit.
+    ///
+    /// # Errors
+    /// As for [`MemoryPlan::check`].
+    pub fn within(mut self, available: u64) -> Result<Self> {
+        if self.check(available).is_err() {
+            self.parts.retain(|(name, _)| *name != CHECKPOINT_COPY);
+        }
+        self.check(available)?;
+        Ok(self)
     }
 
     /// Counts sampling of `group_size` responses to each of `prompts` prompts of at most `prompt_tokens` tokens, with the

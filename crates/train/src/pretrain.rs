@@ -97,7 +97,7 @@ pub fn pretrain(
         return Ok(None);
     };
     create_directory_atomically(directory, |directory| {
-        save_model(&base.model, &base.text, directory, WeightDtype::Float32)
+        save_model(&base.model, &base.text.files, directory, WeightDtype::Float32)
     })?;
     Ok(Some(loss))
 }

@@ -1,15 +1,63 @@
-//! What a resumed run has to know about the settings and data of the sessions before it.
+//! Where a run continues, and what it has to know about the settings and data of the sessions before.
+
+use std::path::PathBuf;
 
 use vapo_lm::{Device, Model};
 
 use crate::{
     base::LanguageModel,
+    checkpoint::verify,
     config::Config,
     error::{Error, Result},
     fingerprint::DataFingerprint,
     models::base_directory,
+    rundir::RunDir,
     trainer::{Trainer, critic_updates, policy_updates},
 };
+
+/// The newest checkpoint whose files are as they were written, or `None` if the run has no checkpoint. Damaged ones are set
+/// aside, each with a warning.
+///
+/// # Errors
+/// All checkpoints are damaged, or one cannot be read.
+pub(crate) fn newest_intact(directory: &RunDir) -> Result<(Option<PathBuf>, Vec<String>)> {
+    let mut damaged: Vec<(PathBuf, Error)> = Vec::new();
+    let mut intact = None;
+    for (_, checkpoint) in directory.checkpoints()?.into_iter().rev() {
+        match verify(&checkpoint) {
+            Ok(()) => {
+                intact = Some(checkpoint);
+                break;
+            }
+            Err(error) if is_damage(&error) => damaged.push((checkpoint, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    if let (None, Some((_, damage))) = (&intact, damaged.first()) {
+        return Err(Error::Run(format!(
+            "no checkpoint of {} is intact, expected at least one ({damage}); the run can only begin again: remove its checkpoints to do so",
+            directory.path().display(),
+        )));
+    }
+    let warnings = damaged.into_iter().map(|(checkpoint, damage)| {
+        let aside = directory.set_aside(&checkpoint)?;
+        Ok(format!(
+            "a damaged checkpoint was renamed to {}, and the run continues from the one before: {damage}",
+            aside.display()
+        ))
+    });
+    let warnings = warnings.collect::<Result<_>>()?;
+    Ok((intact, warnings))
+}
+
+/// Whether an error is about what a checkpoint's files contain, not about the right or the ability to read them.
+fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::File { .. } => true,
+        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
 
 /// Refuses another seed than `previous` had, and problems that changed under the same settings of `[data]`. Other
 /// problems by other settings are what the user asked for: the result is a warning.

@@ -1,6 +1,7 @@
 //! A run: steps, evaluations, checkpoints and records, from the start or from a checkpoint.
 
 use std::{
+    borrow::Cow,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
@@ -13,7 +14,7 @@ use vapo_tasks::Task;
 use crate::{
     base::LanguageModel,
     batch::check_failures,
-    checkpoint::{RunState, Snapshot, load_network, load_state, save_model},
+    checkpoint::{Best, RunState, Saved, Snapshot, load_network, load_state, save_model},
     config::Config,
     decoding::{endless_warning, training_sampling},
     error::{Error, Result},
@@ -21,6 +22,7 @@ use crate::{
     evaluation::Evaluation,
     files::{create_directory_atomically, write_atomically},
     fingerprint::DataFingerprint,
+    lock::RunLock,
     memory::MemoryPlan,
     metrics::{Row, keys},
     models::Models,
@@ -29,20 +31,25 @@ use crate::{
     progress::Watcher,
     report::StepReport,
     resources::Usage,
-    resume::{check_unchanged, reference, replanned},
+    resume::{check_unchanged, newest_intact, reference, replanned},
     rundir::RunDir,
     setup::{checked_task, device},
     step::train_step,
     summary::{AccuracySummary, CriticSummary, RunSummary},
     trainer::{Counters, Trainer},
+    writer::CheckpointWriter,
 };
 
 /// A run that can be trained.
 pub struct Run {
     directory: RunDir,
+    _lock: RunLock,
     trainer: Trainer,
     memory: MemoryPlan,
     state: RunState,
+    writer: CheckpointWriter,
+    /// When the newest checkpoint, or the session, was begun.
+    last_checkpoint: Instant,
     /// What the user should know about this session.
     warnings: Vec<String>,
     begun: Instant,
@@ -71,40 +78,43 @@ impl Run {
             )));
         }
         let (trainer, memory) = fresh_trainer(config)?;
-        let directory = RunDir::create(&trainer.config)?;
-        Ok(Self::fresh(directory, trainer, memory))
+        let (directory, lock) = RunDir::create_locked(&trainer.config)?;
+        Ok(Self::fresh((directory, lock), trainer, memory))
     }
 
-    /// Continues a run from its newest checkpoint (from the start if it has none), with `key=value` overrides of its config.
-    /// Metrics rows after the checkpoint are removed, because the run writes them again.
+    /// Continues a run from its newest intact checkpoint (from the start if it has none), with `key=value` overrides of its
+    /// config. Metrics rows after the checkpoint are removed, because the run writes them again.
     ///
     /// # Errors
-    /// The directory is not a run, or a checkpoint's files are inconsistent.
+    /// The directory is not a run, another process works on it, or it has checkpoints and none is intact.
     pub fn resume(path: &Path, overrides: &[String]) -> Result<Self> {
         let directory = RunDir::open(path)?;
+        let lock = directory.take_over()?;
         let config = directory.resolve(overrides)?.config;
-        let run = match directory.checkpoints()?.last() {
-            Some((_, checkpoint)) => Self::from_checkpoint(directory, config, checkpoint)?,
+        let (checkpoint, damaged) = newest_intact(&directory)?;
+        let mut run = match checkpoint {
+            Some(checkpoint) => Self::from_checkpoint((directory, lock), config, &checkpoint)?,
             None => {
                 let (trainer, memory) = fresh_trainer(config)?;
-                Self::fresh(directory, trainer, memory)
+                Self::fresh((directory, lock), trainer, memory)
             }
         };
         let last_is_recorded = u64::from(run.state.pending.is_none());
-        run.directory.cut_metrics(run.state.counters.global_step + last_is_recorded)?;
+        let lost = run.directory.cut_metrics(run.state.counters.global_step + last_is_recorded)?;
+        run.warnings.extend(damaged.into_iter().chain(lost));
         run.directory.write_config(&run.trainer.config)?;
         Ok(run)
     }
 
     /// A run before its first step: the row of step 0, with the first evaluation, is due.
-    fn fresh(directory: RunDir, trainer: Trainer, memory: MemoryPlan) -> Self {
+    fn fresh(place: (RunDir, RunLock), trainer: Trainer, memory: MemoryPlan) -> Self {
         let data = DataFingerprint::of(trainer.task.as_ref());
         let state = RunState { pending: Some(Row::new(0)), data, ..RunState::default() };
-        Self::new(directory, trainer, memory, state)
+        Self::new(place, trainer, memory, state)
     }
 
-    fn from_checkpoint(directory: RunDir, config: Config, checkpoint: &Path) -> Result<Self> {
-        let (mut state, previous) = (load_state(checkpoint)?, directory.config()?.with_absolute_paths()?);
+    fn from_checkpoint(place: (RunDir, RunLock), config: Config, checkpoint: &Path) -> Result<Self> {
+        let (mut state, previous) = (load_state(checkpoint)?, place.0.config()?.with_absolute_paths()?);
         // The checkpoint holds policy and critic: what they started from may be gone.
         let mut stored = config.clone();
         (stored.model.path, stored.critic.path) = (Some(checkpoint.join("policy")), Some(checkpoint.join("critic")));
@@ -127,17 +137,25 @@ impl Run {
         }
         trainer.counters = state.counters.clone();
         trainer.plan_critic();
-        let mut run = Self::new(directory, trainer, memory, state);
+        let mut run = Self::new(place, trainer, memory, state);
         run.warnings.extend(changed);
         run.warnings.extend(replanned(&previous, &run.trainer));
         Ok(run)
     }
 
-    fn new(directory: RunDir, trainer: Trainer, memory: MemoryPlan, state: RunState) -> Self {
+    fn new((directory, lock): (RunDir, RunLock), trainer: Trainer, memory: MemoryPlan, state: RunState) -> Self {
         let (begun, usage_before) = (Instant::now(), Usage::now());
         let sampling = training_sampling(&trainer.config, &trainer.policy.model, &trainer.text);
-        let warnings = endless_warning(&sampling).into_iter().collect();
-        Self { directory, trainer, memory, state, warnings, begun, usage_before }
+        let unlocked = (!lock.is_effective()).then(|| {
+            format!(
+                "the file system of {} has no locks: make sure that no other process works on this run",
+                directory.path().display()
+            )
+        });
+        let warnings = endless_warning(&sampling).into_iter().chain(unlocked).collect();
+        let writer = CheckpointWriter::new(memory.copies_checkpoints());
+        let last_checkpoint = begun;
+        Self { directory, _lock: lock, trainer, memory, state, writer, last_checkpoint, warnings, begun, usage_before }
     }
 
     /// The run directory.
@@ -183,7 +201,7 @@ impl Run {
         loop {
             let (mut row, report) = match (unrecorded.take(), self.trainer.next_phase()) {
                 (Some(row), _) => (row, None),
-                (None, None) => return self.finish(),
+                (None, None) => return self.finish(monitor),
                 (None, Some(phase)) => {
                     let Some(report) = train_step(&mut self.trainer, phase, monitor)? else {
                         return self.stop(None, monitor);
@@ -195,11 +213,13 @@ impl Run {
             if self.evaluation_is_due(&row) && self.evaluate(&mut row, monitor)?.is_break() {
                 return self.stop(Some(row), monitor);
             }
-            let saved = self.checkpoint_is_due().then(|| self.timed_checkpoint(&mut row)).transpose()?;
+            if self.checkpoint_is_due() {
+                self.timed_checkpoint(&mut row)?;
+            }
             self.directory.append_metrics(&row)?;
             let step = self.trainer.counters.global_step;
             monitor.tell(Event::Step { step, total: self.planned_steps(), report: report.as_ref() });
-            saved.iter().for_each(|path| monitor.tell(Event::Saved { path }));
+            self.report_saved(monitor)?;
             if monitor.stopped() {
                 return self.stop(None, monitor);
             }
@@ -227,9 +247,13 @@ impl Run {
     }
 
     fn checkpoint_is_due(&self) -> bool {
-        let (step, every) = (self.trainer.counters.global_step, self.trainer.config.checkpoint.every);
+        let (step, config) = (self.trainer.counters.global_step, &self.trainer.config.checkpoint);
+        let minutes = self.last_checkpoint.elapsed().as_secs_f64() / 60.0;
         let last = self.trainer.next_phase().is_none();
-        last || (step > 0 && every.is_some_and(|every| step.is_multiple_of(every)))
+        let by_step = step > 0 && config.every.is_some_and(|every| step.is_multiple_of(every));
+        let by_time = step > 0 && config.every_minutes.is_some_and(|every| minutes >= every);
+        let is_best = config.keep_best && self.state.best.is_some_and(|best| best.step == step);
+        last || by_step || by_time || is_best
     }
 
     /// Evaluates the policy and writes the result into the row; breaks if the run was stopped before the end.
@@ -258,6 +282,10 @@ impl Run {
         self.state.eval_problems = evaluation.problems.len();
         if step == 0 {
             self.state.accuracy_before = evaluation.accuracy();
+        } else if let Some(accuracy) = evaluation.accuracy()
+            && self.state.best.is_none_or(|best| accuracy > best.accuracy)
+        {
+            self.state.best = Some(Best { step, accuracy });
         }
         write_atomically(&self.directory.eval_path(step), evaluation.to_jsonl().as_bytes())
     }
@@ -266,17 +294,26 @@ impl Run {
         self.trainer.planned_pretraining() + self.trainer.config.run.steps
     }
 
-    /// Saves a checkpoint that contains the row of its step, and writes the time it took into the row.
-    fn timed_checkpoint(&mut self, row: &mut Row) -> Result<PathBuf> {
+    /// Begins a checkpoint that contains the row of its step, and writes the time for which training waited into the row.
+    fn timed_checkpoint(&mut self, row: &mut Row) -> Result<()> {
         let begun = Instant::now();
-        let path = self.save_checkpoint(Some(row.clone()))?;
+        self.save_checkpoint(Some(row.clone()))?;
         row.number(keys::TIMING_CHECKPOINT, begun.elapsed().as_secs_f64());
-        Ok(path)
+        Ok(())
     }
 
-    /// Saves the state after the last finished step, unless it is already saved; `unrecorded` is the step's row, if it is
-    /// not in `metrics.jsonl`.
-    fn save_checkpoint(&self, unrecorded: Option<Row>) -> Result<PathBuf> {
+    /// Tells of a checkpoint that has become complete.
+    fn report_saved(&mut self, monitor: &mut Monitor<'_>) -> Result<()> {
+        let completed = self.writer.completed()?;
+        completed.iter().for_each(|path| monitor.tell(Event::Saved { path }));
+        Ok(())
+    }
+
+    /// Begins to save the state after the last finished step, unless it is already saved; `unrecorded` is the step's row,
+    /// if it is not in `metrics.jsonl`.
+    fn save_checkpoint(&mut self, unrecorded: Option<Row>) -> Result<PathBuf> {
+        self.writer.wait()?;
+        self.last_checkpoint = Instant::now();
         let trainer = &self.trainer;
         let path = self.directory.checkpoint_path(trainer.counters.global_step);
         if path.exists() {
@@ -293,14 +330,13 @@ impl Run {
             ..self.state.clone()
         };
         let snapshot = Snapshot {
-            policy: &trainer.policy,
-            critic: trainer.critic.as_ref(),
-            text: &trainer.text,
-            state: &state,
-            config: &trainer.config,
+            policy: Saved::from(&trainer.policy),
+            critic: trainer.critic.as_ref().map(Saved::from),
+            files: trainer.text.files.clone(),
+            state,
+            config: Cow::Borrowed(&trainer.config),
         };
-        snapshot.save(&path)?;
-        self.directory.remove_old_checkpoints(trainer.config.checkpoint.keep)?;
+        self.writer.save(snapshot, path.clone(), &self.directory)?;
         Ok(path)
     }
 
@@ -321,12 +357,14 @@ impl Run {
             return Ok(());
         }
         create_directory_atomically(path, |directory| {
-            save_model(&critic.model, &self.trainer.text, directory, self.trainer.config.checkpoint.dtype.into())
+            save_model(&critic.model, &self.trainer.text.files, directory, self.trainer.config.checkpoint.dtype.into())
         })
     }
 
     /// Ends a run whose steps are all done.
-    fn finish(&self) -> Result<Outcome> {
+    fn finish(&mut self, monitor: &mut Monitor<'_>) -> Result<Outcome> {
+        self.writer.wait()?;
+        self.report_saved(monitor)?;
         let (counters, config, (wall_secs, usage)) = (&self.trainer.counters, &self.trainer.config, self.used());
         let critic = if config.has_critic() { CriticSummary::of(&self.directory.metrics()?)? } else { None };
         let summary = RunSummary {
@@ -343,6 +381,7 @@ impl Run {
             cpu_secs: usage.cpu_secs,
             peak_rss_mb: usage.peak_rss_mb,
             seed: config.run.seed,
+            best: self.state.best,
             critic,
             alarms: self.state.alarms.raised.clone(),
         };
@@ -353,8 +392,9 @@ impl Run {
     /// Ends a session with a checkpoint; `unrecorded` is the row of a step that still needs its evaluation.
     fn stop(&mut self, unrecorded: Option<Row>, monitor: &mut Monitor<'_>) -> Result<Outcome> {
         let path = self.save_checkpoint(unrecorded.clone())?;
+        self.writer.wait()?;
         self.state.pending = unrecorded;
-        monitor.tell(Event::Saved { path: &path });
+        self.report_saved(monitor)?;
         Ok(Outcome::Stopped(path))
     }
 }

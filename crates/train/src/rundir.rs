@@ -2,25 +2,30 @@
 //!
 //! ```text
 //! config.toml                  the resolved config
+//! run.lock                     locked while a process works on the run; its text names the process
 //! metrics.jsonl                a row per step
 //! eval/step-000020.jsonl       per problem: samples and verdicts
-//! checkpoints/step-000020/     a checkpoint from which the run can continue
+//! checkpoints/step-000020/     a checkpoint from which the run can continue; `.damaged`: one that was found damaged
 //! summary.json                 written at the end
 //! ```
 
 use std::{
     fs::{self, OpenOptions},
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use crate::{
-    config::{Config, Resolved, Role, Settings},
+    config::{CheckpointConfig, Config, Resolved, Role, Settings},
     error::{Error, Result},
-    files::write_atomically,
+    files::{PARTIAL, remove_directory_atomically, write_atomically},
+    lock::{LOCK, RunLock},
     metrics::Row,
     summary::RunSummary,
 };
+
+const CHECKPOINTS: &str = "checkpoints";
+const EVAL: &str = "eval";
 
 /// The directory of one run.
 #[derive(Clone, Debug)]
@@ -34,21 +39,52 @@ impl RunDir {
     /// # Errors
     /// The directory exists and is not empty, or cannot be written.
     pub fn create(config: &Config) -> Result<Self> {
+        Ok(Self::create_locked(config)?.0)
+    }
+
+    /// The same, locked for this process. What a process leaves behind that is killed in between does not prevent the next
+    /// attempt.
+    pub(crate) fn create_locked(config: &Config) -> Result<(Self, RunLock)> {
         let path = match &config.run.dir {
             Some(path) => path.clone(),
-            None => next_free(&config.algorithm.preset),
+            None => next_free(&config.algorithm.preset)?,
         };
-        if path.exists() && fs::read_dir(&path).map_err(Error::io("read", &path))?.next().is_some() {
+        fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
+        if is_in_use(&path)? {
             return Err(Error::Run(format!(
-                "run directory {} exists and is not empty, expected a new one (continue it with `vapo resume {0}`)",
+                "run directory {} exists and is not empty, expected a new one (continue a run with `vapo resume {0}`)",
                 path.display()
             )));
         }
-        fs::create_dir_all(path.join("checkpoints")).map_err(Error::io("create", &path))?;
-        fs::create_dir_all(path.join("eval")).map_err(Error::io("create", &path))?;
+        let lock = RunLock::acquire(&path)?;
         let directory = Self { path };
         directory.write_config(config)?;
-        Ok(directory)
+        directory.create_subdirectories()?;
+        Ok((directory, lock))
+    }
+
+    fn create_subdirectories(&self) -> Result<()> {
+        let mut paths = [CHECKPOINTS, EVAL].map(|name| self.path.join(name)).into_iter();
+        paths.try_for_each(|path| fs::create_dir_all(&path).map_err(Error::io("create", &path)))
+    }
+
+    /// Locks the run for this process, and removes what a killed process left unfinished.
+    ///
+    /// # Errors
+    /// Another process has locked it, or a file cannot be removed.
+    pub(crate) fn take_over(&self) -> Result<RunLock> {
+        let lock = RunLock::acquire(&self.path)?;
+        self.create_subdirectories()?;
+        for directory in [self.path.clone(), self.path.join(CHECKPOINTS), self.path.join(EVAL)] {
+            for entry in fs::read_dir(&directory).map_err(Error::io("read", &directory))? {
+                let path = entry.map_err(Error::io("read", &directory))?.path();
+                if path.extension().is_some_and(|extension| extension == PARTIAL) {
+                    let remove = if path.is_dir() { fs::remove_dir_all } else { fs::remove_file };
+                    remove(&path).map_err(Error::io("remove", &path))?;
+                }
+            }
+        }
+        Ok(lock)
     }
 
     /// Opens an existing run.
@@ -91,18 +127,38 @@ impl RunDir {
         write_atomically(&self.path.join("config.toml"), config.to_commented_toml().as_bytes())
     }
 
-    /// All complete rows of `metrics.jsonl`. A line that was cut off when the process was killed ends the list.
+    /// All rows of `metrics.jsonl`, without a last line that was cut off when the process was killed.
     ///
     /// # Errors
-    /// The file exists and cannot be read.
+    /// The file exists and cannot be read, or a line is not a row.
     pub fn metrics(&self) -> Result<Vec<Row>> {
-        let path = self.metrics_path();
-        if !path.exists() {
-            return Ok(Vec::new());
+        let (rows, damaged) = self.read_metrics()?;
+        match damaged.first() {
+            None => Ok(rows),
+            Some(line) => Err(Error::file(
+                &self.metrics_path(),
+                format!("line {line} is not a row of metrics (a JSON object with training/global_step)"),
+            )),
         }
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let complete = text.split_inclusive('\n').take_while(|line| line.ends_with('\n'));
-        Ok(complete.map_while(Row::from_line).collect())
+    }
+
+    /// The rows of `metrics.jsonl`, and the numbers of its complete lines that are none.
+    pub(crate) fn read_metrics(&self) -> Result<(Vec<Row>, Vec<usize>)> {
+        let path = self.metrics_path();
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
+            read => read.map_err(Error::io("read", &path))?,
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let complete = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+        for (index, line) in complete.enumerate() {
+            match Row::from_line(line).filter(|row| row.global_step().is_some()) {
+                Some(row) => rows.push(row),
+                None => damaged.push(index + 1),
+            }
+        }
+        Ok((rows, damaged))
     }
 
     /// The contents of `summary.json`; `None` if the run has not finished.
@@ -129,12 +185,22 @@ impl RunDir {
         append().map_err(Error::io("append to", &path))
     }
 
-    /// Keeps the rows of steps before `first_removed`; a resumed run writes the others again.
-    pub(crate) fn cut_metrics(&self, first_removed: u64) -> Result<()> {
-        let rows = self.metrics()?;
+    /// Keeps the rows of steps before `first_removed`; a resumed run writes the others again. Returns a warning about rows
+    /// that are lost: lines that are not rows, which nothing can bring back.
+    pub(crate) fn cut_metrics(&self, first_removed: u64) -> Result<Option<String>> {
+        let (rows, damaged) = self.read_metrics()?;
         let kept = rows.iter().filter(|row| row.global_step().is_some_and(|step| step < first_removed));
-        let text: String = kept.map(Row::to_line).collect();
-        write_atomically(&self.metrics_path(), text.as_bytes())
+        let (steps, lines): (Vec<_>, Vec<String>) = kept.map(|row| (row.global_step(), row.to_line())).unzip();
+        write_atomically(&self.metrics_path(), lines.concat().as_bytes())?;
+        let lost = (0..first_removed).filter(|step| !steps.contains(&Some(*step))).count();
+        Ok((lost > 0).then(|| {
+            let lines: Vec<String> = damaged.iter().map(usize::to_string).collect();
+            format!(
+                "{}: the rows of {lost} steps before the checkpoint are lost (damaged lines: {}); weights and later rows are not affected",
+                self.metrics_path().display(),
+                if lines.is_empty() { "none, they are missing".into() } else { lines.join(", ") },
+            )
+        }))
     }
 
     /// Complete checkpoints, oldest first.
@@ -142,7 +208,7 @@ impl RunDir {
     /// # Errors
     /// The directory cannot be read.
     pub fn checkpoints(&self) -> Result<Vec<(u64, PathBuf)>> {
-        numbered(&self.path.join("checkpoints"), "")
+        numbered(&self.path.join(CHECKPOINTS), "")
     }
 
     /// Records of evaluations, `eval/step-*.jsonl`, oldest first.
@@ -150,27 +216,43 @@ impl RunDir {
     /// # Errors
     /// The directory cannot be read.
     pub fn evaluations(&self) -> Result<Vec<(u64, PathBuf)>> {
-        numbered(&self.path.join("eval"), ".jsonl")
+        numbered(&self.path.join(EVAL), ".jsonl")
     }
 
     /// The path of a step's checkpoint.
     pub(crate) fn checkpoint_path(&self, step: u64) -> PathBuf {
-        self.path.join("checkpoints").join(step_name(step))
+        self.path.join(CHECKPOINTS).join(step_name(step))
     }
 
-    /// Removes all but the newest `keep` checkpoints; `None` keeps all.
-    pub(crate) fn remove_old_checkpoints(&self, keep: Option<usize>) -> Result<()> {
+    /// Removes the checkpoints that `[checkpoint]` does not keep; `best` is the step with the best held-out accuracy.
+    pub(crate) fn remove_old_checkpoints(&self, config: &CheckpointConfig, best: Option<u64>) -> Result<()> {
         let checkpoints = self.checkpoints()?;
-        let surplus = keep.map_or(0, |keep| checkpoints.len().saturating_sub(keep));
-        for (_, path) in &checkpoints[..surplus] {
-            fs::remove_dir_all(path).map_err(Error::io("remove", path))?;
+        let old = config.keep.map_or(0, |keep| checkpoints.len().saturating_sub(keep));
+        for (step, path) in &checkpoints[..old] {
+            let is_best = config.keep_best && best == Some(*step);
+            if !is_best && !config.keep_every.is_some_and(|every| step.is_multiple_of(every)) {
+                remove_directory_atomically(path)?;
+            }
         }
         Ok(())
     }
 
+    /// Takes a damaged checkpoint out of the run, so that its steps are done again, and keeps its files for a closer look.
+    pub(crate) fn set_aside(&self, checkpoint: &Path) -> Result<PathBuf> {
+        let aside = checkpoint.with_extension("damaged");
+        let rename = || {
+            if aside.exists() {
+                fs::remove_dir_all(&aside)?;
+            }
+            fs::rename(checkpoint, &aside)
+        };
+        rename().map_err(Error::io("rename", checkpoint))?;
+        Ok(aside)
+    }
+
     /// The path of the evaluation after a step.
     pub(crate) fn eval_path(&self, step: u64) -> PathBuf {
-        self.path.join("eval").join(format!("{}.jsonl", step_name(step)))
+        self.path.join(EVAL).join(format!("{}.jsonl", step_name(step)))
     }
 
     /// Writes `summary.json`.
@@ -204,9 +286,31 @@ fn numbered(directory: &Path, suffix: &str) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-fn next_free(preset: &str) -> PathBuf {
-    let numbered = (1..).map(|number| PathBuf::from(format!("runs/{preset}-{number:03}")));
-    numbered.into_iter().find(|path| !path.exists()).expect("numbers do not end")
+/// Makes the first directory `runs/<preset>-<number>` that does not exist.
+fn next_free(preset: &str) -> Result<PathBuf> {
+    fs::create_dir_all("runs").map_err(Error::io("create", Path::new("runs")))?;
+    for number in 1.. {
+        let path = PathBuf::from(format!("runs/{preset}-{number:03}"));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Error::io("create", &path)(error)),
+        }
+    }
+    unreachable!("numbers do not end")
+}
+
+/// Whether a directory has more in it than what a process leaves that is killed before its run has a config.
+fn is_in_use(directory: &Path) -> Result<bool> {
+    for entry in fs::read_dir(directory).map_err(Error::io("read", directory))? {
+        let path = entry.map_err(Error::io("read", directory))?.path();
+        let is_left_over = path.extension().is_some_and(|extension| extension == PARTIAL)
+            || path.file_name().is_some_and(|name| name == LOCK);
+        if !is_left_over {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -230,12 +334,35 @@ mod tests {
         assert_eq!(
             again,
             format!(
-                "run directory {0} exists and is not empty, expected a new one (continue it with `vapo resume {0}`)",
+                "run directory {0} exists and is not empty, expected a new one (continue a run with `vapo resume {0}`)",
                 path.display()
             )
         );
         let nothing = RunDir::open(root.path()).unwrap_err().to_string();
         assert_eq!(nothing, format!("{} is not a run directory: it has no config.toml", root.path().display()));
+    }
+
+    #[test]
+    fn a_kill_before_the_config_is_complete_leaves_no_obstacle() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join(LOCK), "process 1 on a host").unwrap();
+        fs::write(root.path().join("config.partial"), "[run").unwrap();
+        RunDir::create(&config_in(root.path())).unwrap();
+    }
+
+    #[test]
+    fn what_was_being_written_is_removed_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::create(&config_in(root.path())).unwrap();
+        fs::create_dir_all(root.path().join("checkpoints/step-000006.partial/policy")).unwrap();
+        for file in ["summary.partial", "eval/step-000004.partial", "eval/step-000003.jsonl", "notes"] {
+            fs::write(root.path().join(file), "x").unwrap();
+        }
+        let _lock = run.take_over().unwrap();
+        let exists = |name: &str| root.path().join(name).exists();
+        let removed = ["summary.partial", "eval/step-000004.partial", "checkpoints/step-000006.partial"];
+        assert_eq!(removed.map(exists), [false; 3]);
+        assert!(exists("eval/step-000003.jsonl") && exists("notes"));
     }
 
     #[test]
@@ -257,10 +384,29 @@ mod tests {
         let mut file = OpenOptions::new().append(true).open(run.metrics_path()).unwrap();
         file.write_all(b"{\"training/global_step\":4").unwrap();
         assert_eq!(run.metrics().unwrap().len(), 4);
-        run.cut_metrics(3).unwrap();
+        assert_eq!(run.cut_metrics(3).unwrap(), None);
         run.append_metrics(&Row::new(3)).unwrap();
         let steps: Vec<_> = run.metrics().unwrap().iter().map(Row::global_step).collect();
         assert_eq!(steps, [Some(0), Some(1), Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn a_damaged_row_is_an_error_for_readers_and_a_warning_when_the_run_goes_on() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::create(&config_in(root.path())).unwrap();
+        let row = |step| Row::new(step).to_line().into_bytes();
+        fs::write(run.metrics_path(), [row(0), b"{\"training/glob\xff\n".to_vec(), row(2), row(3)].concat()).unwrap();
+        let error = run.metrics().unwrap_err().to_string();
+        let path = run.metrics_path().display().to_string();
+        assert_eq!(error, format!("{path}: line 2 is not a row of metrics (a JSON object with training/global_step)"));
+        assert_eq!(
+            run.cut_metrics(3).unwrap().unwrap(),
+            format!(
+                "{path}: the rows of 1 steps before the checkpoint are lost (damaged lines: 2); weights and later rows are not affected"
+            )
+        );
+        let steps: Vec<_> = run.metrics().unwrap().iter().map(Row::global_step).collect();
+        assert_eq!(steps, [Some(0), Some(2)]);
     }
 
     #[test]
@@ -277,9 +423,18 @@ mod tests {
             fs::write(run.path().join("eval").join(name), "").unwrap();
         }
         assert_eq!(run.evaluations().unwrap().iter().map(|(step, _)| *step).collect::<Vec<_>>(), [3, 20]);
-        run.remove_old_checkpoints(None).unwrap();
+        let keep = |keep, keep_every| CheckpointConfig { keep, keep_every, ..CheckpointConfig::default() };
+        run.remove_old_checkpoints(&keep(None, None), None).unwrap();
         assert_eq!(steps(&run).len(), 3);
-        run.remove_old_checkpoints(Some(2)).unwrap();
+        run.remove_old_checkpoints(&keep(Some(2), None), None).unwrap();
         assert_eq!(steps(&run), [20, 100]);
+        fs::create_dir(run.checkpoint_path(101)).unwrap();
+        run.remove_old_checkpoints(&keep(Some(1), Some(50)), Some(20)).unwrap();
+        assert_eq!(steps(&run), [20, 100, 101], "the best, a multiple of 50, and the newest");
+        run.remove_old_checkpoints(&keep(Some(1), Some(50)), Some(101)).unwrap();
+        assert_eq!(steps(&run), [100, 101], "another one is the best");
+        let no_best = CheckpointConfig { keep_best: false, ..keep(Some(1), None) };
+        run.remove_old_checkpoints(&no_best, Some(100)).unwrap();
+        assert_eq!(steps(&run), [101]);
     }
 }

@@ -49,8 +49,9 @@ pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
 pub(crate) fn checked_task(config: &Config) -> Result<(Box<dyn Task>, MemoryPlan)> {
     let task = load_task(config)?;
     let memory = memory_plan(config, task.as_ref())?;
-    if let Some(available) = available_memory() {
-        memory.check(available)?;
-    }
+    let memory = match available_memory() {
+        Some(available) => memory.within(available)?,
+        None => memory,
+    };
     Ok((task, memory))
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     alarm::Alarm,
+    checkpoint::Best,
     error::Result,
     metrics::{Row, keys},
     phase::Phase,
@@ -31,6 +32,9 @@ pub struct RunSummary {
     pub peak_rss_mb: f64,
     /// `run.seed`.
     pub seed: u64,
+    /// The trained policy with the best held-out accuracy; with `checkpoint.keep_best` there is a checkpoint of it.
+    #[serde(default)]
+    pub best: Option<Best>,
     /// The critic; `None` without one.
     pub critic: Option<CriticSummary>,
     /// The alarms that were raised.

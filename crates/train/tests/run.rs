@@ -89,7 +89,19 @@ fn a_run_records_its_steps_evaluations_and_checkpoints() {
     let keys: Vec<&String> = summary.as_object().unwrap().keys().collect();
     assert_eq!(
         keys,
-        ["eval", "steps", "updates", "tokens", "wall_secs", "cpu_secs", "peak_rss_mb", "seed", "critic", "alarms"]
+        [
+            "eval",
+            "steps",
+            "updates",
+            "tokens",
+            "wall_secs",
+            "cpu_secs",
+            "peak_rss_mb",
+            "seed",
+            "best",
+            "critic",
+            "alarms"
+        ]
     );
     let eval_keys: Vec<&String> = summary["eval"].as_object().unwrap().keys().collect();
     assert_eq!(eval_keys, ["before", "after", "problems", "samples_per_problem"]);
@@ -159,6 +171,122 @@ fn assert_resumes_exactly(whole: &Path, killed: &Path) {
     fs::remove_file(killed.join("summary.json")).unwrap();
     train(&mut Run::resume(killed, &[]).unwrap());
     assert_same_run(whole, killed);
+}
+
+/// Sets a finished run back to its fourth step, with checkpoints of the third and the fourth.
+fn set_back(whole: &Path, killed: &Path) {
+    copy_tree(whole, killed);
+    fs::remove_dir_all(killed.join("checkpoints/step-000005")).unwrap();
+    fs::remove_file(killed.join("summary.json")).unwrap();
+}
+
+/// Resumes and trains to the end; returns the warnings.
+fn resumed(directory: &Path) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut observer = |event: Event<'_>| {
+        if let Event::Warning(warning) = event {
+            warnings.push(warning.to_string());
+        }
+    };
+    Run::resume(directory, &[]).unwrap().train(&mut observer, &AtomicBool::new(false)).unwrap();
+    warnings
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_and_the_one_before_it_is_used() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = root.path().join("whole");
+    finished_run(&whole, &[]);
+    let newest = "checkpoints/step-000004";
+    for (name, expected) in [
+        ("flipped", "state/policy.safetensors: its SHA-256 is "),
+        ("truncated", "critic/model.safetensors: its SHA-256 is "),
+        ("missing", "state/state.json: is missing"),
+        ("list", "SHA256SUMS: line "),
+    ] {
+        let killed = root.path().join(name);
+        set_back(&whole, &killed);
+        let checkpoint = killed.join(newest);
+        match name {
+            "flipped" => flip_a_bit(&checkpoint.join("state/policy.safetensors")),
+            "truncated" => truncate(&checkpoint.join("critic/model.safetensors")),
+            "missing" => fs::remove_file(checkpoint.join("state/state.json")).unwrap(),
+            _ => truncate(&checkpoint.join("SHA256SUMS")),
+        }
+        let warnings = resumed(&killed);
+        let aside = killed.join(newest).with_extension("damaged");
+        let beginning = format!(
+            "a damaged checkpoint was renamed to {}, and the run continues from the one before: ",
+            aside.display()
+        );
+        assert!(warnings.iter().any(|text| text.starts_with(&beginning) && text.contains(expected)), "{warnings:?}");
+        assert!(aside.is_dir());
+        assert_same_run(&whole, &killed);
+    }
+}
+
+fn flip_a_bit(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+fn truncate(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() - 30]).unwrap();
+}
+
+#[test]
+fn a_run_without_an_intact_checkpoint_is_refused_and_left_as_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("run");
+    finished_run(&directory, &["checkpoint.every=off", "checkpoint.keep_best=false"]);
+    let checkpoint = directory.join("checkpoints/step-000005");
+    truncate(&checkpoint.join("policy/model.safetensors"));
+    for _ in 0..2 {
+        let error = Run::resume(&directory, &[]).err().unwrap().to_string();
+        assert!(error.starts_with(&format!("no checkpoint of {} is intact", directory.display())), "{error}");
+        assert!(error.contains("policy/model.safetensors: its SHA-256 is "), "{error}");
+    }
+    assert!(checkpoint.is_dir());
+}
+
+#[test]
+fn a_run_has_one_process_at_a_time() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("run");
+    let mut run = Run::create(config(&directory, &[])).unwrap();
+    let error = Run::resume(&directory, &[]).err().unwrap().to_string();
+    let expected = format!("{} is in use by process {} on ", directory.display(), std::process::id());
+    assert!(error.starts_with(&expected), "{error}");
+    train(&mut run);
+    drop(run);
+    Run::resume(&directory, &[]).unwrap();
+}
+
+/// Background and foreground writing give the same checkpoint, and the best policy stays.
+#[test]
+fn checkpoints_are_the_same_from_a_copy_and_the_best_is_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let (beside, waiting) = (root.path().join("beside"), root.path().join("waiting"));
+    let settings = ["checkpoint.every=off", "checkpoint.keep=1", "eval.every=1", "run.steps=4"];
+    let summary = finished_run(&beside, &settings);
+    finished_run(&waiting, &[&settings[..], &["checkpoint.background=false"]].concat());
+    let best = summary["best"]["step"].as_u64().unwrap();
+    let accuracy = |step: u64| RunDir::open(&beside).unwrap().metrics().unwrap()[step as usize].accuracy().unwrap();
+    assert_eq!(summary["best"]["accuracy"].as_f64(), Some(accuracy(best)));
+    assert!((3..best).all(|step| accuracy(step) < accuracy(best)));
+    assert!((best..=6).all(|step| accuracy(step) <= accuracy(best)));
+    let expected: BTreeSet<u64> = [best, 6].into();
+    for run in [&beside, &waiting] {
+        let kept = RunDir::open(run).unwrap().checkpoints().unwrap();
+        assert_eq!(kept.iter().map(|(step, _)| *step).collect::<BTreeSet<_>>(), expected);
+    }
+    for file in ["policy/model.safetensors", "state/policy.safetensors", "state/critic.safetensors"] {
+        let bytes = |run: &Path| fs::read(run.join("checkpoints/step-000006").join(file)).unwrap();
+        assert!(bytes(&beside) == bytes(&waiting), "{file}");
+    }
 }
 
 /// A copy of a finished run, set back to its second step, whose `config.toml` is as an earlier version wrote it, with a value
@@ -316,6 +444,10 @@ fn the_state_of_another_network_is_refused_with_the_tensor() {
     finished_run(&directory, &["run.steps=1"]);
     let state = directory.join("checkpoints/step-000003/state");
     fs::copy(state.join("critic.safetensors"), state.join("policy.safetensors")).unwrap();
+    // As if a format without checksums had it.
+    fs::remove_file(directory.join("checkpoints/step-000003/SHA256SUMS")).unwrap();
+    let text = fs::read_to_string(state.join("state.json")).unwrap();
+    fs::write(state.join("state.json"), text.replace("\"format_version\": 3", "\"format_version\": 2")).unwrap();
     let error = Run::resume(&directory, &[]).err().unwrap().to_string();
     assert!(error.contains("policy.safetensors: holds first_moment.score."), "{error}");
     assert!(error.ends_with(", which the checkpoint's model does not have"), "{error}");

@@ -15,7 +15,7 @@ Examples:
   vapo eval --model runs/vapo-001                # held-out accuracy of the trained model
   vapo generate --model runs/vapo-001            # sample from it
 
-Exit codes: 0 success, or stopped by Ctrl-C with a checkpoint; 1 error; 2 wrong usage; 130 stopped immediately.
+Exit codes: 0 success; 1 error; 2 wrong usage; 75 stopped before the end, with a checkpoint; 130 stopped immediately.
 If NO_COLOR is set or stdout is a pipe, output is plain lines.";
 
 /// Trains language models to reason, by reinforcement learning on problems whose answers can be checked.
@@ -128,7 +128,7 @@ Columns during training:
   grad       norm of the policy's gradient before clipping (the critic's in value pretraining)
 metrics.jsonl in the run directory has these and more, with verl's names.
 
-Ctrl-C once: writes a checkpoint, from which `vapo resume` continues exactly. Twice: stops immediately.";
+Ctrl-C, SIGTERM or SIGUSR1: writes a checkpoint, from which `vapo resume` continues exactly, and exits with code 75. Ctrl-C twice: stops immediately.";
 
 /// Train a model: the built-in run, or a run described by a config file
 #[derive(Args)]
@@ -147,7 +147,7 @@ Examples:
   vapo resume runs/vapo-001                            # after Ctrl-C, a crash or a power failure
   vapo resume runs/vapo-001 --set run.steps=300        # train a finished run further
 
-A resumed run gives the same metrics and weights, byte for byte, as one that was never interrupted. Steps since the last checkpoint (checkpoint.every) are repeated.";
+A resumed run gives the same metrics and weights, byte for byte, as one that was never interrupted. Steps since the last checkpoint (checkpoint.every, checkpoint.every_minutes) are repeated. A damaged checkpoint is recognized by its checksums, and the one before it is used.";
 
 /// Continue a run from its newest checkpoint
 #[derive(Args)]
@@ -574,7 +574,7 @@ Examples:
 
 A study file defines base settings, arms and seeds; see docs/studies.md. Each run is a separate process with an ordinary run directory. README.md, report.json and curves (SVG) are in the study's directory.
 
-Ctrl-C once: every run writes a checkpoint. Twice: stops immediately; the runs still write their checkpoints.";
+Ctrl-C once: every run writes a checkpoint, and the exit code is 75. Twice: stops immediately; the runs still write their checkpoints.";
 
 /// Compare methods over several seeds at equal budgets, with intervals and curves
 #[derive(Args)]

@@ -27,7 +27,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
         .as_deref()
         .map(|path| File::create_new(path).with_context(|| format!("cannot write {}", path.display())));
     let out = out.transpose()?;
-    interrupt::end_at_ctrl_c()?;
+    interrupt::end_at_a_signal()?;
     let task = load_held_out_task(config)?;
     let device = device(config);
     let model = chosen.load(&device, |shape, text| {

@@ -1,56 +1,116 @@
-//! Ctrl-C: the first asks for a clean stop, the second exits immediately.
+//! Signals: Ctrl-C, and those by which schedulers announce that they will kill a process.
 
 use std::{
+    fs,
     io::{Read, stdin},
     process::exit,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
+    iterator::Signals,
+};
 
 use crate::screen::Screen;
 
-/// Exit code of a program ended by Ctrl-C, as in shells.
-const INTERRUPTED: i32 = 130;
-
-/// Ctrl-C ends the command immediately, together with its grading programs.
-///
-/// # Errors
-/// The system rejects the handler.
-pub(crate) fn end_at_ctrl_c() -> Result<()> {
-    let end = || {
-        vapo_tasks::kill_workers();
-        exit(INTERRUPTED);
-    };
-    ctrlc::set_handler(end).context("cannot handle Ctrl-C")
+/// How a command that had no error ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Everything is done.
+    Done,
+    /// It was asked to stop, and the same command (or `vapo resume`) continues.
+    Stopped,
 }
 
-/// The flag that the first Ctrl-C sets; `promise` says what happens then.
+/// Exit code of a run that stopped with a checkpoint before its end: `EX_TEMPFAIL`, by which schedulers know that the job
+/// should be started again.
+pub(crate) const STOPPED: u8 = 75;
+
+/// Calls `handle` for each signal that asks a program to stop, on a thread of its own.
 ///
 /// # Errors
 /// The system rejects the handler.
-pub(crate) fn stop_flag(screen: &Screen, promise: &'static str) -> Result<Arc<AtomicBool>> {
+fn on_signal(handle: impl FnMut(i32) + Send + 'static) -> Result<()> {
+    let hangup = (!ignores_hangups()).then_some(SIGHUP);
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGUSR1].into_iter().chain(hangup)).context("cannot listen for signals")?;
+    thread::spawn(move || signals.forever().for_each(handle));
+    Ok(())
+}
+
+/// Whether the process was started to outlive its terminal (`nohup`): the set of ignored signals says so on Linux.
+/// Elsewhere it is unknown, and hangups keep their meaning.
+fn ignores_hangups() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask & (1 << (SIGHUP - 1)) != 0)
+}
+
+/// Ends the program with the exit code that shells use for a signal, together with its grading programs.
+fn end(signal: i32) -> ! {
+    vapo_tasks::kill_workers();
+    exit(128 + signal);
+}
+
+/// A signal ends the command immediately, together with its grading programs.
+///
+/// # Errors
+/// The system rejects the handler.
+pub(crate) fn end_at_a_signal() -> Result<()> {
+    on_signal(|signal| end(signal))
+}
+
+/// The flag that the first signal sets; `promise` says what happens then. A second Ctrl-C ends the program at once; other
+/// signals do not, because schedulers repeat them. If the command has not ended `timeout` after the first signal, the
+/// program ends as it is.
+///
+/// # Errors
+/// The system rejects the handler.
+pub(crate) fn stop_flag(screen: &Screen, promise: &'static str, timeout: Option<Duration>) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let (flag, screen) = (Arc::clone(&stop), screen.clone());
-    ctrlc::set_handler(move || {
+    on_signal(move |signal| {
         if flag.swap(true, Ordering::Relaxed) {
-            screen.clear_bar();
-            vapo_tasks::kill_workers();
-            exit(INTERRUPTED);
+            if signal == SIGINT {
+                screen.clear_bar();
+                end(signal);
+            }
+            return;
         }
-        screen.line(&screen.warning(&format!("  {promise} (Ctrl-C again: stop immediately)")));
-    })
-    .context("cannot listen for Ctrl-C")?;
+        let hint = if signal == SIGINT { " (Ctrl-C again: stop immediately)" } else { "" };
+        screen.line(&screen.warning(&format!("  {promise}{hint}")));
+        if let Some(timeout) = timeout {
+            let screen = screen.clone();
+            thread::spawn(move || end_after(timeout, &screen));
+        }
+    })?;
     Ok(stop)
+}
+
+/// Ends the program with its newest checkpoint as it is.
+fn end_after(timeout: Duration, screen: &Screen) {
+    thread::sleep(timeout);
+    screen.clear_bar();
+    screen.line(&screen.warning(&format!(
+        "  no checkpoint could be written within run.stop_timeout_secs ({}): the steps since the newest one will be repeated",
+        timeout.as_secs_f64()
+    )));
+    vapo_tasks::kill_workers();
+    exit(STOPPED.into());
 }
 
 /// Also sets the flag when standard input is closed: by a supervisor that stops the run, or because the supervisor died.
 pub(crate) fn stop_at_end_of_input(stop: &Arc<AtomicBool>) {
     let flag = Arc::clone(stop);
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         let mut block = [0; 4096];
         while stdin().read(&mut block).is_ok_and(|bytes| bytes > 0) {}
         flag.store(true, Ordering::Relaxed);
@@ -74,15 +134,15 @@ impl Attention {
     pub(crate) fn new(screen: &Screen) -> Result<Self> {
         let state = Arc::new(AtomicU8::new(WAITING));
         let (pressed, screen) = (Arc::clone(&state), screen.clone());
-        ctrlc::set_handler(move || match pressed.load(Ordering::Relaxed) {
+        on_signal(move |signal| match pressed.load(Ordering::Relaxed) {
+            _ if signal != SIGINT => end(signal),
             ANSWERING => pressed.store(WANTED, Ordering::Relaxed),
             WAITING => {
                 pressed.store(WARNED, Ordering::Relaxed);
                 screen.line("\n  /quit or Ctrl-D exits (Ctrl-C again: stop immediately)");
             }
-            _ => exit(INTERRUPTED),
-        })
-        .context("cannot handle Ctrl-C")?;
+            _ => end(signal),
+        })?;
         Ok(Self(state))
     }
 

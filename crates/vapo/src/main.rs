@@ -34,10 +34,12 @@ use anyhow::Result;
 use clap::Parser;
 
 use args::{Cli, Command};
+use interrupt::{Ending, STOPPED};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Stopped) => ExitCode::from(STOPPED),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", describe(&error));
@@ -46,10 +48,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command) -> Result<Ending> {
     match command {
-        Command::Train(args) => train::run(args),
-        Command::Resume(args) => resume::run(args),
+        Command::Train(args) => return train::run(args),
+        Command::Resume(args) => return resume::run(args),
+        Command::Ablate(args) => return ablate::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
@@ -58,9 +61,9 @@ fn run(command: Command) -> Result<()> {
         Command::Plan(args) => plan::run(&args),
         Command::Config(args) => config::run(args),
         Command::Pretrain(args) => pretrain::run(args),
-        Command::Ablate(args) => ablate::run(args),
         Command::Bench(args) => bench::run(&args),
-    }
+    }?;
+    Ok(Ending::Done)
 }
 
 /// Whether the reader of our output has closed it (`vapo config | head`).

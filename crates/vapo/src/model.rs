@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use vapo_lm::{Device, ModelConfig};
 use vapo_train::{Config, LanguageModel, ModelDirectory, RunDir, TextFiles, base_directory};
 
@@ -102,6 +102,8 @@ impl Found {
             return Self::at(&newest, network);
         }
         if path.join(name).join("config.json").is_file() {
+            vapo_train::verify_network(path, name)
+                .with_context(|| format!("the checkpoint {} is damaged", path.display()))?;
             return Self::at(&path.join(name), network);
         }
         if path.join("config.json").is_file() {

@@ -21,7 +21,7 @@ pub(crate) fn run(args: PretrainArgs) -> Result<()> {
     let settings = settings(&args)?;
     let mut config = Config::default();
     config.run.threads = args.threads;
-    let stop = stop_flag(&screen, "stopping: nothing will be written")?;
+    let stop = stop_flag(&screen, "stopping: nothing will be written", None)?;
     let mut bar = StageBar::new(&screen);
     let began = std::time::Instant::now();
     let mut observer = |event: Event<'_>| {

@@ -36,7 +36,7 @@ const SHOWN_CHARS: usize = 60;
 pub(crate) fn run(args: VerifyArgs) -> Result<()> {
     let config = config::load(args.config.as_deref(), &overrides(&args))?;
     let reward = Reward::new(&config.reward.verifier)?;
-    interrupt::end_at_ctrl_c()?;
+    interrupt::end_at_a_signal()?;
     let cannot_read = || format!("cannot read {}", args.file.display());
     let mut file = BufReader::new(File::open(&args.file).with_context(cannot_read)?);
     let begun = Instant::now();

@@ -159,7 +159,7 @@ fn setting(span: &str) -> Option<(&str, &str, Option<&str>)> {
     let (name, value) = span.split_once(" = ").map_or((span, None), |(name, value)| (name, Some(value)));
     let (section, key) = name.split('=').next()?.split_once('.')?;
     let is_word = key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    let is_file = ["toml", "json", "jsonl", "safetensors", "md", "rs", "py"].contains(&key);
+    let is_file = ["toml", "json", "jsonl", "safetensors", "md", "rs", "py", "lock"].contains(&key);
     (SECTIONS.contains(&section) && is_word && !is_file).then_some((section, key, value))
 }
 

@@ -31,6 +31,11 @@ settings! {
         /// Responses whose log-probs are recomputed to verify that they equal the sampled ones
         /// (`training/rollout_logp_diff_max`): "sample" (a few per step), "all" or "none".
         pub check_logps: LogpCheck = LogpCheck::Sample,
+        /// Seconds after which a run that was asked to stop (Ctrl-C, SIGTERM, SIGUSR1) ends even if it could not write a checkpoint
+        /// yet, because the updates of a step are never left half done; "off": it takes the time it needs.
+        #[serde(with = "or_off")]
+        #[marks(PolicyOnly)]
+        pub stop_timeout_secs: Option<f64> = None,
     }
 }
 
@@ -355,14 +360,30 @@ settings! {
 settings! {
     /// `[checkpoint]`: checkpoints, from which a run can be resumed.
     pub struct CheckpointConfig {
-        /// Steps between checkpoints; "off": only at the end.
+        /// Steps between checkpoints; "off": not after a number of steps. There is always one at the end.
         #[serde(with = "or_off")]
         #[marks(PolicyOnly)]
         pub every: Option<u64> = Some(20),
+        /// Minutes after which a checkpoint is written at the end of the current step; "off": not after a time.
+        #[serde(with = "or_off")]
+        #[marks(PolicyOnly)]
+        pub every_minutes: Option<f64> = Some(30.0),
         /// Number of checkpoints kept, the newest ones; or "all".
         #[serde(with = "or_all")]
         #[marks(PolicyOnly)]
         pub keep: Option<usize> = Some(2),
+        /// Whether the policy with the best held-out accuracy is also kept: an evaluation with a new best result is followed by a
+        /// checkpoint.
+        #[marks(PolicyOnly)]
+        pub keep_best: bool = true,
+        /// Checkpoints after a multiple of this many steps are kept in addition; "off": none.
+        #[serde(with = "or_off")]
+        #[marks(PolicyOnly)]
+        pub keep_every: Option<u64> = None,
+        /// Whether checkpoints are written while training goes on, from a copy of weights and moments. If the memory does not suffice
+        /// for the copy, training waits.
+        #[marks(PolicyOnly)]
+        pub background: bool = true,
         /// Weight type of the model directories in checkpoints: "float32" or "bfloat16". A resumed run uses the exact weights either way.
         pub dtype: Dtype = Dtype::Float32,
     }

@@ -28,6 +28,11 @@ const RULES: &[Rule] = &[
         |config| config.has_critic() && config.algorithm.length_adaptive_alpha.is_some(),
         "lambda depends on the length of each answer unless algorithm.length_adaptive_alpha is \"off\"",
     ),
+    idle(
+        &["checkpoint.keep_best", "checkpoint.keep_every"],
+        |config| config.checkpoint.keep.is_none(),
+        "checkpoint.keep is \"all\"",
+    ),
     contradiction(&["data.task"], |config| config.data.train.is_some(), "problems come from data.train"),
     idle(
         &[
@@ -205,6 +210,7 @@ mod tests {
         "run.threads",
         "run.micro_batch_tokens",
         "run.check_logps",
+        "run.stop_timeout_secs",
         "model.path",
         "model.dtype",
         "data.train",
@@ -255,7 +261,9 @@ mod tests {
         "eval.temperature",
         "eval.max_new_tokens",
         "checkpoint.every",
+        "checkpoint.every_minutes",
         "checkpoint.keep",
+        "checkpoint.background",
         "checkpoint.dtype",
     ];
 
@@ -278,6 +286,10 @@ mod tests {
         (
             &["algorithm.lambda_policy=0.9"],
             "algorithm.lambda_policy = 0.9 has no effect: lambda depends on the length of each answer unless algorithm.length_adaptive_alpha is \"off\"",
+        ),
+        (
+            &["checkpoint.keep=all", "checkpoint.keep_every=5"],
+            "checkpoint.keep_every = 5 has no effect: checkpoint.keep is \"all\"",
         ),
         (
             &["data.train=a", "data.eval=b", "data.task=walk"],

@@ -16,14 +16,14 @@ use vapo_train::{available_memory, load_task, memory_plan, threads, write_atomic
 use crate::{
     args::AblateArgs,
     format::{count, percent},
-    interrupt::stop_flag,
+    interrupt::{Ending, stop_flag},
     screen::Screen,
 };
 use board::Board;
 use pool::Pool;
 
 /// Runs the missing runs of a study and reports the results.
-pub(crate) fn run(args: AblateArgs) -> Result<()> {
+pub(crate) fn run(args: AblateArgs) -> Result<Ending> {
     let study = Study::load(&args.study)?;
     let directory = args.out.clone().unwrap_or_else(|| PathBuf::from("studies").join(&study.name));
     let plan = Plan::new(&study, &directory);
@@ -31,7 +31,8 @@ pub(crate) fn run(args: AblateArgs) -> Result<()> {
     let screen = Screen::for_words();
     let jobs = args.jobs.unwrap_or_else(|| jobs_for_this_machine(&study)).max(1);
     if args.report {
-        return report(&screen, &study, &plan);
+        report(&screen, &study, &plan)?;
+        return Ok(Ending::Done);
     }
     check_arms(&study, jobs)?;
     fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
@@ -41,16 +42,17 @@ pub(crate) fn run(args: AblateArgs) -> Result<()> {
         plan.jobs.iter().try_for_each(vapo_study::Job::forget_crash)?;
     }
     header(&screen, &study, &plan, jobs)?;
-    let stop = stop_flag(&screen, "stopping: every run writes a checkpoint")?;
+    let stop = stop_flag(&screen, "stopping: every run writes a checkpoint", None)?;
     let board = Board::new(&screen, &study, &plan);
     let ended = Pool::new(&study, &plan, jobs, board)?.work(&stop)?;
     report(&screen, &study, &plan)?;
-    if !ended {
-        let out = args.out.map_or(String::new(), |out| format!(" --out {}", out.display()));
-        let again = format!("vapo ablate {}{out}", args.study.display());
-        screen.line(&format!("  continue with {}", screen.bold(&again)));
+    if ended {
+        return Ok(Ending::Done);
     }
-    Ok(())
+    let out = args.out.map_or(String::new(), |out| format!(" --out {}", out.display()));
+    let again = format!("vapo ablate {}{out}", args.study.display());
+    screen.line(&format!("  continue with {}", screen.bold(&again)));
+    Ok(Ending::Stopped)
 }
 
 /// As many processes as the cores can hold, given the threads of each.
@@ -65,7 +67,7 @@ fn check_arms(study: &Study, jobs: usize) -> Result<()> {
     for arm in &study.arms {
         let check = || -> vapo_train::Result<()> {
             let plan = memory_plan(&arm.config, load_task(&arm.config)?.as_ref())?;
-            available_memory().map_or(Ok(()), |bytes| plan.check(bytes / jobs as u64))
+            available_memory().map_or(Ok(()), |bytes| plan.within(bytes / jobs as u64).map(drop))
         };
         check().with_context(|| format!("arm `{}` ({jobs} concurrent runs)", arm.name))?;
     }

@@ -10,6 +10,8 @@ use std::{
 use anyhow::Result;
 use vapo_study::{Job, JobState, Plan, Study};
 
+use crate::interrupt::STOPPED;
+
 use super::{
     board::Board,
     child::{RunningJob, reason_of_crash, wait_for_orphan},
@@ -114,7 +116,7 @@ impl<'a> Pool<'a> {
     fn finish(&mut self, running: RunningJob, status: ExitStatus) -> Result<()> {
         let (index, job) = (running.index, &self.plan.jobs[running.index]);
         let mut state = job.state()?;
-        if state == JobState::Begun && !status.success() {
+        if state == JobState::Begun && status.code() != Some(STOPPED.into()) {
             state = self.crash(job, &reason_of_crash(job, status))?;
         }
         if state == JobState::Begun {

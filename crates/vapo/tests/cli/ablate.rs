@@ -75,7 +75,7 @@ fn a_study_that_was_killed_and_stopped_gives_the_report_of_one_that_was_not() {
     signal(&child, Signal::SIGINT);
     let output = child.wait_with_output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert_eq!(output.status.code(), Some(75), "{printed}");
     assert!(
         printed.contains("stopping: ") && printed.contains("continue with vapo ablate smoke.toml --out broken"),
         "{printed}"

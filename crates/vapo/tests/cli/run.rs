@@ -1,6 +1,7 @@
 //! Small runs of the real program, from training to sampling from the trained model.
 
 use std::{
+    process::Child,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -52,8 +53,19 @@ fn records_are_complete(place: &Place) {
     }
     let summary: Value = serde_json::from_str(&place.read("run/summary.json")).unwrap();
     let keys: Vec<&String> = summary.as_object().unwrap().keys().collect();
-    let expected =
-        ["eval", "steps", "updates", "tokens", "wall_secs", "cpu_secs", "peak_rss_mb", "seed", "critic", "alarms"];
+    let expected = [
+        "eval",
+        "steps",
+        "updates",
+        "tokens",
+        "wall_secs",
+        "cpu_secs",
+        "peak_rss_mb",
+        "seed",
+        "best",
+        "critic",
+        "alarms",
+    ];
     assert_eq!(keys, expected);
     assert_eq!((&summary["steps"], &summary["eval"]["problems"]), (&3.into(), &5.into()));
     assert_eq!(summary["eval"]["before"], rows[0]["val-core/chain/acc/mean@2"]);
@@ -157,50 +169,86 @@ fn rows_that_cannot_be_scored_are_named() {
 }
 
 #[test]
-fn a_run_that_ctrl_c_stopped_ends_as_if_it_had_not_been() {
-    let (straight, stopped) = (Place::new(), Place::new());
+fn a_run_that_a_signal_stopped_ends_as_if_it_had_not_been() {
+    let straight = Place::new();
     straight.vapo(&["train", "tiny.toml", "--set", "run.steps=6"]).ok();
-
-    let child = stopped.start(&["train", "tiny.toml", "--set", "run.steps=6"]);
-    wait_for(&stopped, 2);
-    interrupt(&child);
-    let output = child.wait_with_output().unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{printed}");
-    assert!(
-        printed.contains("stopping: ") && printed.trim_end().ends_with("continue with vapo resume run"),
-        "{printed}"
-    );
-    assert!(!stopped.path("run/summary.json").exists(), "a stopped run has not ended");
-    let rows = stopped.rows("run/metrics.jsonl").len();
-    assert!(rows < 8, "the run was over before it was stopped");
-
-    let resumed = stopped.vapo(&["resume", "run"]).ok();
-    assert!(resumed.contains("resuming after step"), "{resumed}");
     let metrics = |place: &Place| place.rows("run/metrics.jsonl").iter().map(without_times).collect::<Vec<_>>();
-    assert_eq!(metrics(&stopped), metrics(&straight));
-    let last = "run/checkpoints/step-000007";
-    assert!(weights(&stopped.path(last)) == weights(&straight.path(last)), "different weights after a resume");
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGHUP] {
+        let stopped = Place::new();
+        let child = stopped.start(&["train", "tiny.toml", "--set", "run.steps=6"]);
+        wait_for(&stopped, 2);
+        send(&child, signal);
+        // Schedulers repeat themselves.
+        if signal != Signal::SIGINT {
+            send(&child, signal);
+        }
+        let output = child.wait_with_output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(75), "{signal}: {printed}");
+        assert!(
+            printed.contains("stopping: ") && printed.trim_end().ends_with("continue with vapo resume run"),
+            "{printed}"
+        );
+        assert_eq!(printed.contains("Ctrl-C again"), signal == Signal::SIGINT, "{printed}");
+        assert!(!stopped.path("run/summary.json").exists(), "a stopped run has not ended");
+        let rows = stopped.rows("run/metrics.jsonl").len();
+        assert!(rows < 8, "the run was over before it was stopped");
 
-    let further = stopped.vapo(&["resume", "run", "--set", "run.steps=7"]).ok();
+        let resumed = stopped.vapo(&["resume", "run"]).ok();
+        assert!(resumed.contains("resuming after step"), "{resumed}");
+        assert_eq!(metrics(&stopped), metrics(&straight));
+        let last = "run/checkpoints/step-000007";
+        assert!(weights(&stopped.path(last)) == weights(&straight.path(last)), "different weights after a resume");
+    }
+    let further = straight.vapo(&["resume", "run", "--set", "run.steps=7"]).ok();
     assert!(further.contains("8/8"), "{further}");
+}
+
+/// Starts a run whose first step has minutes of updates, which a stop waits for, and returns in the middle of them.
+fn endless(place: &Place, more: &str) -> Child {
+    let settings = ["algorithm.epochs=100000", "rollout.max_new_tokens=2", "value_pretraining.steps=0", more];
+    let args: Vec<&str> =
+        ["train", "tiny.toml"].into_iter().chain(settings.iter().flat_map(|s| ["--set", s])).collect();
+    let child = place.start(&args);
+    wait_for(place, 1);
+    sleep(Duration::from_millis(500));
+    child
 }
 
 #[test]
 fn a_second_ctrl_c_stops_at_once() {
     let place = Place::new();
-    // A minute of updates, which the first Ctrl-C waits for.
-    let endless = ["algorithm.epochs=100000", "rollout.max_new_tokens=2", "value_pretraining.steps=0"];
-    let args: Vec<&str> = ["train", "tiny.toml"].into_iter().chain(endless.iter().flat_map(|s| ["--set", s])).collect();
-    let child = place.start(&args);
-    wait_for(&place, 1);
-    sleep(Duration::from_millis(500));
-    interrupt(&child);
+    let child = endless(&place, "run.stop_timeout_secs=off");
+    send(&child, Signal::SIGINT);
     sleep(Duration::from_millis(100));
-    interrupt(&child);
+    send(&child, Signal::SIGINT);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     assert_eq!(std::fs::read_dir(place.path("run/checkpoints")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_run_that_cannot_stop_in_time_ends_with_what_it_has() {
+    let place = Place::new();
+    let child = endless(&place, "run.stop_timeout_secs=0.3");
+    send(&child, Signal::SIGTERM);
+    let output = child.wait_with_output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(75), "{printed}");
+    assert!(printed.contains("no checkpoint could be written within run.stop_timeout_secs (0.3)"), "{printed}");
+    assert_eq!(std::fs::read_dir(place.path("run/checkpoints")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_run_at_work_is_not_resumed_by_a_second_process() {
+    let place = Place::new();
+    let child = endless(&place, "run.stop_timeout_secs=off");
+    let refused = place.vapo(&["resume", "run"]).failed(1);
+    let holder = format!("error: run is in use by process {} on ", child.id());
+    assert!(refused.starts_with(&holder), "{refused}");
+    send(&child, Signal::SIGKILL);
+    child.wait_with_output().unwrap();
+    place.vapo(&["resume", "run", "--set", "algorithm.epochs=1"]).ok();
 }
 
 #[test]
@@ -233,6 +281,6 @@ fn wait_for(place: &Place, rows: usize) {
     }
 }
 
-fn interrupt(child: &std::process::Child) {
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
 }

@@ -1,0 +1,92 @@
+//! One process at a time works in a run directory.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Write},
+    path::Path,
+    process,
+};
+
+use crate::error::{Error, Result};
+
+/// The file that is locked. It stays when a run ends; only the lock on it counts, which ends with its process.
+pub(crate) const LOCK: &str = "run.lock";
+
+/// The right to write a run directory, held until it is dropped or the process ends for any reason.
+#[derive(Debug)]
+pub(crate) struct RunLock {
+    /// `None` on a file system without locks.
+    file: Option<File>,
+}
+
+impl RunLock {
+    /// Locks a run directory for this process.
+    ///
+    /// # Errors
+    /// Another process has locked it (the message names it), or the lock file cannot be written.
+    pub(crate) fn acquire(directory: &Path) -> Result<Self> {
+        let path = directory.join(LOCK);
+        let open = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        let mut file = open.map_err(Error::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // What it says is only for the message.
+                let _ = file.read_to_string(&mut holder);
+                return Err(Error::Run(format!(
+                    "{} is in use by {}, expected no other process: wait until it has ended, or stop it (with a checkpoint) by SIGTERM",
+                    directory.display(),
+                    if holder.trim().is_empty() { "another process" } else { holder.trim() },
+                )));
+            }
+            Err(TryLockError::Error(error)) if is_unsupported(&error) => return Ok(Self { file: None }),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+        }
+        let host = nix::unistd::gethostname().map_or("unknown".into(), |name| name.to_string_lossy().into_owned());
+        let mut write = || {
+            file.set_len(0)?;
+            writeln!(file, "process {} on {host}", process::id())
+        };
+        write().map_err(Error::io("write", &path))?;
+        Ok(Self { file: Some(file) })
+    }
+
+    /// Whether the file system has locks: without them, nothing prevents two processes from working on one run.
+    pub(crate) fn is_effective(&self) -> bool {
+        self.file.is_some()
+    }
+}
+
+/// Some network file systems are mounted without locks.
+fn is_unsupported(error: &std::io::Error) -> bool {
+    use nix::errno::Errno;
+    let code = error.raw_os_error().map(Errno::from_raw);
+    matches!(code, Some(Errno::ENOSYS | Errno::ENOLCK | Errno::EOPNOTSUPP))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_lock_is_refused_with_the_first_ones_process() {
+        let root = tempfile::tempdir().unwrap();
+        let first = RunLock::acquire(root.path()).unwrap();
+        assert!(first.is_effective());
+        let error = RunLock::acquire(root.path()).err().unwrap().to_string();
+        let expected = format!("{} is in use by process {} on ", root.path().display(), process::id());
+        assert!(error.starts_with(&expected), "{error}");
+        drop(first);
+        RunLock::acquire(root.path()).unwrap();
+    }
+
+    #[test]
+    fn the_text_of_a_process_that_was_killed_does_not_hold() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join(LOCK), "process 1 on a machine with a much longer name\n").unwrap();
+        let _lock = RunLock::acquire(root.path()).unwrap();
+        let text = std::fs::read_to_string(root.path().join(LOCK)).unwrap();
+        assert!(text.starts_with(&format!("process {} on ", process::id())) && text.lines().count() == 1, "{text}");
+    }
+}
