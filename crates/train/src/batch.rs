@@ -238,7 +238,14 @@ pub struct Minibatch<'a> {
     tokens: Vec<usize>,
 }
 
-impl Minibatch<'_> {
+impl<'a> Minibatch<'a> {
+    /// A minibatch that is a batch of its own: its part of a column is the whole column.
+    pub(crate) fn whole(sequences: Vec<Sequence<'a>>, correct: Vec<bool>, truncated: Vec<bool>) -> Self {
+        let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.response.len()).collect();
+        let tokens = (0..lengths.iter().sum()).collect();
+        Self { sequences, lengths, correct, truncated, tokens }
+    }
+
     /// The minibatch's part of a per-token column of the batch: `[N]` -> `[n]`.
     pub fn gather(&self, column: &[f32]) -> Vec<f32> {
         self.tokens.iter().map(|&token| column[token]).collect()

@@ -62,6 +62,12 @@ pub(crate) struct RunState {
     pub(crate) policy_optimizer_steps: u64,
     /// Number of optimizer updates in the critic's moments.
     pub(crate) critic_optimizer_steps: u64,
+    /// Updates of the policy that were skipped since the last one whose gradient was finite.
+    #[serde(default)]
+    pub(crate) policy_skipped: u64,
+    /// The same for the critic.
+    #[serde(default)]
+    pub(crate) critic_skipped: u64,
     /// Held-out accuracy of the initial policy.
     pub(crate) accuracy_before: Option<f64>,
     /// Held-out accuracy at the last evaluation.
@@ -83,6 +89,13 @@ pub(crate) struct RunState {
     pub(crate) wall_secs: f64,
     /// Processor seconds of all earlier sessions.
     pub(crate) cpu_secs: f64,
+}
+
+impl RunState {
+    /// Whether the checkpoint that it was read from has checksums.
+    pub(crate) fn has_checksums(&self) -> bool {
+        self.format_version >= CHECKSUMMED
+    }
 }
 
 /// A policy by its held-out accuracy.
@@ -163,7 +176,7 @@ impl Snapshot<'_> {
 /// # Errors
 /// A file is damaged, or `state.json` belongs to a newer version.
 pub(crate) fn verify(checkpoint: &Path) -> Result<()> {
-    if !checkpoint.join(CHECKSUMS).exists() && load_state(checkpoint)?.format_version < CHECKSUMMED {
+    if !checkpoint.join(CHECKSUMS).exists() && !load_state(checkpoint)?.has_checksums() {
         return Ok(());
     }
     checksums::verify(checkpoint)?;
@@ -224,7 +237,7 @@ pub(crate) fn load_network(checkpoint: &Path, name: &str, state: &RunState, netw
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| Error::file(&path, error.to_string()))?;
     let file = StateFile { tensors, path: &path, flat: state.format_version <= FLAT_BUFFERS };
-    let Network { model, optimizer, .. } = network;
+    let Network { model, optimizer, skipped, .. } = network;
     let moments = [&mut optimizer.first_moment, &mut optimizer.second_moment];
     for (group, moment) in MOMENTS.into_iter().zip(moments) {
         for (tensor, values) in file.read(group, model)? {
@@ -237,9 +250,9 @@ pub(crate) fn load_network(checkpoint: &Path, name: &str, state: &RunState, netw
             model.set_tensor(&tensor, &values);
         }
     }
-    optimizer.steps = match model.head() {
-        Head::Language => state.policy_optimizer_steps,
-        Head::Value => state.critic_optimizer_steps,
+    (optimizer.steps, *skipped) = match model.head() {
+        Head::Language => (state.policy_optimizer_steps, state.policy_skipped),
+        Head::Value => (state.critic_optimizer_steps, state.critic_skipped),
     };
     Ok(())
 }

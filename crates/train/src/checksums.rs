@@ -74,8 +74,11 @@ fn verify_file(path: &Path, sum: &str) -> Result<()> {
     }
 }
 
-/// Names and sums of the list.
-fn listed(directory: &Path) -> Result<BTreeMap<String, String>> {
+/// Names and sums of a directory's list.
+///
+/// # Errors
+/// It cannot be read, or a line is none of a list.
+pub(crate) fn listed(directory: &Path) -> Result<BTreeMap<String, String>> {
     let path = directory.join(CHECKSUMS);
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
     let text = String::from_utf8_lossy(&bytes);

@@ -16,17 +16,22 @@ use crate::{
 /// # Errors
 /// `run` has no checkpoint, `config.run.dir` is not set or exists, or a file cannot be copied.
 pub fn fork(run: &RunDir, config: &Config) -> Result<RunDir> {
+    let Some((_, checkpoint)) = run.checkpoints()?.pop() else {
+        return Err(Error::Run(format!("{} has no checkpoint to resume from", run.path().display())));
+    };
+    fork_from(run, &checkpoint, config)
+}
+
+/// The same from another checkpoint than the newest.
+pub(crate) fn fork_from(run: &RunDir, checkpoint: &Path, config: &Config) -> Result<RunDir> {
     let path =
         config.run.dir.as_deref().ok_or_else(|| Error::Run("run.dir is \"off\", expected a directory".into()))?;
     if path.exists() {
         return Err(Error::Run(format!("run directory {} exists, expected a new one", path.display())));
     }
-    let Some((_, checkpoint)) = run.checkpoints()?.pop() else {
-        return Err(Error::Run(format!("{} has no checkpoint to resume from", run.path().display())));
-    };
     create_directory_atomically(path, |directory| {
         let name = checkpoint.file_name().unwrap_or_default();
-        link_tree(&checkpoint, &directory.join("checkpoints").join(name))?;
+        link_tree(checkpoint, &directory.join("checkpoints").join(name))?;
         link_tree(&run.path().join("eval"), &directory.join("eval"))?;
         copy_file(&run.path().join("metrics.jsonl"), &directory.join("metrics.jsonl"))?;
         let config = config.clone().with_absolute_paths()?;

@@ -9,7 +9,7 @@
 //!    [`rollout::Prompt`] -> [`rollout::Rollout`] -> [`rollout::GradedRollout`] -> [`batch::Batch`] -> [`credit::Credit`] ->
 //!    [`report::StepReport`] -> [`metrics::Row`].
 //! 4. [`sampling`]: a step's responses, with dynamic sampling. [`update`] and `objective`: the losses as closures inside the
-//!    model's backward pass. [`doctor`]: diagnostics of the critic. [`alarm`]: warnings about unhealthy runs.
+//!    model's backward pass. [`diagnostics`]: those of the critic. [`alarm`]: warnings about unhealthy runs.
 //! 5. [`eval::evaluate`]: held-out accuracy. [`Scorer`]: log-probs and values of given texts. [`pretrain::pretrain`]: making a built-in base model.
 //!
 //! A caller monitors a run through an [`observer::Observer`] and stops it through an `AtomicBool`.
@@ -23,7 +23,8 @@ mod checksums;
 pub mod config;
 pub mod credit;
 mod decoding;
-pub mod doctor;
+pub mod diagnostics;
+pub mod dump;
 mod error;
 pub mod eval;
 pub mod evaluation;
@@ -31,6 +32,7 @@ mod files;
 mod fingerprint;
 mod fork;
 mod import;
+pub mod inspect;
 mod lock;
 mod memory;
 pub mod metrics;
@@ -43,6 +45,7 @@ mod phase;
 pub mod pretrain;
 mod problems;
 mod progress;
+pub mod replay;
 pub mod report;
 mod resources;
 mod resume;

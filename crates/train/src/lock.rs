@@ -52,6 +52,15 @@ impl RunLock {
         Ok(Self { file: Some(file) })
     }
 
+    /// The process that has locked a run directory, if there is one.
+    pub(crate) fn holder(directory: &Path) -> Option<String> {
+        let mut file = File::open(directory.join(LOCK)).ok()?;
+        let Err(TryLockError::WouldBlock) = file.try_lock_shared() else { return None };
+        let mut holder = String::new();
+        file.read_to_string(&mut holder).ok()?;
+        Some(holder.trim().to_owned())
+    }
+
     /// Whether the file system has locks: without them, nothing prevents two processes from working on one run.
     pub(crate) fn is_effective(&self) -> bool {
         self.file.is_some()

@@ -2,10 +2,7 @@
 
 use vapo_lm::{AdamW, AdamWConfig, Buffer, Decay, Engine, Head, Model, Schedule};
 
-use crate::{
-    config::{OptimizerConfig, ScheduleKind},
-    error::{Error, Result},
-};
+use crate::config::{OptimizerConfig, ScheduleKind};
 
 /// A policy or critic with everything needed for its updates.
 pub(crate) struct Network {
@@ -15,15 +12,15 @@ pub(crate) struct Network {
     pub(crate) optimizer: AdamW,
     schedule: Schedule,
     gradients: Buffer,
-    /// Updates since the last one whose gradient was finite.
-    skipped: u64,
+    /// Updates that were skipped since the last one whose gradient was finite.
+    pub(crate) skipped: u64,
 }
 
 /// The result of an optimizer update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Update {
-    /// Global norm before clipping; `None` if it was not finite, in which case the weights do not change.
-    pub(crate) grad_norm: Option<f32>,
+    /// Global norm before clipping; an error with the norm if it was not finite, in which case the weights do not change.
+    pub(crate) grad_norm: Result<f32, f32>,
     /// Learning rate.
     pub(crate) learning_rate: f32,
 }
@@ -65,29 +62,20 @@ impl Network {
         schedule(config, total_updates).at(self.optimizer.steps)
     }
 
-    /// Lets `backward` add the gradients of the whole update, then takes one optimizer step, unless the gradient is not finite.
-    ///
-    /// # Errors
-    /// The gradient was not finite twice in a row: training has diverged.
-    pub(crate) fn update(
+    /// Lets `backward` add the gradients of the whole update, then takes one optimizer step, unless the gradient is not
+    /// finite. Returns what `backward` does, too.
+    pub(crate) fn update<R>(
         &mut self,
         engine: &mut Engine,
-        backward: impl FnOnce(&mut Engine, &Model, &mut Buffer),
-    ) -> Result<Update> {
-        backward(engine, &self.model, &mut self.gradients);
+        backward: impl FnOnce(&mut Engine, &Model, &mut Buffer) -> R,
+    ) -> (Update, R) {
+        let result = backward(engine, &self.model, &mut self.gradients);
         let learning_rate = self.learning_rate();
         let grad_norm = self.optimizer.update(&mut self.model, &mut self.gradients, learning_rate);
         let is_finite = grad_norm.is_finite();
         self.skipped = if is_finite { 0 } else { self.skipped + 1 };
-        if self.skipped > 1 {
-            return Err(Error::Run(format!(
-                "the {}'s gradient norm is {grad_norm} in {} updates in a row after {} updates, expected a finite number: training has diverged, try a learning rate below {learning_rate}",
-                self.name(),
-                self.skipped,
-                self.optimizer.steps
-            )));
-        }
-        Ok(Update { grad_norm: is_finite.then_some(grad_norm), learning_rate })
+        let grad_norm = if is_finite { Ok(grad_norm) } else { Err(grad_norm) };
+        (Update { grad_norm, learning_rate }, result)
     }
 
     /// Its name in messages.
@@ -135,28 +123,23 @@ mod tests {
     }
 
     #[test]
-    fn one_gradient_that_is_not_finite_is_skipped_and_two_in_a_row_end_the_run() {
+    fn a_gradient_that_is_not_finite_is_skipped_and_counted() {
         let (mut network, mut engine) = (network(), Engine::new(&Device::cpu(1), 64));
         let mut update = |network: &mut Network, gradient: f32| {
             let set = |_: &mut Engine, model: &Model, gradients: &mut Buffer| {
                 model.set_tensor_in(gradients, NORM, &[gradient; 16]);
             };
-            network.update(&mut engine, set)
+            network.update(&mut engine, set).0.grad_norm
         };
         let before = network.model.weights();
-        let skipped = update(&mut network, f32::NAN).unwrap();
-        assert_eq!((skipped.grad_norm, network.optimizer.steps), (None, 0));
+        assert!(update(&mut network, f32::NAN).unwrap_err().is_nan());
+        assert_eq!((network.optimizer.steps, network.skipped), (0, 1));
         assert!(network.model.weights() == before);
 
-        assert_eq!(update(&mut network, 3.0).unwrap().grad_norm, Some(12.0), "16 gradients of 3");
+        assert_eq!(update(&mut network, 3.0), Ok(12.0), "16 gradients of 3");
         assert!(network.model.tensor(NORM).unwrap()[0] < 1.0 && network.optimizer.steps == 1);
 
-        assert_eq!(update(&mut network, f32::INFINITY).unwrap().grad_norm, None, "the update in between was finite");
-        let error = update(&mut network, f32::NAN).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "the policy's gradient norm is NaN in 2 updates in a row after 1 updates, expected a finite number: \
-             training has diverged, try a learning rate below 0.1"
-        );
+        assert_eq!((update(&mut network, f32::INFINITY), network.skipped), (Err(f32::INFINITY), 1), "not in a row");
+        assert!(update(&mut network, f32::NAN).is_err() && network.skipped == 2);
     }
 }

@@ -1,12 +1,16 @@
 //! The passes over a step's responses: shuffled, dealt into minibatches, one optimizer update each.
 
+use std::path::Path;
+
 use vapo_tasks::{Random, Stream};
 
 use crate::{
     batch::Batch,
+    config::NonfiniteGradient,
     credit::Credit,
-    error::Result,
-    network::{Network, Update},
+    dump::{Dumps, critic_columns, policy_columns},
+    error::{Error, Result},
+    network::Network,
     objective::StepColumns,
     observer::{Event, Monitor},
     progress::{Progress, Watcher},
@@ -27,14 +31,19 @@ pub(crate) fn train_critic(
     let settings = (value_bound(critic_config, trainer.config.reward_range()), critic_config.value_clip);
     let (passes, parts) = (trainer.config.critic_epochs(), trainer.config.critic_minibatches_per_epoch());
     let (Some(critic), Some(values)) = (&mut trainer.critic, &credit.values) else { return Ok(None) };
+    let step = trainer.counters.global_step + 1;
+    let dumps = Dumps::new(&trainer.dumps, &trainer.config, &trainer.text.files, step);
     let mut report = CriticReport::default();
     let mut progress = UpdateProgress::new(Stage::CriticUpdates, passes * parts);
     for pass in 0..passes {
         let random =
             Random::keyed(trainer.config.run.seed, Stream::CriticShuffle, &[trainer.counters.global_step, pass as u64]);
         for minibatch in batch.minibatches(parts, random) {
-            let update = update_critic(critic, &mut trainer.engine, &minibatch, values, settings, &mut report)?;
-            warn_if_skipped(update, critic, monitor);
+            let update = update_critic(critic, &mut trainer.engine, &minibatch, values, settings, &mut report);
+            if let Err(norm) = update.grad_norm {
+                let path = dumps.save(critic, &minibatch, &critic_columns(&minibatch, values), norm)?;
+                skip(critic, norm, &path, (trainer.config.run.nonfinite_gradient, monitor))?;
+            }
             progress.advance(minibatch.num_tokens(), monitor);
         }
     }
@@ -50,6 +59,8 @@ pub(crate) fn train_policy(
 ) -> Result<PolicyReport> {
     let algorithm = &trainer.config.algorithm;
     let settings = (algorithm, trainer.config.rollout.temperature as f32);
+    let step = trainer.counters.global_step + 1;
+    let dumps = Dumps::new(&trainer.dumps, &trainer.config, &trainer.text.files, step);
     let mut report = PolicyReport::default();
     let mut progress = UpdateProgress::new(Stage::PolicyUpdates, trainer.config.policy_updates_per_step());
     for pass in 0..algorithm.epochs {
@@ -57,21 +68,44 @@ pub(crate) fn train_policy(
             Random::keyed(trainer.config.run.seed, Stream::PolicyShuffle, &[trainer.counters.global_step, pass as u64]);
         for minibatch in batch.minibatches(algorithm.minibatches_per_epoch, random) {
             let (policy, engine) = (&mut trainer.policy, &mut trainer.engine);
-            let update = update_policy(policy, engine, &minibatch, columns, settings, &mut report)?;
-            warn_if_skipped(update, policy, monitor);
+            let update = update_policy(policy, engine, &minibatch, columns, settings, &mut report);
+            if let Err(norm) = update.grad_norm {
+                let path = dumps.save(policy, &minibatch, &policy_columns(&minibatch, columns), norm)?;
+                skip(policy, norm, &path, (trainer.config.run.nonfinite_gradient, monitor))?;
+            }
             progress.advance(minibatch.num_tokens(), monitor);
         }
     }
     Ok(report)
 }
 
-fn warn_if_skipped(update: Update, network: &Network, monitor: &mut Monitor<'_>) {
-    if update.grad_norm.is_none() {
-        let (name, updates) = (network.name(), network.optimizer.steps);
-        monitor.tell(Event::Warning(&format!(
-            "the {name}'s gradient is not finite after {updates} updates: this update is skipped, and a second one in a row ends the run"
+/// Warns of an update that was skipped because its gradient was not finite.
+///
+/// # Errors
+/// The setting says so, or the update before was skipped too: training has diverged.
+fn skip(
+    network: &Network,
+    norm: f32,
+    dump: &Path,
+    (rule, monitor): (NonfiniteGradient, &mut Monitor<'_>),
+) -> Result<()> {
+    let (name, updates, dump) = (network.name(), network.optimizer.steps, dump.display());
+    let what = format!("the {name}'s gradient norm is {norm} after {updates} updates, expected a finite number");
+    let how = format!("`vapo doctor {dump}` repeats this update");
+    if network.skipped > 1 {
+        let rate = network.learning_rate();
+        return Err(Error::Run(format!(
+            "{what}, in {} updates in a row: training has diverged, try a learning rate below {rate} ({how})",
+            network.skipped
         )));
     }
+    if rule == NonfiniteGradient::Stop {
+        return Err(Error::Run(format!("{what} ({how})")));
+    }
+    monitor.tell(Event::Warning(&format!(
+        "{what}: this update is skipped, and a second one in a row ends the run ({how})"
+    )));
+    Ok(())
 }
 
 /// Counts finished updates for the observer.

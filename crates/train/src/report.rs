@@ -6,7 +6,7 @@ use vapo_tasks::Verdict;
 use crate::{
     batch::Batch,
     credit::Credit,
-    doctor::{Diagnostics, explained_by_part},
+    diagnostics::{Diagnostics, explained_by_part},
     evaluation::add_scores,
     metrics::{Row, keys, share},
     phase::Phase,
@@ -246,7 +246,7 @@ fn total(numbers: &Summary) -> u64 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::doctor::ErrorDiagnostics;
+    use crate::diagnostics::ErrorDiagnostics;
 
     impl StepReport {
         /// A step without measurements.

@@ -32,7 +32,7 @@ use crate::{
     report::StepReport,
     resources::Usage,
     resume::{check_unchanged, newest_intact, reference, replanned},
-    rundir::RunDir,
+    rundir::{DUMPS, RunDir},
     setup::{checked_task, device},
     step::train_step,
     summary::{AccuracySummary, CriticSummary, RunSummary},
@@ -143,7 +143,7 @@ impl Run {
         Ok(run)
     }
 
-    fn new((directory, lock): (RunDir, RunLock), trainer: Trainer, memory: MemoryPlan, state: RunState) -> Self {
+    fn new((directory, lock): (RunDir, RunLock), mut trainer: Trainer, memory: MemoryPlan, state: RunState) -> Self {
         let (begun, usage_before) = (Instant::now(), Usage::now());
         let sampling = training_sampling(&trainer.config, &trainer.policy.model, &trainer.text);
         let unlocked = (!lock.is_effective()).then(|| {
@@ -153,6 +153,7 @@ impl Run {
             )
         });
         let warnings = endless_warning(&sampling).into_iter().chain(unlocked).collect();
+        trainer.dumps = directory.path().join(DUMPS);
         let writer = CheckpointWriter::new(memory.copies_checkpoints());
         let last_checkpoint = begun;
         Self { directory, _lock: lock, trainer, memory, state, writer, last_checkpoint, warnings, begun, usage_before }
@@ -324,6 +325,8 @@ impl Run {
             counters: trainer.counters.clone(),
             policy_optimizer_steps: trainer.policy.optimizer.steps,
             critic_optimizer_steps: trainer.critic.as_ref().map_or(0, |critic| critic.optimizer.steps),
+            policy_skipped: trainer.policy.skipped,
+            critic_skipped: trainer.critic.as_ref().map_or(0, |critic| critic.skipped),
             pending: unrecorded,
             wall_secs,
             cpu_secs: usage.cpu_secs,

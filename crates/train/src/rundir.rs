@@ -6,6 +6,7 @@
 //! metrics.jsonl                a row per step
 //! eval/step-000020.jsonl       per problem: samples and verdicts
 //! checkpoints/step-000020/     a checkpoint from which the run can continue; `.damaged`: one that was found damaged
+//! dumps/policy-step-000012/    the last update of a network that was skipped because its gradient was not finite
 //! summary.json                 written at the end
 //! ```
 
@@ -24,8 +25,11 @@ use crate::{
     summary::RunSummary,
 };
 
+/// Extension of a checkpoint that was found damaged.
+pub(crate) const DAMAGED: &str = "damaged";
 const CHECKPOINTS: &str = "checkpoints";
 const EVAL: &str = "eval";
+pub(crate) const DUMPS: &str = "dumps";
 
 /// The directory of one run.
 #[derive(Clone, Debug)]
@@ -116,10 +120,7 @@ impl RunDir {
     /// # Errors
     /// As for [`Resolved::load`].
     pub fn resolve(&self, overrides: &[String]) -> Result<Resolved> {
-        let path = self.path.join("config.toml");
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let recorded = Settings::from_toml(&text, &path)?.with_role(Role::Recorded);
-        Resolved::layered(&[recorded, Settings::from_overrides(overrides)?])
+        recorded_config(&self.path.join("config.toml"), overrides)
     }
 
     pub(crate) fn write_config(&self, config: &Config) -> Result<()> {
@@ -239,7 +240,7 @@ impl RunDir {
 
     /// Takes a damaged checkpoint out of the run, so that its steps are done again, and keeps its files for a closer look.
     pub(crate) fn set_aside(&self, checkpoint: &Path) -> Result<PathBuf> {
-        let aside = checkpoint.with_extension("damaged");
+        let aside = checkpoint.with_extension(DAMAGED);
         let rename = || {
             if aside.exists() {
                 fs::remove_dir_all(&aside)?;
@@ -262,12 +263,22 @@ impl RunDir {
         write_atomically(&path, format!("{text}\n").as_bytes())
     }
 
-    fn metrics_path(&self) -> PathBuf {
+    pub(crate) fn metrics_path(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
     }
 }
 
-fn step_name(step: u64) -> String {
+/// The config in a file that a run wrote, with `key=value` overrides.
+///
+/// # Errors
+/// As for [`Resolved::load`].
+pub(crate) fn recorded_config(path: &Path, overrides: &[String]) -> Result<Resolved> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let recorded = Settings::from_toml(&text, path)?.with_role(Role::Recorded);
+    Resolved::layered(&[recorded, Settings::from_overrides(overrides)?])
+}
+
+pub(crate) fn step_name(step: u64) -> String {
     format!("step-{step:06}")
 }
 

@@ -8,7 +8,7 @@ use crate::{
     batch::{Batch, RewardRules},
     config::{AlgorithmConfig, CriticStart},
     credit::Credit,
-    doctor::Diagnostics,
+    diagnostics::Diagnostics,
     error::Result,
     network::Network,
     objective::StepColumns,

@@ -1,5 +1,7 @@
 //! The state of a run: networks, counters and their inputs.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use vapo_lm::{Device, Engine, Model};
 use vapo_tasks::Task;
@@ -54,6 +56,8 @@ pub(crate) struct Trainer {
     /// The initial policy, if the divergence from it is measured.
     pub(crate) reference: Option<Model>,
     pub(crate) counters: Counters,
+    /// Where updates are saved whose gradient was not finite.
+    pub(crate) dumps: PathBuf,
 }
 
 /// Prompts per step, and responses per prompt.
@@ -79,6 +83,7 @@ impl Trainer {
                 .map(|model| Network::new(model.with_dtype(dtype), &config.critic_optimizer, critic_updates)),
             reference: models.reference.map(|model| model.for_inference(dtype)),
             counters: Counters::default(),
+            dumps: PathBuf::from("dumps"),
             config,
         }
     }

@@ -4,13 +4,12 @@
 //! how the engine divides an update into micro-batches.
 
 use vapo_algo::{PolicyStats, Reduction, Summary, ValueBatch, ValueBound, ValueStats, value_loss};
-use vapo_lm::Engine;
+use vapo_lm::{Buffer, Engine, Model};
 
 use crate::{
     batch::Minibatch,
     config::{AlgorithmConfig, BoundKind, CriticConfig},
     credit::ValueCredit,
-    error::Result,
     metrics::{Row, keys},
     network::{Network, Update},
     objective::{Objective, PolicySums, StepColumns},
@@ -68,7 +67,7 @@ pub struct PolicyReport {
 impl PolicyReport {
     fn add(&mut self, sums: PolicySums, update: Update) {
         self.learning_rate = update.learning_rate;
-        let Some(grad_norm) = update.grad_norm else {
+        let Ok(grad_norm) = update.grad_norm else {
             self.skipped += 1;
             return;
         };
@@ -114,6 +113,45 @@ pub fn value_bound(critic: &CriticConfig, [lo, hi]: [f64; 2]) -> ValueBound {
     }
 }
 
+/// What the critic's values of a minibatch are compared with `[n]`.
+pub(crate) struct ValueTargets {
+    pub(crate) old_values: Vec<f32>,
+    pub(crate) targets: Vec<f32>,
+}
+
+/// Adds the gradient of the critic's loss on a minibatch; returns the loss and its statistics.
+pub(crate) fn critic_gradient(
+    engine: &mut Engine,
+    (model, gradients): (&Model, &mut Buffer),
+    minibatch: &Minibatch<'_>,
+    ValueTargets { old_values, targets }: &ValueTargets,
+    (bound, clip): (ValueBound, Option<f64>),
+) -> (f64, ValueStats) {
+    let weights = Reduction::TokenMean.token_weights(&minibatch.lengths, &vec![true; minibatch.lengths.len()]);
+    let batch = ValueBatch { targets, old_values, weights: &weights };
+    let (mut loss_sum, mut stats) = (0.0, ValueStats::default());
+    engine.critic_backward(model, gradients, &minibatch.sequences, |tokens, raw| {
+        let values: Vec<f32> = raw.iter().map(|&raw| bound.value(raw)).collect();
+        let loss = value_loss(&values, batch.slice(tokens), clip);
+        loss_sum += loss.loss;
+        stats.merge(&loss.stats);
+        loss.dvalue.iter().zip(raw).map(|(&dvalue, &raw)| dvalue * bound.derivative(raw)).collect()
+    });
+    (loss_sum, stats)
+}
+
+/// Adds the gradient of the policy's objective on a minibatch.
+pub(crate) fn policy_gradient(
+    engine: &mut Engine,
+    (model, gradients): (&Model, &mut Buffer),
+    (minibatch, temperature): (&Minibatch<'_>, f32),
+    objective: &mut Objective<'_>,
+) {
+    engine.policy_backward(model, gradients, &minibatch.sequences, temperature, |tokens, scored| {
+        objective.token_grad(scored, tokens)
+    });
+}
+
 /// One update of the critic on a minibatch.
 pub(crate) fn update_critic(
     critic: &mut Network,
@@ -122,31 +160,22 @@ pub(crate) fn update_critic(
     credit: &ValueCredit,
     settings: (ValueBound, Option<f64>),
     report: &mut CriticReport,
-) -> Result<Update> {
-    let (bound, clip) = settings;
-    let (old_values, targets) = (minibatch.gather(&credit.old_values), minibatch.gather(&credit.targets));
-    let weights = Reduction::TokenMean.token_weights(&minibatch.lengths, &vec![true; minibatch.lengths.len()]);
-    let batch = ValueBatch { targets: &targets, old_values: &old_values, weights: &weights };
-    let (mut loss_sum, mut stats) = (0.0, ValueStats::default());
-    let update = critic.update(engine, |engine, model, gradients| {
-        engine.critic_backward(model, gradients, &minibatch.sequences, |tokens, raw| {
-            let values: Vec<f32> = raw.iter().map(|&raw| bound.value(raw)).collect();
-            let loss = value_loss(&values, batch.slice(tokens), clip);
-            loss_sum += loss.loss;
-            stats.merge(&loss.stats);
-            loss.dvalue.iter().zip(raw).map(|(&dvalue, &raw)| dvalue * bound.derivative(raw)).collect()
-        });
-    })?;
+) -> Update {
+    let targets =
+        ValueTargets { old_values: minibatch.gather(&credit.old_values), targets: minibatch.gather(&credit.targets) };
+    let (update, (loss, stats)) = critic.update(engine, |engine, model, gradients| {
+        critic_gradient(engine, (model, gradients), minibatch, &targets, settings)
+    });
     report.learning_rate = update.learning_rate;
     match update.grad_norm {
-        Some(grad_norm) => {
+        Ok(grad_norm) => {
             report.grad_norm.push(f64::from(grad_norm));
-            report.loss.push(loss_sum);
+            report.loss.push(loss);
             report.stats.merge(&stats);
         }
-        None => report.skipped += 1,
+        Err(_) => report.skipped += 1,
     }
-    Ok(update)
+    update
 }
 
 /// One update of the policy on a minibatch.
@@ -157,13 +186,11 @@ pub(crate) fn update_policy(
     columns: &StepColumns<'_>,
     (algorithm, temperature): (&AlgorithmConfig, f32),
     report: &mut PolicyReport,
-) -> Result<Update> {
+) -> Update {
     let mut objective = Objective::new(minibatch, columns, algorithm);
-    let update = policy.update(engine, |engine, model, gradients| {
-        engine.policy_backward(model, gradients, &minibatch.sequences, temperature, |tokens, scored| {
-            objective.token_grad(scored, tokens)
-        });
-    })?;
+    let (update, ()) = policy.update(engine, |engine, model, gradients| {
+        policy_gradient(engine, (model, gradients), (minibatch, temperature), &mut objective);
+    });
     report.add(objective.sums, update);
-    Ok(update)
+    update
 }

@@ -162,7 +162,7 @@ fn dynamic_sampling_continues_with_the_groups_found() {
 }
 
 #[test]
-fn the_doctor_reports_diagnostics_of_the_critic() {
+fn a_run_reports_diagnostics_of_the_critic() {
     let root = tempfile::tempdir().unwrap();
     let summary = |name: &str| -> serde_json::Value {
         train(config(name, &root.path().join(name), &[]));

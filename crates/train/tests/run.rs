@@ -1,5 +1,7 @@
 //! Whole runs on the built-in task: records, resuming, stopping, methods.
 
+#[path = "run/checks.rs"]
+mod checks;
 mod common;
 
 use std::{

@@ -40,6 +40,7 @@ pub(crate) enum Command {
     Pretrain(PretrainArgs),
     Ablate(AblateArgs),
     Bench(BenchArgs),
+    Doctor(DoctorArgs),
 }
 
 /// A number up to a limit that fits an ordinary machine. (Settings in configs are checked separately.)
@@ -515,6 +516,32 @@ pub(crate) enum BenchShape {
     M1,
     /// SmolLM2-135M's shape: vocabulary 49152, width 576, 30 layers, 9 heads of 64, 3 kv heads, ffn 1536.
     M2,
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  vapo doctor runs/vapo-001                            # is everything there, in order and undamaged?
+  vapo doctor runs/vapo-001 --replay 5                 # do 5 steps give the same bytes again?
+  vapo doctor runs/vapo-001 --replay 5 --from 40       # the same from the checkpoint of step 40
+  vapo doctor runs/vapo-001/dumps/policy-step-000012   # repeat an update whose gradient was not finite
+
+Checks the order of rows, the files of evaluations, the checksums of checkpoints, and the summary. Nothing in the run directory is changed. --replay trains a copy in a temporary directory next to the run, with the settings of the checkpoint that it begins with, and reports the first difference in rows (time fields aside), evaluations, and weights and moments where the run has a checkpoint at the end of these steps.
+Exit code 1: something is damaged, or a repetition differs.";
+
+/// Check a run directory, and repeat steps of the run
+#[derive(Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    /// Directory of a run, or a dump of an update
+    pub(crate) path: PathBuf,
+
+    /// Repeat this many steps and compare them with what the run recorded
+    #[arg(long, value_name = "STEPS", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    pub(crate) replay: Option<u64>,
+
+    /// Step of the checkpoint to begin with; 0: the start of the run [default: the oldest checkpoint]
+    #[arg(long, value_name = "STEP", requires = "replay")]
+    pub(crate) from: Option<u64>,
 }
 
 const PRETRAIN_EXAMPLES: &str = "\

@@ -1,82 +1,86 @@
-//! The critic's diagnostics and the alarms, at the end of a run.
+//! `vapo doctor`: checks a run directory, repeats some of its steps, or repeats an update that was saved because it failed.
 
-use vapo_train::{CriticSummary, alarm::Alarm};
+use anyhow::{Result, bail};
+use vapo_train::{
+    RunDir,
+    dump::{Examination, examine, is_dump},
+    inspect::{Finding, Severity, inspect},
+    replay::replay,
+};
 
 use crate::{
-    format::{count, decimal},
+    args::DoctorArgs,
+    format::{count, grouped},
+    progress::RunProgress,
     screen::Screen,
 };
 
-/// Maximum number of alarms printed; the others are in `summary.json`.
-const SHOWN_ALARMS: usize = 6;
-
-/// Prints the critic's diagnostics.
-pub(crate) fn show_critic(screen: &Screen, critic: &CriticSummary) {
-    let number = |value: Option<f64>, digits| value.map_or("-".into(), |value| decimal(value, digits));
-    let steps = count(critic.steps as u64, "step", "steps");
-    screen.line(&format!("\n  {} (mean over the last {steps})", screen.bold("critic")));
-    let row = |name: &str, text: String| screen.line(&format!("    {name:<20} {text}"));
-    let explained = critic.explained_variance;
-    row("explained variance", format!("{}; {}", number(explained, 3), sees(explained)));
-    row("by tenth of answers", critic.explained_variance_by_decile.map(|value| number(value, 2)).join("  "));
-    row(
-        "errors",
-        format!(
-            "V - R {}, calibration error {}, loss {}",
-            number(critic.value_bias, 3),
-            number(critic.calibration_error, 3),
-            number(critic.value_loss, 4)
-        ),
-    );
-    if critic.value_before_error.is_some() {
-        row(
-            "at the first error",
-            format!(
-                "V {} before, {} after; advantage there {}, correlation {}",
-                number(critic.value_before_error, 3),
-                number(critic.value_after_error, 3),
-                number(critic.advantage_at_error, 3),
-                number(critic.advantage_error_correlation, 3)
-            ),
-        );
+/// Checks what the path names.
+///
+/// # Errors
+/// Something is damaged, or a repetition gives something else.
+pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
+    let screen = Screen::for_words();
+    if is_dump(&args.path) {
+        return show_examination(&screen, &examine(&args.path)?);
+    }
+    let run = RunDir::open(&args.path)?;
+    let findings = inspect(&run)?;
+    show_findings(&screen, &findings);
+    let damages = findings.iter().filter(|finding| finding.severity == Severity::Damage).count();
+    if damages > 0 {
+        bail!("{}: {} found", args.path.display(), count(damages as u64, "damage", "damages"));
+    }
+    match args.replay {
+        Some(steps) => repeat(&screen, &run, args.from, steps),
+        None => Ok(()),
     }
 }
 
-/// The explained variance in words.
-fn sees(explained_variance: Option<f64>) -> &'static str {
-    match explained_variance {
-        None => "undefined: all outcomes were equal",
-        Some(explained) if explained < -0.05 => "worse than a constant",
-        Some(explained) if explained < 0.05 => "hardly better than a constant",
-        Some(explained) if explained < 0.3 => "it predicts outcomes weakly",
-        Some(_) => "it predicts outcomes well",
+fn show_findings(screen: &Screen, findings: &[Finding]) {
+    let width = findings.iter().map(|finding| finding.place.len()).max().unwrap_or(0);
+    for Finding { severity, place, text } in findings {
+        let severity = match severity {
+            Severity::Good => screen.good(&format!("{:<8}", "ok")),
+            Severity::Note => screen.dim(&format!("{:<8}", "note")),
+            Severity::Damage => screen.bad(&format!("{:<8}", "damaged")),
+        };
+        screen.line(&format!("  {severity}{place:<width$}  {text}"));
     }
 }
 
-/// Prints the alarms that were raised.
-pub(crate) fn show_alarms(screen: &Screen, alarms: &[Alarm]) {
-    if alarms.is_empty() {
-        return;
+fn repeat(screen: &Screen, run: &RunDir, from: Option<u64>, steps: u64) -> Result<()> {
+    screen.line(&format!("\n  {}", screen.bold("repeating steps")));
+    let mut progress = RunProgress::new(screen, &run.config()?, from);
+    let result = replay(run, from, steps, &mut progress);
+    screen.clear_bar();
+    let replayed = result?;
+    let steps = format!("steps {} to {}, from the state after step {}", replayed.from + 1, replayed.to, replayed.from);
+    if let Some(difference) = replayed.difference {
+        bail!("{steps}: the repetition differs: {difference}");
     }
-    screen.line(&format!("\n  {}", screen.bold(&count(alarms.len() as u64, "alarm", "alarms"))));
-    for alarm in alarms.iter().take(SHOWN_ALARMS) {
-        screen.line(&format!("    step {:<6} {}", alarm.step, screen.bad(&alarm.message)));
-    }
-    if alarms.len() > SHOWN_ALARMS {
-        screen.line(&screen.dim(&format!("    {} more in summary.json", alarms.len() - SHOWN_ALARMS)));
-    }
+    screen.line(&format!("\n  {steps}: identical ({})", replayed.compared.join(", ")));
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_explained_variance_is_described_in_words() {
-        assert_eq!(sees(None), "undefined: all outcomes were equal");
-        assert_eq!(sees(Some(-0.2)), "worse than a constant");
-        assert_eq!(sees(Some(0.0)), "hardly better than a constant");
-        assert_eq!(sees(Some(0.1)), "it predicts outcomes weakly");
-        assert_eq!(sees(Some(0.4)), "it predicts outcomes well");
+fn show_examination(screen: &Screen, examination: &Examination) -> Result<()> {
+    let (update, [responses, tokens]) = (&examination.update, examination.size);
+    screen.line(&format!(
+        "  the {}'s update in step {}, after {} updates: {} of {} tokens; its gradient norm was {}",
+        update.network,
+        update.step,
+        update.updates,
+        count(responses as u64, "response", "responses"),
+        grouped(tokens as u64),
+        update.grad_norm
+    ));
+    for part in &examination.not_finite {
+        let (count, of) = (grouped(part.count as u64), grouped(part.of as u64));
+        screen.line(&format!("  {:<16} {count} of {of} are not finite, the first in {}", part.what, part.first));
     }
+    if !examination.is_reproduced() {
+        bail!("the gradient is finite now: the update was not reproduced");
+    }
+    screen.line("  reproduced: the gradient is not finite");
+    Ok(())
 }

@@ -6,6 +6,7 @@ mod bench;
 mod chat;
 mod config;
 mod conversation;
+mod critic;
 mod doctor;
 mod eval;
 mod format;
@@ -62,6 +63,7 @@ fn run(command: Command) -> Result<Ending> {
         Command::Config(args) => config::run(args),
         Command::Pretrain(args) => pretrain::run(args),
         Command::Bench(args) => bench::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     }?;
     Ok(Ending::Done)
 }

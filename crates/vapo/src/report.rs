@@ -9,7 +9,7 @@ use serde_json::Value;
 use vapo_train::{AccuracySummary, Row, RunDir, RunSummary, Stage};
 
 use crate::{
-    doctor::{show_alarms, show_critic},
+    critic::{show_alarms, show_critic},
     format::{bar, count, duration, grouped, percent, printable},
     samples::{Comparison, choose},
     screen::Screen,

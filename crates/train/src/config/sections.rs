@@ -31,6 +31,9 @@ settings! {
         /// Responses whose log-probs are recomputed to verify that they equal the sampled ones
         /// (`training/rollout_logp_diff_max`): "sample" (a few per step), "all" or "none".
         pub check_logps: LogpCheck = LogpCheck::Sample,
+        /// What happens when a gradient is not finite: "skip" (the update is left out; a second one in a row ends the run) or "stop".
+        /// Either way the update is saved in the run's `dumps`, and `vapo doctor` repeats it.
+        pub nonfinite_gradient: NonfiniteGradient = NonfiniteGradient::Skip,
         /// Seconds after which a run that was asked to stop (Ctrl-C, SIGTERM, SIGUSR1) ends even if it could not write a checkpoint
         /// yet, because the updates of a step are never left half done; "off": it takes the time it needs.
         #[serde(with = "or_off")]
@@ -425,6 +428,13 @@ choices! {
         Sample,
         /// All.
         All,
+    }
+    /// What happens when a gradient is not finite.
+    pub enum NonfiniteGradient {
+        /// The update is left out.
+        Skip,
+        /// The run ends.
+        Stop,
     }
     /// When the chat template is used.
     pub enum ChatUse {

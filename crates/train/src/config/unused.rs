@@ -211,6 +211,7 @@ mod tests {
         "run.micro_batch_tokens",
         "run.check_logps",
         "run.stop_timeout_secs",
+        "run.nonfinite_gradient",
         "model.path",
         "model.dtype",
         "data.train",

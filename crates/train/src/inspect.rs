@@ -1,0 +1,212 @@
+//! Checks a run directory: that everything is there, in order and undamaged.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::{
+    checkpoint::{load_state, verify},
+    error::{Error, Result},
+    files::PARTIAL,
+    lock::RunLock,
+    metrics::{Row, keys},
+    rundir::{DAMAGED, RunDir},
+};
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How serious it is.
+    pub severity: Severity,
+    /// The file or directory, relative to the run.
+    pub place: String,
+    /// What was found there.
+    pub text: String,
+}
+
+/// How serious a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it should be.
+    Good,
+    /// Worth knowing; nothing is lost.
+    Note,
+    /// Something is damaged or missing.
+    Damage,
+}
+
+/// Checks everything in a run directory, without changing it.
+///
+/// # Errors
+/// The directory itself cannot be read.
+pub fn inspect(run: &RunDir) -> Result<Vec<Finding>> {
+    let mut findings = Findings { root: run.path(), list: Vec::new() };
+    let config = run.config().map(|_| "is complete".into());
+    findings.check(&run.path().join("config.toml"), config);
+    if let Some(holder) = RunLock::holder(run.path()) {
+        findings.note(run.path(), format!("in use by {holder}: files change while they are checked"));
+    }
+    let rows = findings.metrics(run)?;
+    findings.evaluations(run, &rows)?;
+    findings.checkpoints(run, &rows)?;
+    findings.summary(run, &rows);
+    findings.left_over()?;
+    Ok(findings.list)
+}
+
+struct Findings<'a> {
+    root: &'a Path,
+    list: Vec<Finding>,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, severity: Severity, path: &Path, text: String) {
+        let place = path.strip_prefix(self.root).unwrap_or(path).display().to_string();
+        self.list.push(Finding { severity, place: if place.is_empty() { ".".into() } else { place }, text });
+    }
+
+    fn note(&mut self, path: &Path, text: String) {
+        self.add(Severity::Note, path, text);
+    }
+
+    fn damage(&mut self, path: &Path, text: String) {
+        self.add(Severity::Damage, path, text);
+    }
+
+    /// A file with what is good about it, or the error of reading it.
+    fn check(&mut self, path: &Path, result: Result<String>) {
+        match result {
+            Ok(text) => self.add(Severity::Good, path, text),
+            Err(Error::File { path, message }) => self.damage(&path, message),
+            Err(error) => self.damage(path, error.to_string()),
+        }
+    }
+
+    fn metrics(&mut self, run: &RunDir) -> Result<Vec<Row>> {
+        let path = run.metrics_path();
+        let (rows, damaged) = run.read_metrics()?;
+        for line in &damaged {
+            self.damage(&path, format!("line {line} is not a row"));
+        }
+        let steps = rows.iter().filter_map(Row::global_step);
+        if let Some((expected, found)) = (0..).zip(steps).find(|(expected, found)| expected != found)
+            && damaged.is_empty()
+        {
+            self.damage(&path, format!("has a row of step {found} where that of step {expected} was expected"));
+        } else if damaged.is_empty() {
+            let text = match rows.last().and_then(Row::global_step) {
+                Some(last) => format!("has the rows of steps 0 to {last}"),
+                None => "has no row yet".into(),
+            };
+            self.add(Severity::Good, &path, text);
+        }
+        if fs::read(&path).is_ok_and(|bytes| bytes.last().is_some_and(|last| *last != b'\n')) {
+            self.note(&path, "ends with half a row: the process was killed while it wrote it".into());
+        }
+        Ok(rows)
+    }
+
+    /// Every recorded evaluation has its file.
+    fn evaluations(&mut self, run: &RunDir, rows: &[Row]) -> Result<()> {
+        let files = run.evaluations()?;
+        let evaluated = rows.iter().filter(|row| row.get(keys::TIMING_EVALUATION).is_some());
+        let steps: Vec<u64> = evaluated.filter_map(Row::global_step).collect();
+        for step in steps.iter().filter(|step| files.iter().all(|(of, _)| of != *step)) {
+            self.damage(&run.eval_path(*step), "is missing, but metrics.jsonl has its result".into());
+        }
+        let mut intact = 0;
+        for (step, path) in &files {
+            match check_evaluation(path) {
+                Err(error) => self.check(path, Err(error)),
+                Ok(()) if steps.contains(step) => intact += 1,
+                Ok(()) => self.note(path, "belongs to a step that is not recorded yet".into()),
+            }
+        }
+        if intact > 0 {
+            self.add(Severity::Good, &run.path().join("eval"), format!("recorded evaluations: {intact}"));
+        }
+        Ok(())
+    }
+
+    fn checkpoints(&mut self, run: &RunDir, rows: &[Row]) -> Result<()> {
+        let checkpoints = run.checkpoints()?;
+        for (step, path) in &checkpoints {
+            let check = || {
+                verify(path)?;
+                let state = load_state(path)?;
+                if state.counters.global_step != *step {
+                    let problem = format!("is the state after step {}", state.counters.global_step);
+                    return Err(Error::file(path, problem));
+                }
+                let program = if state.vapo_version.is_empty() { "an early version" } else { &state.vapo_version };
+                Ok(format!("is intact (format {}, written by vapo {program})", state.format_version))
+            };
+            self.check(path, check());
+        }
+        let last = rows.last().and_then(Row::global_step);
+        match (checkpoints.last(), last) {
+            (Some((step, path)), Some(last)) if last > *step => {
+                self.note(path, format!("is {} steps behind the last row: `vapo resume` repeats these", last - step));
+            }
+            (None, Some(last)) if last > 0 => {
+                self.note(run.path(), "has no checkpoint yet: `vapo resume` begins again".into());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn summary(&mut self, run: &RunDir, rows: &[Row]) {
+        let last = rows.last().and_then(Row::global_step);
+        let path = run.path().join("summary.json");
+        match run.summary() {
+            Ok(None) => {}
+            Ok(Some(summary)) if Some(summary.steps) == last => {
+                self.add(Severity::Good, &path, format!("is that of {} steps", summary.steps));
+            }
+            Ok(Some(summary)) => {
+                self.note(&path, format!("is that of {} steps: the run has been continued since", summary.steps));
+            }
+            Err(error) => self.check(&path, Err(error)),
+        }
+    }
+
+    /// What killed processes and damaged files have left.
+    fn left_over(&mut self) -> Result<()> {
+        for directory in [self.root.to_path_buf(), self.root.join("checkpoints"), self.root.join("eval")] {
+            let Ok(entries) = fs::read_dir(&directory) else {
+                self.damage(&directory, "is missing".into());
+                continue;
+            };
+            let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+            let mut paths: Vec<PathBuf> = paths.collect::<Result<_, _>>().map_err(Error::io("read", &directory))?;
+            paths.sort();
+            for path in paths {
+                match path.extension().and_then(|extension| extension.to_str()) {
+                    Some(PARTIAL) => self.note(&path, "was being written: `vapo resume` removes it".into()),
+                    Some(DAMAGED) => self.note(&path, "was found damaged and is not used; it can be removed".into()),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file of an evaluation is complete: a JSON object with samples per line.
+fn check_evaluation(path: &Path) -> Result<()> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    if text.is_empty() || !text.ends_with('\n') {
+        return Err(Error::file(path, "does not end with a complete line"));
+    }
+    for (index, line) in text.lines().enumerate() {
+        let problem: Option<Value> = serde_json::from_str(line).ok();
+        if problem.is_none_or(|problem| !problem["samples"].is_array()) {
+            return Err(Error::file(path, format!("line {} is not a problem with samples", index + 1)));
+        }
+    }
+    Ok(())
+}
