@@ -15,6 +15,7 @@ use crate::{
     observer::Monitor,
     passes::{train_critic, train_policy},
     phase::Phase,
+    progress::Watcher,
     report::{CreditReport, RolloutReport, StepReport},
     sampling::{PromptRounds, sample_step},
     stage::Stage,
@@ -43,6 +44,9 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
     let diagnostics =
         timing.lap(Stage::Credit, || Diagnostics::of(&batch, &credit, reads, trainer.config.reward_range()));
 
+    if monitor.stopped() {
+        return Ok(None);
+    }
     let critic = timing.lap(Stage::CriticUpdates, || train_critic(trainer, &batch, &credit, monitor))?;
     let columns = StepColumns {
         old_logp: batch.old_logp(),

@@ -252,6 +252,27 @@ fn a_run_at_work_is_not_resumed_by_a_second_process() {
 }
 
 #[test]
+fn the_doctor_checks_a_run_and_repeats_its_steps() {
+    let place = Place::new();
+    place.vapo(&["train", "tiny.toml", "--set", "checkpoint.every=1"]).ok();
+    let checked = place.vapo(&["doctor", "run", "--replay", "2", "--from", "1"]).ok();
+    assert!(checked.contains("  ok      metrics.jsonl            has the rows of steps 0 to 3\n"), "{checked}");
+    let result = "steps 2 to 3, from the state after step 1: identical (rows of 2 steps, 2 evaluations, weights and moments after step 3)";
+    assert!(checked.trim_end().ends_with(result), "{checked}");
+
+    let rows = place.read("run/metrics.jsonl");
+    place.write("run/metrics.jsonl", &rows.replace("\"training/policy_updates\":4", "\"training/policy_updates\":5"));
+    let differs = place.vapo(&["doctor", "run", "--replay", "9"]).failed(1);
+    let expected = "error: steps 2 to 3, from the state after step 1: the repetition differs: step 3: \
+                    training/policy_updates is 4, recorded was 5\n";
+    assert_eq!(differs, expected);
+    place.write("run/metrics.jsonl", &rows.replacen("{", "", 1));
+    assert_eq!(place.vapo(&["doctor", "run"]).failed(1), "error: run: 1 damage found\n");
+    let nothing = place.vapo(&["doctor", "."]).failed(1);
+    assert!(nothing.contains("is not a run directory: it has no config.toml"), "{nothing}");
+}
+
+#[test]
 fn pretraining_gives_the_same_bytes_on_any_number_of_threads() {
     let place = Place::new();
     let small = ["--updates", "3", "--demonstrations", "4", "--hidden-size", "16", "--layers", "1"];
