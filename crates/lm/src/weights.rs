@@ -2,16 +2,15 @@
 
 use crate::files::read_bounded;
 use crate::layout::Layout;
+use crate::tensor_file::{MAX_HEADER, TensorFile};
 use crate::{Error, ModelConfig};
 use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::tensor::TensorInfo;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Largest header of a safetensors file and largest index, in bytes: what the format's own readers accept.
-const MAX_HEADER: u64 = 100_000_000;
+/// Largest index in bytes: that of a header.
+const MAX_INDEX: u64 = MAX_HEADER;
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const VOCABULARY_HEAD: &str = "lm_head.weight";
@@ -21,19 +20,13 @@ const VALUE_BIAS: &str = "score.bias";
 /// The safetensors files of a directory.
 pub(crate) struct SafetensorsFiles {
     dir: PathBuf,
-    files: Vec<SafetensorsFile>,
+    files: Vec<TensorFile>,
 }
 
-struct SafetensorsFile {
-    path: PathBuf,
-    /// Where the data begins.
-    start: u64,
-    header: Metadata,
-}
-
-/// A tensor in a file.
+/// A tensor in a file, which may have it under another name.
 struct Entry<'a> {
-    file: &'a SafetensorsFile,
+    file: &'a TensorFile,
+    name: &'a str,
     info: &'a TensorInfo,
 }
 
@@ -43,7 +36,7 @@ impl SafetensorsFiles {
         let single = dir.join("model.safetensors");
         let index = dir.join("model.safetensors.index.json");
         let paths = if !single.exists() && index.exists() { shards(&index)? } else { vec![single] };
-        let files = paths.into_iter().map(SafetensorsFile::open).collect::<Result<_, _>>()?;
+        let files = paths.iter().map(|path| TensorFile::open(path)).collect::<Result<_, _>>()?;
         let files = SafetensorsFiles { dir: dir.to_path_buf(), files };
         files.refuse_duplicates()?;
         Ok(files)
@@ -52,10 +45,10 @@ impl SafetensorsFiles {
     fn refuse_duplicates(&self) -> Result<(), Error> {
         let mut seen = BTreeMap::new();
         for file in &self.files {
-            for name in file.header.offset_keys() {
-                if let Some(first) = seen.insert(name.clone(), &file.path) {
+            for name in file.names() {
+                if let Some(first) = seen.insert(name.clone(), file.path()) {
                     return Err(Error::content(
-                        &file.path,
+                        file.path(),
                         format!("tensor `{name}` is in {} as well", first.display()),
                     ));
                 }
@@ -66,12 +59,12 @@ impl SafetensorsFiles {
 
     /// A tensor by its full name; a decoder saved without a head lacks the prefix `model.`, and of a tied
     /// pair the embedding may be the one that is left out.
-    fn find(&self, name: &str) -> Option<Entry<'_>> {
+    fn find<'a>(&'a self, name: &'a str) -> Option<Entry<'a>> {
         let bare = name.strip_prefix("model.").unwrap_or(name);
         let other = if name == EMBEDDING { VOCABULARY_HEAD } else { name };
         [name, bare, other]
             .into_iter()
-            .find_map(|name| self.files.iter().find_map(|file| file.header.info(name).map(|info| Entry { file, info })))
+            .find_map(|name| self.files.iter().find_map(|file| Some(Entry { file, name, info: file.info(name)? })))
     }
 
     /// Whether the files hold the tensors of this layout, in its shapes and a type that can be read, and none that would
@@ -79,7 +72,7 @@ impl SafetensorsFiles {
     pub(crate) fn check(&self, config: &ModelConfig, layout: &Layout) -> Result<(), Error> {
         for tensor in &layout.tensors {
             let (name, shape) = (&tensor.name, tensor.place.shape());
-            let Some(Entry { file, info }) = self.find(name) else {
+            let Some(Entry { file, info, .. }) = self.find(name) else {
                 if name == VALUE_BIAS {
                     continue;
                 }
@@ -87,11 +80,11 @@ impl SafetensorsFiles {
             };
             if info.shape != shape {
                 let problem = format!("tensor `{name}` has shape {:?}, config.json says {shape:?}", info.shape);
-                return Err(Error::content(&file.path, problem));
+                return Err(Error::content(file.path(), problem));
             }
             if !matches!(info.dtype, Dtype::F32 | Dtype::BF16 | Dtype::F16) {
                 let problem = format!("tensor `{name}` is {:?}, expected F32, BF16 or F16", info.dtype);
-                return Err(Error::content(&file.path, problem));
+                return Err(Error::content(file.path(), problem));
             }
         }
         self.refuse_unknown_parts(layout)?;
@@ -102,12 +95,12 @@ impl SafetensorsFiles {
     fn refuse_unknown_parts(&self, layout: &Layout) -> Result<(), Error> {
         let known: BTreeSet<&str> = layout.tensors.iter().map(|t| t.name.as_str()).collect();
         for file in &self.files {
-            for name in file.header.offset_keys() {
+            for name in file.names() {
                 let full = if name.starts_with("layers.") { format!("model.{name}") } else { name };
                 let is_known = known.contains(full.as_str()) || full.ends_with("rotary_emb.inv_freq");
                 if full.starts_with("model.layers.") && !is_known {
                     let problem = format!("tensor `{full}` has no place in the network that config.json describes");
-                    return Err(Error::content(&file.path, problem));
+                    return Err(Error::content(file.path(), problem));
                 }
             }
         }
@@ -116,7 +109,7 @@ impl SafetensorsFiles {
 
     /// Files of tied networks may hold the table twice, but not two tables.
     fn check_tied_pair(&self) -> Result<(), Error> {
-        let entry = |name: &str| self.files.iter().find(|file| file.header.info(name).is_some());
+        let entry = |name: &str| self.files.iter().find(|file| file.info(name).is_some());
         let (Some(_), Some(file)) = (entry(EMBEDDING), entry(VOCABULARY_HEAD)) else { return Ok(()) };
         let (embedding, head) = (self.read(EMBEDDING)?, self.read(VOCABULARY_HEAD)?);
         if embedding == head {
@@ -126,31 +119,20 @@ impl SafetensorsFiles {
             "`{VOCABULARY_HEAD}` differs from `{EMBEDDING}`, but config.json says tie_word_embeddings: true; \
              set it to false if the head has weights of its own"
         );
-        Err(Error::content(&file.path, problem))
+        Err(Error::content(file.path(), problem))
     }
 
     /// The values of a tensor of the checked layout, row-major.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<f32>, Error> {
-        let Some(Entry { file, info }) = self.find(name) else {
-            return if name == VALUE_BIAS { Ok(vec![0.0]) } else { Err(self.missing(name)) };
-        };
-        let path = &file.path;
-        let (from, to) = info.data_offsets;
-        let mut bytes = vec![0; to - from];
-        let mut reader = File::open(path).map_err(Error::io(path))?;
-        reader
-            .seek(SeekFrom::Start(file.start + from as u64))
-            .and_then(|_| reader.read_exact(&mut bytes))
-            .map_err(Error::io(path))?;
-        let values = decode(&bytes, info.dtype).ok_or_else(|| {
-            Error::content(path, format!("tensor `{name}` is {:?}, expected F32, BF16 or F16", info.dtype))
-        })?;
-        refuse_not_finite(path, name, &values)?;
-        Ok(values)
+        match self.find(name) {
+            Some(Entry { file, name, .. }) => file.read(name),
+            None if name == VALUE_BIAS => Ok(vec![0.0]),
+            None => Err(self.missing(name)),
+        }
     }
 
     fn missing(&self, name: &str) -> Error {
-        let names: Vec<String> = self.files.iter().flat_map(|f| f.header.offset_keys()).take(3).collect();
+        let names: Vec<String> = self.files.iter().flat_map(|f| f.names()).take(3).collect();
         let hint = match name {
             "score.weight" => "; a critic needs a value head, which a language model does not have",
             VOCABULARY_HEAD => "; if the head is the embedding table, config.json must say tie_word_embeddings: true",
@@ -163,31 +145,13 @@ impl SafetensorsFiles {
     }
 }
 
-/// Weights that are not numbers would spread to every output.
-pub(crate) fn refuse_not_finite(path: &Path, name: &str, values: &[f32]) -> Result<(), Error> {
-    match values.iter().position(|x| !x.is_finite()) {
-        Some(at) => Err(Error::content(path, format!("tensor `{name}` holds {} at element {at}", values[at]))),
-        None => Ok(()),
-    }
-}
-
-fn decode(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
-    let pair = |b: &[u8]| [b[0], b[1]];
-    Some(match dtype {
-        Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::BF16 => bytes.chunks_exact(2).map(|b| half::bf16::from_le_bytes(pair(b)).to_f32()).collect(),
-        Dtype::F16 => bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes(pair(b)).to_f32()).collect(),
-        _ => return None,
-    })
-}
-
 /// The files that an index names.
 fn shards(index: &Path) -> Result<Vec<PathBuf>, Error> {
     #[derive(serde::Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let text = read_bounded(index, MAX_HEADER)?;
+    let text = read_bounded(index, MAX_INDEX)?;
     let parsed: Index = serde_json::from_slice(&text).map_err(|e| Error::content(index, e.to_string()))?;
     let names: BTreeSet<String> = parsed.weight_map.into_values().collect();
     if names.is_empty() {
@@ -206,35 +170,4 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, Error> {
         return Err(Error::content(index, format!("names the file `{name}`, which does not exist")));
     }
     Ok(names.iter().map(|name| dir.join(name)).collect())
-}
-
-impl SafetensorsFile {
-    /// Reads the header and checks it against the file's length.
-    fn open(path: PathBuf) -> Result<SafetensorsFile, Error> {
-        let mut file = File::open(&path).map_err(Error::io(&path))?;
-        let length = file.metadata().map_err(Error::io(&path))?.len();
-        let mut prefix = [0u8; 8];
-        file.read_exact(&mut prefix)
-            .map_err(|_| Error::content(&path, format!("{length} bytes are too few for safetensors")))?;
-        let size = u64::from_le_bytes(prefix);
-        if size > MAX_HEADER.min(length.saturating_sub(8)) {
-            return Err(Error::content(
-                &path,
-                format!("not safetensors: header of {size} bytes in a file of {length}"),
-            ));
-        }
-        let mut bytes = vec![0; size as usize];
-        file.read_exact(&mut bytes).map_err(Error::io(&path))?;
-        // This checks that offsets follow each other without gaps, in the sizes that shapes and types say.
-        let header: Metadata =
-            serde_json::from_slice(&bytes).map_err(|e| Error::content(&path, format!("not safetensors: {e}")))?;
-        let end = (header.data_len() as u64).saturating_add(8 + size);
-        if end != length {
-            return Err(Error::content(
-                &path,
-                format!("truncated or oversized: {length} bytes, its header says {end}"),
-            ));
-        }
-        Ok(SafetensorsFile { path, start: 8 + size, header })
-    }
 }

@@ -15,9 +15,9 @@
 
 use std::{borrow::Cow, fs, path::Path};
 
-use safetensors::{Dtype, SafeTensors, View, serialize_to_file};
+use safetensors::{Dtype, View, serialize_to_file};
 use serde::{Deserialize, Serialize};
-use vapo_lm::{AdamW, Buffer, Head, Model, WeightDtype, split_legacy_buffer};
+use vapo_lm::{AdamW, Buffer, Head, Model, TensorFile, WeightDtype, split_legacy_buffer};
 
 use crate::{
     alarm::Alarms,
@@ -234,21 +234,15 @@ pub(crate) fn load_state(checkpoint: &Path) -> Result<RunState> {
 /// The file is missing or damaged, or its tensors are not those of the network.
 pub(crate) fn load_network(checkpoint: &Path, name: &str, state: &RunState, network: &mut Network) -> Result<()> {
     let path = checkpoint.join("state").join(format!("{name}.safetensors"));
-    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| Error::file(&path, error.to_string()))?;
-    let file = StateFile { tensors, path: &path, flat: state.format_version <= FLAT_BUFFERS };
+    let file = StateFile { file: TensorFile::open(&path)?, flat: state.format_version <= FLAT_BUFFERS };
     let Network { model, optimizer, skipped, .. } = network;
     let moments = [&mut optimizer.first_moment, &mut optimizer.second_moment];
     for (group, moment) in MOMENTS.into_iter().zip(moments) {
-        for (tensor, values) in file.read(group, model)? {
-            model.set_tensor_in(moment, &tensor, &values);
-        }
+        file.read(group, model, |model, tensor, values| model.set_tensor_in(moment, tensor, values))?;
     }
     let weights = if file.flat { FLAT_WEIGHTS } else { WEIGHTS };
-    if file.tensors.names().iter().any(|name| name.starts_with(weights)) {
-        for (tensor, values) in file.read(weights, model)? {
-            model.set_tensor(&tensor, &values);
-        }
+    if file.file.names().iter().any(|name| name.starts_with(weights)) {
+        file.read(weights, model, |model, tensor, values| model.set_tensor(tensor, values))?;
     }
     (optimizer.steps, *skipped) = match model.head() {
         Head::Language => (state.policy_optimizer_steps, state.policy_skipped),
@@ -258,61 +252,52 @@ pub(crate) fn load_network(checkpoint: &Path, name: &str, state: &RunState, netw
 }
 
 /// A network's file in `state/`.
-struct StateFile<'a> {
-    tensors: SafeTensors<'a>,
-    path: &'a Path,
+struct StateFile {
+    file: TensorFile,
     /// Of format 1: one flat tensor per group.
     flat: bool,
 }
 
-impl StateFile<'_> {
-    /// The tensors of a group by their names in the model, row-major.
-    fn read(&self, group: &str, model: &Model) -> Result<Vec<(String, Vec<f32>)>> {
+impl StateFile {
+    /// Gives `set` the tensors of a group by their names in the model, row-major, one at a time.
+    fn read(&self, group: &str, model: &mut Model, mut set: impl FnMut(&mut Model, &str, &[f32])) -> Result<()> {
         if self.flat {
             let flat = self.values(group, None)?;
-            return split_legacy_buffer(model, &flat).ok_or_else(|| {
+            let tensors = split_legacy_buffer(model, &flat).ok_or_else(|| {
                 let problem =
                     format!("{group} has {} values, which is not what the checkpoint's model needs", flat.len());
-                Error::file(self.path, problem)
-            });
+                Error::file(self.file.path(), problem)
+            })?;
+            tensors.iter().for_each(|(name, values)| set(model, name, values));
+            return Ok(());
         }
         let shapes = model.tensor_shapes();
         let of_model = |name: &str| shapes.iter().any(|(known, _)| known == name);
-        let in_file = self.tensors.names();
+        let in_file = self.file.names();
         let mut in_group = in_file.iter().filter_map(|name| name.strip_prefix(group)?.strip_prefix('.'));
         if let Some(name) = in_group.find(|name| !of_model(name)) {
             let problem = format!("holds {group}.{name}, which the checkpoint's model does not have");
-            return Err(Error::file(self.path, problem));
+            return Err(Error::file(self.file.path(), problem));
         }
-        shapes
-            .into_iter()
-            .map(|(name, shape)| {
-                let values = self.values(&format!("{group}.{name}"), Some(&shape))?;
-                Ok((name, values))
-            })
-            .collect()
+        for (name, shape) in &shapes {
+            set(model, name, &self.values(&format!("{group}.{name}"), Some(shape))?);
+        }
+        Ok(())
     }
 
     /// The values of a tensor, which is F32 and has the shape, if one is given.
     fn values(&self, name: &str, shape: Option<&[usize]>) -> Result<Vec<f32>> {
-        let tensor = self.tensors.tensor(name).map_err(|error| Error::file(self.path, error.to_string()))?;
-        if tensor.dtype() != Dtype::F32 || shape.is_some_and(|shape| tensor.shape() != shape) {
-            let (dtype, found) = (tensor.dtype(), tensor.shape());
+        if let Some(info) = self.file.info(name)
+            && (info.dtype != Dtype::F32 || shape.is_some_and(|shape| info.shape != shape))
+        {
+            let (dtype, found) = (info.dtype, &info.shape);
             let expected = shape.map_or(String::new(), |shape| format!(" {shape:?}"));
             return Err(Error::file(
-                self.path,
+                self.file.path(),
                 format!("{name} is {dtype:?} {found:?}, expected F32{expected} as the checkpoint's model needs"),
             ));
         }
-        let values: Vec<f32> = tensor
-            .data()
-            .chunks_exact(4)
-            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-            .collect();
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(at) => Err(Error::file(self.path, format!("{name} holds {} at element {at}", values[at]))),
-            None => Ok(values),
-        }
+        Ok(self.file.read(name)?)
     }
 }
 
@@ -412,10 +397,9 @@ mod tests {
             fs::write(again.path().join("state/state.json"), serde_json::to_vec(&state).unwrap()).unwrap();
             let network = load(again.path(), name, head).unwrap();
             assert_eq!((hash(&network), network.optimizer.steps), (want, steps), "{name} in the format of today");
-            let bytes = fs::read(&file).unwrap();
-            let tensors = SafeTensors::deserialize(&bytes).unwrap();
-            let norm = tensors.tensor("second_moment.model.norm.weight").unwrap();
-            assert_eq!(norm.shape(), [16], "named as in the model directory, without fill");
+            let written = TensorFile::open(&file).unwrap();
+            let norm = written.info("second_moment.model.norm.weight").unwrap();
+            assert_eq!(norm.shape, [16], "named as in the model directory, without fill");
         }
     }
 

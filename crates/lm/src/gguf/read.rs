@@ -67,7 +67,7 @@ impl GgufFile {
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(Error::io(&self.path))?;
         let values = info.kind.dequantize(&bytes);
-        crate::weights::refuse_not_finite(&self.path, name, &values)?;
+        crate::tensor_file::refuse_not_finite(&self.path, name, &values)?;
         Ok(values)
     }
 }
