@@ -21,14 +21,12 @@ use std::ops::{Bound, Range, RangeBounds};
 /// buffer.slice_mut(1..3).write(&device, &[5.0, 6.0]);
 /// assert_eq!(buffer.view().to_vec(&device), [0.0, 5.0, 6.0, 0.0]);
 /// ```
-#[derive(Clone)]
 pub struct Buffer<T: Number = f32> {
     storage: Storage<T>,
     /// Values in use; the storage may hold more.
     len: usize,
 }
 
-#[derive(Clone)]
 enum Storage<T: Number> {
     Cpu(Memory<T>),
 }
@@ -116,6 +114,23 @@ impl<T: Number> Buffer<T> {
     /// Copies host memory of the same length into the buffer.
     pub fn write(&mut self, device: &Device, from: &[T]) {
         self.view_mut().write(device, from);
+    }
+}
+
+impl<T: Number> Clone for Buffer<T> {
+    fn clone(&self) -> Self {
+        let storage = match &self.storage {
+            Storage::Cpu(memory) => Storage::Cpu(memory.clone()),
+        };
+        Buffer { storage, len: self.len }
+    }
+
+    /// Copies into the memory that the buffer has, if it is of the same size.
+    fn clone_from(&mut self, from: &Self) {
+        match (&mut self.storage, &from.storage) {
+            (Storage::Cpu(to), Storage::Cpu(from)) => to.clone_from(from),
+        }
+        self.len = from.len;
     }
 }
 

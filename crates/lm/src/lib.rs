@@ -43,7 +43,7 @@ pub use legacy::split_legacy_buffer;
 pub use model::Model;
 pub use optimizer::{AdamW, AdamWConfig, Decay, Schedule};
 pub use sampling::Sampling;
-pub use save::WeightDtype;
+pub use save::{WeightDtype, little_endian};
 pub use tensor_file::TensorFile;
 pub use tokenizer::{StopStrings, TextStream, Tokenizer};
 pub use vapo_kernels::{Buffer, Device, Isa, KvCache, SampleCache, devices, fma_peak_gflops};

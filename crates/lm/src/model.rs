@@ -10,7 +10,6 @@ use std::sync::Arc;
 use vapo_kernels::{Buffer, Device, Random, Rotary, copy};
 
 /// The weights of one network: a policy or a critic.
-#[derive(Clone)]
 pub struct Model {
     device: Device,
     pub(crate) config: ModelConfig,
@@ -18,6 +17,28 @@ pub struct Model {
     pub(crate) layout: Arc<Layout>,
     pub(crate) rotary: Arc<Rotary>,
     pub(crate) parameters: Parameters,
+}
+
+impl Clone for Model {
+    fn clone(&self) -> Model {
+        Model {
+            device: self.device.clone(),
+            config: self.config.clone(),
+            head: self.head,
+            layout: Arc::clone(&self.layout),
+            rotary: Arc::clone(&self.rotary),
+            parameters: self.parameters.clone(),
+        }
+    }
+
+    /// Copies the weights into the memory of this model, if both have the same shape.
+    fn clone_from(&mut self, from: &Model) {
+        if Arc::ptr_eq(&self.layout, &from.layout) {
+            self.parameters.clone_from(&from.parameters);
+        } else {
+            *self = from.clone();
+        }
+    }
 }
 
 impl Model {

@@ -25,7 +25,6 @@ impl Default for AdamWConfig {
 }
 
 /// AdamW (Loshchilov & Hutter 2019) with global-norm clipping. Its state is public for checkpoints.
-#[derive(Clone)]
 pub struct AdamW {
     /// Settings.
     pub config: AdamWConfig,
@@ -35,6 +34,25 @@ pub struct AdamW {
     pub second_moment: Buffer,
     /// Updates so far.
     pub steps: u64,
+}
+
+impl Clone for AdamW {
+    fn clone(&self) -> AdamW {
+        AdamW {
+            config: self.config.clone(),
+            first_moment: self.first_moment.clone(),
+            second_moment: self.second_moment.clone(),
+            steps: self.steps,
+        }
+    }
+
+    /// Copies the moments into the memory that it has.
+    fn clone_from(&mut self, from: &AdamW) {
+        self.config.clone_from(&from.config);
+        self.first_moment.clone_from(&from.first_moment);
+        self.second_moment.clone_from(&from.second_moment);
+        self.steps = from.steps;
+    }
 }
 
 impl AdamW {

@@ -8,7 +8,6 @@ use vapo_kernels::{
 };
 
 /// One flat buffer of weights in the layout that kernels read, and with bf16 perhaps a second, exact one.
-#[derive(Clone)]
 pub(crate) enum Parameters {
     /// What kernels read is what the optimizer updates.
     F32(Buffer),
@@ -18,6 +17,32 @@ pub(crate) enum Parameters {
         /// None where nothing is trained.
         masters: Option<Buffer>,
     },
+}
+
+impl Clone for Parameters {
+    fn clone(&self) -> Parameters {
+        match self {
+            Parameters::F32(exact) => Parameters::F32(exact.clone()),
+            Parameters::Bf16 { working, masters } => {
+                Parameters::Bf16 { working: working.clone(), masters: masters.clone() }
+            }
+        }
+    }
+
+    /// Copies into the memory that it has.
+    fn clone_from(&mut self, from: &Parameters) {
+        match (self, from) {
+            (Parameters::F32(to), Parameters::F32(from)) => to.clone_from(from),
+            (
+                Parameters::Bf16 { working: to, masters: Some(to_exact) },
+                Parameters::Bf16 { working, masters: Some(exact) },
+            ) => {
+                to.clone_from(working);
+                to_exact.clone_from(exact);
+            }
+            (to, from) => *to = from.clone(),
+        }
+    }
 }
 
 impl Parameters {

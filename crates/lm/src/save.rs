@@ -40,7 +40,7 @@ impl WeightDtype {
     /// A finite value is too large for the type: its first position.
     fn encode(self, values: &[f32]) -> Result<Vec<u8>, usize> {
         match self {
-            WeightDtype::Float32 => Ok(values.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            WeightDtype::Float32 => Ok(little_endian(values)),
             WeightDtype::Bfloat16 => {
                 let rounded: Vec<half::bf16> = values.iter().map(|x| half::bf16::from_f32(*x)).collect();
                 let lost = |at: &usize| values[*at].is_finite() && !rounded[*at].is_finite();
@@ -51,6 +51,13 @@ impl WeightDtype {
             }
         }
     }
+}
+
+/// The bytes of f32 values in files.
+pub fn little_endian(values: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0; size_of_val(values)];
+    bytes.chunks_exact_mut(4).zip(values).for_each(|(bytes, value)| bytes.copy_from_slice(&value.to_le_bytes()));
+    bytes
 }
 
 /// Writes `config.json` and `model.safetensors` into `dir`, which exists. `tensors` are names and shapes in any order;

@@ -17,7 +17,7 @@ use std::{borrow::Cow, fs, path::Path};
 
 use safetensors::{Dtype, View, serialize_to_file};
 use serde::{Deserialize, Serialize};
-use vapo_lm::{AdamW, Buffer, Head, Model, TensorFile, WeightDtype, split_legacy_buffer};
+use vapo_lm::{AdamW, Buffer, Head, Model, TensorFile, WeightDtype, little_endian, split_legacy_buffer};
 
 use crate::{
     alarm::Alarms,
@@ -134,9 +134,21 @@ impl Saved<'_> {
     }
 }
 
+impl Saved<'static> {
+    fn copy_from(&mut self, from: &Saved<'_>) {
+        self.model.to_mut().clone_from(&from.model);
+        self.optimizer.to_mut().clone_from(&from.optimizer);
+    }
+}
+
 impl Snapshot<'_> {
-    /// A copy that no longer depends on the run.
-    pub(crate) fn into_owned(self) -> Snapshot<'static> {
+    /// A copy that no longer depends on the run, in the memory of an earlier one of the same run if there is one.
+    pub(crate) fn into_owned(self, earlier: Option<Snapshot<'static>>) -> Snapshot<'static> {
+        if let Some(mut copy) = earlier {
+            copy.policy.copy_from(&self.policy);
+            copy.critic.iter_mut().zip(&self.critic).for_each(|(copy, critic)| copy.copy_from(critic));
+            return Snapshot { state: self.state, ..copy };
+        }
         Snapshot {
             policy: self.policy.into_owned(),
             critic: self.critic.map(Saved::into_owned),
@@ -336,7 +348,7 @@ impl View for Tensor<'_> {
             Some(buffer) => self.model.tensor_in(buffer, &self.name),
             None => self.model.tensor(&self.name),
         };
-        values.expect("a tensor of this model").iter().flat_map(|value| value.to_le_bytes()).collect()
+        Cow::Owned(little_endian(&values.expect("a tensor of this model")))
     }
 
     fn data_len(&self) -> usize {

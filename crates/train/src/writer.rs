@@ -17,18 +17,20 @@ pub(crate) struct CheckpointWriter {
     /// Whether weights and moments are copied, so that training goes on while they are written.
     copies: bool,
     running: Option<Running>,
+    /// The memory of the copy, between two checkpoints.
+    copy: Option<Snapshot<'static>>,
     /// Finished and not reported yet.
     finished: Option<PathBuf>,
 }
 
 struct Running {
-    thread: JoinHandle<Result<()>>,
+    thread: JoinHandle<(Result<()>, Snapshot<'static>)>,
     path: PathBuf,
 }
 
 impl CheckpointWriter {
     pub(crate) fn new(copies: bool) -> Self {
-        Self { copies, running: None, finished: None }
+        Self { copies, running: None, copy: None, finished: None }
     }
 
     /// Writes a checkpoint, after the one before, and removes those that are not kept. If the writer copies, this returns
@@ -43,8 +45,8 @@ impl CheckpointWriter {
             self.finished = Some(path);
             return Ok(());
         }
-        let (snapshot, directory, to) = (snapshot.into_owned(), directory.clone(), path.clone());
-        let write = move || save_and_tidy(&snapshot, &to, &directory);
+        let (snapshot, directory, to) = (snapshot.into_owned(self.copy.take()), directory.clone(), path.clone());
+        let write = move || (save_and_tidy(&snapshot, &to, &directory), snapshot);
         let thread = std::thread::Builder::new()
             .name("checkpoint".into())
             .spawn(write)
@@ -71,7 +73,10 @@ impl CheckpointWriter {
     pub(crate) fn wait(&mut self) -> Result<()> {
         let Some(Running { thread, path }) = self.running.take() else { return Ok(()) };
         match thread.join() {
-            Ok(written) => written?,
+            Ok((written, copy)) => {
+                self.copy = Some(copy);
+                written?;
+            }
             Err(panic) => std::panic::resume_unwind(panic),
         }
         self.finished = Some(path);

@@ -73,6 +73,11 @@ impl<T: Number> Clone for Memory<T> {
         copy.copy_from_slice(self);
         copy
     }
+
+    /// Keeps its memory where the length allows it: fresh pages cost more than the copy.
+    fn clone_from(&mut self, from: &Self) {
+        if self.len == from.len { self.copy_from_slice(from) } else { *self = from.clone() }
+    }
 }
 
 impl<T: Number> Default for Memory<T> {
