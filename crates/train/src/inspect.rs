@@ -44,13 +44,14 @@ pub enum Severity {
 /// The directory itself cannot be read.
 pub fn inspect(run: &RunDir) -> Result<Vec<Finding>> {
     let mut findings = Findings { root: run.path(), list: Vec::new() };
-    let config = run.config().map(|_| "is complete".into());
-    findings.check(&run.path().join("config.toml"), config);
+    let config = run.config();
+    let keeps_all = config.as_ref().is_ok_and(|config| config.eval.keep.is_none());
+    findings.check(&run.path().join("config.toml"), config.map(|_| "is complete".into()));
     if let Some(holder) = RunLock::holder(run.path()) {
         findings.note(run.path(), format!("in use by {holder}: files change while they are checked"));
     }
     let rows = findings.metrics(run)?;
-    findings.evaluations(run, &rows)?;
+    findings.evaluations(run, &rows, keeps_all)?;
     findings.checkpoints(run, &rows)?;
     findings.summary(run, &rows);
     findings.left_over()?;
@@ -109,12 +110,14 @@ impl Findings<'_> {
         Ok(rows)
     }
 
-    /// Every recorded evaluation has its file.
-    fn evaluations(&mut self, run: &RunDir, rows: &[Row]) -> Result<()> {
+    /// Every recorded evaluation has its file, unless the run keeps only some.
+    fn evaluations(&mut self, run: &RunDir, rows: &[Row], keeps_all: bool) -> Result<()> {
         let files = run.evaluations()?;
         let evaluated = rows.iter().filter(|row| row.get(keys::TIMING_EVALUATION).is_some());
         let steps: Vec<u64> = evaluated.filter_map(Row::global_step).collect();
-        for step in steps.iter().filter(|step| files.iter().all(|(of, _)| of != *step)) {
+        let first_needed = if keeps_all { 0 } else { files.last().map_or(0, |(step, _)| *step) };
+        let needed = steps.iter().filter(|step| **step >= first_needed);
+        for step in needed.filter(|step| files.iter().all(|(of, _)| of != *step)) {
             self.damage(&run.eval_path(*step), "is missing, but metrics.jsonl has its result".into());
         }
         let mut intact = 0;

@@ -99,8 +99,10 @@ impl Run {
                 Self::fresh((directory, lock), trainer, memory)
             }
         };
-        let last_is_recorded = u64::from(run.state.pending.is_none());
-        let lost = run.directory.cut_metrics(run.state.counters.global_step + last_is_recorded)?;
+        let step = run.state.counters.global_step;
+        let lost = run.directory.cut_metrics(step + u64::from(run.state.pending.is_none()))?;
+        // The evaluation of the step itself is in its row.
+        run.directory.cut_evaluations(step + 1)?;
         run.warnings.extend(damaged.into_iter().chain(lost));
         run.directory.write_config(&run.trainer.config)?;
         Ok(run)
@@ -288,7 +290,8 @@ impl Run {
         {
             self.state.best = Some(Best { step, accuracy });
         }
-        write_atomically(&self.directory.eval_path(step), evaluation.to_jsonl().as_bytes())
+        write_atomically(&self.directory.eval_path(step), evaluation.to_jsonl().as_bytes())?;
+        self.directory.remove_old_evaluations(self.trainer.config.eval.keep)
     }
 
     fn planned_steps(&self) -> u64 {

@@ -238,6 +238,22 @@ impl RunDir {
         Ok(())
     }
 
+    /// Removes the samples of evaluations that `eval.keep` does not keep; the first one stays, to be compared with.
+    pub(crate) fn remove_old_evaluations(&self, keep: Option<usize>) -> Result<()> {
+        let evaluations = self.evaluations()?;
+        let old = keep.map_or(0, |keep| evaluations.len().saturating_sub(keep));
+        for (_, path) in evaluations[..old].iter().skip(1) {
+            fs::remove_file(path).map_err(Error::io("remove", path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the samples of evaluations from step `first_removed` on; a resumed run writes them again.
+    pub(crate) fn cut_evaluations(&self, first_removed: u64) -> Result<()> {
+        let mut later = self.evaluations()?.into_iter().filter(|(step, _)| *step >= first_removed);
+        later.try_for_each(|(_, path)| fs::remove_file(&path).map_err(Error::io("remove", &path)))
+    }
+
     /// Takes a damaged checkpoint out of the run, so that its steps are done again, and keeps its files for a closer look.
     pub(crate) fn set_aside(&self, checkpoint: &Path) -> Result<PathBuf> {
         let aside = checkpoint.with_extension(DAMAGED);
@@ -418,6 +434,23 @@ mod tests {
         );
         let steps: Vec<_> = run.metrics().unwrap().iter().map(Row::global_step).collect();
         assert_eq!(steps, [Some(0), Some(2)]);
+    }
+
+    #[test]
+    fn the_first_and_the_newest_evaluations_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::create(&config_in(root.path())).unwrap();
+        let steps = || run.evaluations().unwrap().iter().map(|(step, _)| *step).collect::<Vec<_>>();
+        for step in [0, 20, 40, 60] {
+            fs::write(run.eval_path(step), "").unwrap();
+        }
+        run.remove_old_evaluations(None).unwrap();
+        run.remove_old_evaluations(Some(4)).unwrap();
+        assert_eq!(steps(), [0, 20, 40, 60]);
+        run.remove_old_evaluations(Some(2)).unwrap();
+        assert_eq!(steps(), [0, 40, 60]);
+        run.cut_evaluations(60).unwrap();
+        assert_eq!(steps(), [0, 40]);
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl Config {
         failures.at_least_one_or("off", "checkpoint.keep_every", self.checkpoint.keep_every);
         failures.positive_or_off("checkpoint.every_minutes", self.checkpoint.every_minutes);
         failures.positive_or_off("run.stop_timeout_secs", self.run.stop_timeout_secs);
+        failures.at_least_one_or("all", "eval.keep", self.eval.keep.map(|keep| keep as u64));
         failures.at_least_one_or("all", "checkpoint.keep", self.checkpoint.keep.map(|keep| keep as u64));
         failures.responses(["eval.problems", "eval.samples"], [self.eval.problems, self.eval.samples]);
         failures.at_least("eval.max_new_tokens", self.eval.max_new_tokens.unwrap_or(1), 1);

@@ -339,6 +339,10 @@ settings! {
         pub every: Option<u64> = Some(20),
         /// Maximum number of held-out problems.
         pub problems: usize = 200,
+        /// Number of evaluations whose samples stay in the run's `eval`: the newest ones, in addition to the first; or "all".
+        #[serde(with = "or_all")]
+        #[marks(PolicyOnly)]
+        pub keep: Option<usize> = None,
         /// Which held-out problems of a built-in task: "test", for results, or "validation", for choosing settings. They have
         /// none in common.
         pub split: Split = Split::Test,

@@ -256,6 +256,7 @@ mod tests {
         "policy_optimizer.weight_decay",
         "policy_optimizer.max_grad_norm",
         "eval.every",
+        "eval.keep",
         "eval.split",
         "eval.problems",
         "eval.samples",
