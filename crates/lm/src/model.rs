@@ -102,6 +102,11 @@ impl Model {
         Layout::shapes(config, head).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 
+    /// Number of weights in the largest tensor of a network of this shape.
+    pub fn largest_tensor_of(config: &ModelConfig, head: Head) -> usize {
+        Layout::shapes(config, head).iter().map(|(_, shape)| shape.iter().product()).max().unwrap_or(0)
+    }
+
     /// Length of the flat buffers that go with this model: parameters, gradients, each moment.
     pub fn flat_len(&self) -> usize {
         self.layout.len

@@ -111,6 +111,9 @@ impl MemoryPlan {
         let tokens = |sampled: Sampled| sampled.responses() * sampled.response_tokens;
         let columns = (largest(&tokens) * BYTES_PER_TRAINED_TOKEN).max(tokens(evaluation) * BYTES_PER_SAMPLED_TOKEN);
         let values = |count: usize| (count * BYTES_PER_VALUE) as u64;
+        let networks = [(Some(&shapes.policy), Head::Language), (shapes.critic.as_ref(), Head::Value)];
+        let tensors = networks.into_iter().filter_map(|(shape, head)| Some(Model::largest_tensor_of(shape?, head)));
+        let largest_tensor = tensors.max().unwrap_or(0);
         let (weights, moments) = (trained_weights(config, policy + critic), values(2 * (policy + critic)));
         let copy = config.checkpoint.background.then_some((CHECKPOINT_COPY, weights + moments));
         Self {
@@ -125,8 +128,8 @@ impl MemoryPlan {
                 ("logits", values(logits.max(sampled(&|step| step.logit_values(shape, slots))))),
                 ("key/value caches", sampled(&|step| step.cache_bytes(shape, slots)) as u64),
                 ("rollout columns", columns as u64),
-                // An upper bound: a checkpoint is written one tensor at a time, and the largest is no larger than all together.
-                ("checkpoint", values(policy.max(critic))),
+                // A checkpoint is written one tensor at a time: its values, and their bytes.
+                ("checkpoint", values(2 * largest_tensor)),
             ]
             .into_iter()
             .chain(copy)
@@ -322,6 +325,25 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("1 MB is available"), "{error}");
+    }
+
+    #[test]
+    fn a_copy_of_checkpoints_is_left_out_where_only_it_does_not_fit() {
+        let with_copy = plan(|_| ());
+        let copy = part(&with_copy, "checkpoint copy");
+        assert_eq!(copy, part(&with_copy, "weights") + part(&with_copy, "moments"));
+        assert_eq!(
+            part(&with_copy, "checkpoint"),
+            2 * 4 * 64 * 176,
+            "the largest tensor is a matrix of the gated layers"
+        );
+        let needed = with_copy.total() - 10_000_000;
+        assert!(with_copy.clone().within(needed).unwrap().copies_checkpoints());
+        let without = with_copy.clone().within(needed - 1).unwrap();
+        assert!(!without.copies_checkpoints());
+        assert_eq!(without, plan(|config| config.checkpoint.background = false));
+        assert_eq!(with_copy.total() - without.total(), copy);
+        assert!(with_copy.within(needed - copy - 1).is_err());
     }
 
     #[test]
