@@ -267,6 +267,21 @@ fn a_run_has_one_process_at_a_time() {
     Run::resume(&directory, &[]).unwrap();
 }
 
+#[test]
+fn checkpoints_follow_the_clock() {
+    let root = tempfile::tempdir().unwrap();
+    let checkpoints = |minutes: &str| {
+        let run = root.path().join(minutes);
+        let every = format!("checkpoint.every_minutes={minutes}");
+        finished_run(&run, &["checkpoint.every=off", "checkpoint.keep_best=false", &every]);
+        let found = RunDir::open(&run).unwrap().checkpoints().unwrap();
+        found.into_iter().map(|(step, _)| step).collect::<Vec<_>>()
+    };
+    assert_eq!(checkpoints("0.000001"), [1, 2, 3, 4, 5]);
+    assert_eq!(checkpoints("1000"), [5]);
+    assert_eq!(checkpoints("off"), [5]);
+}
+
 /// Background and foreground writing give the same checkpoint, and the best policy stays.
 #[test]
 fn checkpoints_are_the_same_from_a_copy_and_the_best_is_kept() {
