@@ -17,7 +17,7 @@ use std::{borrow::Cow, fs, path::Path};
 
 use safetensors::{Dtype, View, serialize_to_file};
 use serde::{Deserialize, Serialize};
-use vapo_lm::{AdamW, Buffer, Head, Model, TensorFile, WeightDtype, little_endian, split_legacy_buffer};
+use vapo_lm::{Buffer, Head, Model, TensorFile, WeightDtype, little_endian, split_legacy_buffer};
 
 use crate::{
     alarm::Alarms,
@@ -29,6 +29,7 @@ use crate::{
     fingerprint::DataFingerprint,
     metrics::Row,
     network::Network,
+    networks::{Networks, State},
     trainer::Counters,
 };
 
@@ -107,51 +108,19 @@ pub struct Best {
     pub accuracy: f64,
 }
 
-/// The contents of a checkpoint, borrowed from a run or copied from it.
+/// The contents of a checkpoint.
 pub(crate) struct Snapshot<'a> {
-    pub(crate) policy: Saved<'a>,
-    pub(crate) critic: Option<Saved<'a>>,
+    pub(crate) networks: Networks<'a>,
     pub(crate) files: TokenizerFiles,
     pub(crate) state: RunState,
     pub(crate) config: Cow<'a, Config>,
 }
 
-/// What is saved of a network: weights, moments and the number of updates.
-pub(crate) struct Saved<'a> {
-    pub(crate) model: Cow<'a, Model>,
-    pub(crate) optimizer: Cow<'a, AdamW>,
-}
-
-impl<'a> From<&'a Network> for Saved<'a> {
-    fn from(network: &'a Network) -> Self {
-        Self { model: Cow::Borrowed(&network.model), optimizer: Cow::Borrowed(&network.optimizer) }
-    }
-}
-
-impl Saved<'_> {
-    fn into_owned(self) -> Saved<'static> {
-        Saved { model: Cow::Owned(self.model.into_owned()), optimizer: Cow::Owned(self.optimizer.into_owned()) }
-    }
-}
-
-impl Saved<'static> {
-    fn copy_from(&mut self, from: &Saved<'_>) {
-        self.model.to_mut().clone_from(&from.model);
-        self.optimizer.to_mut().clone_from(&from.optimizer);
-    }
-}
-
 impl Snapshot<'_> {
-    /// A copy that no longer depends on the run, in the memory of an earlier one of the same run if there is one.
-    pub(crate) fn into_owned(self, earlier: Option<Snapshot<'static>>) -> Snapshot<'static> {
-        if let Some(mut copy) = earlier {
-            copy.policy.copy_from(&self.policy);
-            copy.critic.iter_mut().zip(&self.critic).for_each(|(copy, critic)| copy.copy_from(critic));
-            return Snapshot { state: self.state, ..copy };
-        }
+    /// The same with a copy of the networks ([`Networks::into_owned`]).
+    pub(crate) fn into_owned(self, earlier: Option<Networks<'static>>) -> Snapshot<'static> {
         Snapshot {
-            policy: self.policy.into_owned(),
-            critic: self.critic.map(Saved::into_owned),
+            networks: self.networks.into_owned(earlier),
             files: self.files,
             state: self.state,
             config: Cow::Owned(self.config.into_owned()),
@@ -164,7 +133,8 @@ impl Snapshot<'_> {
             let state = directory.join("state");
             fs::create_dir(&state).map_err(Error::io("create", &state))?;
             let dtype = WeightDtype::from(self.config.checkpoint.dtype);
-            for (name, network) in [("policy", Some(&self.policy)), ("critic", self.critic.as_ref())] {
+            for (name, network) in [("policy", Some(&self.networks.policy)), ("critic", self.networks.critic.as_ref())]
+            {
                 let Some(network) = network else { continue };
                 save_model(&network.model, &self.files, &directory.join(name), dtype)?;
                 save_network(network, &state.join(format!("{name}.safetensors")), dtype)?;
@@ -313,7 +283,7 @@ impl StateFile {
     }
 }
 
-fn save_network(network: &Saved<'_>, path: &Path, dtype: WeightDtype) -> Result<()> {
+fn save_network(network: &State<'_>, path: &Path, dtype: WeightDtype) -> Result<()> {
     let (model, optimizer) = (network.model.as_ref(), network.optimizer.as_ref());
     let moments = [&optimizer.first_moment, &optimizer.second_moment].map(Some);
     let exact = (dtype != WeightDtype::Float32).then_some((WEIGHTS, None));
@@ -404,7 +374,7 @@ mod tests {
             fs::create_dir_all(again.path().join(name)).unwrap();
             network.model.save(&again.path().join(name), WeightDtype::Bfloat16).unwrap();
             let file = again.path().join("state").join(format!("{name}.safetensors"));
-            save_network(&Saved::from(&network), &file, WeightDtype::Bfloat16).unwrap();
+            save_network(&State::from(&network), &file, WeightDtype::Bfloat16).unwrap();
             let state = RunState { format_version: FORMAT_VERSION, ..load_state(&format_1()).unwrap() };
             fs::write(again.path().join("state/state.json"), serde_json::to_vec(&state).unwrap()).unwrap();
             let network = load(again.path(), name, head).unwrap();

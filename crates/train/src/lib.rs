@@ -38,6 +38,7 @@ mod memory;
 pub mod metrics;
 mod models;
 mod network;
+mod networks;
 mod objective;
 pub mod observer;
 mod passes;

@@ -115,7 +115,8 @@ impl MemoryPlan {
         let tensors = networks.into_iter().filter_map(|(shape, head)| Some(Model::largest_tensor_of(shape?, head)));
         let largest_tensor = tensors.max().unwrap_or(0);
         let (weights, moments) = (trained_weights(config, policy + critic), values(2 * (policy + critic)));
-        let copy = config.checkpoint.background.then_some((CHECKPOINT_COPY, weights + moments));
+        let copies = config.checkpoint.background || config.run.stop_timeout_secs.is_some();
+        let copy = copies.then_some((CHECKPOINT_COPY, weights + moments));
         Self {
             subject: "the run",
             advice: "rollout.slots, rollout.max_new_tokens, run.micro_batch_tokens, or a model with fewer parameters",
@@ -137,7 +138,7 @@ impl MemoryPlan {
         }
     }
 
-    /// Whether a run with this plan writes checkpoints beside training.
+    /// Whether a run with this plan has memory for a copy of weights and moments.
     pub fn copies_checkpoints(&self) -> bool {
         self.parts.iter().any(|(name, _)| *name == CHECKPOINT_COPY)
     }

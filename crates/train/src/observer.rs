@@ -58,11 +58,18 @@ impl<F: FnMut(Event<'_>)> Observer for F {
 pub(crate) struct Monitor<'a> {
     observer: &'a mut dyn Observer,
     stop: &'a AtomicBool,
+    /// Whether the updates of a step may end half done, because the networks before them are kept.
+    pub(crate) may_abandon: bool,
 }
 
 impl<'a> Monitor<'a> {
     pub(crate) fn new(observer: &'a mut dyn Observer, stop: &'a AtomicBool) -> Self {
-        Self { observer, stop }
+        Self { observer, stop, may_abandon: false }
+    }
+
+    /// Whether the updates that have begun should not be completed.
+    pub(crate) fn abandons(&self) -> bool {
+        self.may_abandon && self.stopped()
     }
 
     pub(crate) fn tell(&mut self, event: Event<'_>) {

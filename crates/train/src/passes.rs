@@ -19,7 +19,7 @@ use crate::{
     update::{CriticReport, PolicyReport, update_critic, update_policy, value_bound},
 };
 
-/// All critic updates of the step; each pass over the rollout is shuffled again.
+/// All critic updates of the step, unless they are [abandoned](Monitor::abandons); each pass over the rollout is shuffled again.
 pub(crate) fn train_critic(
     trainer: &mut Trainer,
     batch: &Batch<'_>,
@@ -45,12 +45,15 @@ pub(crate) fn train_critic(
                 skip(critic, norm, &path, (trainer.config.run.nonfinite_gradient, monitor))?;
             }
             progress.advance(minibatch.num_tokens(), monitor);
+            if monitor.abandons() {
+                return Ok(Some(report));
+            }
         }
     }
     Ok(Some(report))
 }
 
-/// All policy updates of the step.
+/// All policy updates of the step, unless they are abandoned.
 pub(crate) fn train_policy(
     trainer: &mut Trainer,
     batch: &Batch<'_>,
@@ -74,6 +77,9 @@ pub(crate) fn train_policy(
                 skip(policy, norm, &path, (trainer.config.run.nonfinite_gradient, monitor))?;
             }
             progress.advance(minibatch.num_tokens(), monitor);
+            if monitor.abandons() {
+                return Ok(report);
+            }
         }
     }
     Ok(report)
@@ -119,7 +125,7 @@ impl UpdateProgress {
     fn advance(&mut self, tokens: usize, monitor: &mut Monitor<'_>) {
         self.0.done += 1;
         self.0.tokens += tokens;
-        // Once updates begin, all are completed, because a run cannot continue from half a step.
+        // Updates end early only where the networks before them are kept: a run cannot continue from half a step.
         let _ = monitor.progress(self.0);
     }
 }

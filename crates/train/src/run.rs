@@ -14,7 +14,7 @@ use vapo_tasks::Task;
 use crate::{
     base::LanguageModel,
     batch::check_failures,
-    checkpoint::{Best, RunState, Saved, Snapshot, load_network, load_state, save_model},
+    checkpoint::{Best, RunState, Snapshot, load_network, load_state, save_model},
     config::Config,
     decoding::{endless_warning, training_sampling},
     error::{Error, Result},
@@ -26,6 +26,7 @@ use crate::{
     memory::MemoryPlan,
     metrics::{Row, keys},
     models::Models,
+    networks::Networks,
     observer::{Event, Monitor, Observer},
     phase::Phase,
     progress::Watcher,
@@ -156,7 +157,7 @@ impl Run {
         });
         let warnings = endless_warning(&sampling).into_iter().chain(unlocked).collect();
         trainer.dumps = directory.path().join(DUMPS);
-        let writer = CheckpointWriter::new(memory.copies_checkpoints());
+        let writer = CheckpointWriter::new(memory.copies_checkpoints(), trainer.config.checkpoint.background);
         let last_checkpoint = begun;
         Self { directory, _lock: lock, trainer, memory, state, writer, last_checkpoint, warnings, begun, usage_before }
     }
@@ -206,7 +207,7 @@ impl Run {
                 (Some(row), _) => (row, None),
                 (None, None) => return self.finish(monitor),
                 (None, Some(phase)) => {
-                    let Some(report) = train_step(&mut self.trainer, phase, monitor)? else {
+                    let Some(report) = self.step(phase, monitor)? else {
                         return self.stop(None, monitor);
                     };
                     self.save_pretrained_critic(phase)?;
@@ -227,6 +228,21 @@ impl Run {
                 return self.stop(None, monitor);
             }
         }
+    }
+
+    /// Does one step, or none of it if it was stopped. Updates that have begun are completed, unless a time limit for stopping
+    /// is set: then they are undone.
+    fn step(&mut self, phase: Phase, monitor: &mut Monitor<'_>) -> Result<Option<StepReport>> {
+        let (writer, is_limited) = (&mut self.writer, self.trainer.config.run.stop_timeout_secs.is_some());
+        let remember = &mut |trainer: &Trainer| Ok(is_limited && writer.remember(Networks::of(trainer))?);
+        let report = train_step(&mut self.trainer, phase, monitor, remember)?;
+        if report.is_none()
+            && monitor.may_abandon
+            && let Some(before) = self.writer.remembered()
+        {
+            before.restore(&mut self.trainer);
+        }
+        Ok(report)
     }
 
     /// The row of a step, with its alarms.
@@ -336,8 +352,7 @@ impl Run {
             ..self.state.clone()
         };
         let snapshot = Snapshot {
-            policy: Saved::from(&trainer.policy),
-            critic: trainer.critic.as_ref().map(Saved::from),
+            networks: Networks::of(trainer),
             files: trainer.text.files.clone(),
             state,
             config: Cow::Borrowed(&trainer.config),

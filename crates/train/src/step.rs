@@ -24,8 +24,15 @@ use crate::{
     update::value_bound,
 };
 
-/// Does one step; `None` if it was stopped before anything was updated. Once updates begin, they are completed.
-pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Monitor<'_>) -> Result<Option<StepReport>> {
+/// Does one step; `None` if it was stopped. `remember` is called before the first update: if it returns true, it has kept the
+/// networks, and a stopped step ends at once, with some updates done; otherwise updates that have begun are completed.
+pub(crate) fn train_step(
+    trainer: &mut Trainer,
+    phase: Phase,
+    monitor: &mut Monitor<'_>,
+    remember: &mut dyn FnMut(&Trainer) -> Result<bool>,
+) -> Result<Option<StepReport>> {
+    monitor.may_abandon = false;
     let mut timing = Timing::start();
     let rounds = PromptRounds::new(trainer, phase);
     let Some((graded, sampling)) = sample_step(trainer, phase, &rounds, &mut timing, monitor)? else {
@@ -47,6 +54,7 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
     if monitor.stopped() {
         return Ok(None);
     }
+    monitor.may_abandon = remember(trainer)?;
     let critic = timing.lap(Stage::CriticUpdates, || train_critic(trainer, &batch, &credit, monitor))?;
     let columns = StepColumns {
         old_logp: batch.old_logp(),
@@ -57,6 +65,9 @@ pub(crate) fn train_step(trainer: &mut Trainer, phase: Phase, monitor: &mut Moni
     let policy = (phase == Phase::Policy)
         .then(|| timing.lap(Stage::PolicyUpdates, || train_policy(trainer, &batch, &columns, monitor)))
         .transpose()?;
+    if monitor.abandons() {
+        return Ok(None);
+    }
 
     let report = StepReport {
         phase,

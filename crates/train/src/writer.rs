@@ -9,50 +9,72 @@ use crate::{
     checkpoint::Snapshot,
     config::CheckpointConfig,
     error::{Error, Result},
+    networks::Networks,
     rundir::RunDir,
 };
 
 /// Writes one checkpoint at a time.
 pub(crate) struct CheckpointWriter {
-    /// Whether weights and moments are copied, so that training goes on while they are written.
+    /// Whether there is memory for a copy of weights and moments.
     copies: bool,
+    /// Whether checkpoints are written from the copy while training goes on.
+    in_background: bool,
     running: Option<Running>,
-    /// The memory of the copy, between two checkpoints.
-    copy: Option<Snapshot<'static>>,
+    /// The last copy, whose memory the next one takes.
+    copy: Option<Networks<'static>>,
     /// Finished and not reported yet.
     finished: Option<PathBuf>,
 }
 
 struct Running {
-    thread: JoinHandle<(Result<()>, Snapshot<'static>)>,
+    thread: JoinHandle<(Result<()>, Networks<'static>)>,
     path: PathBuf,
 }
 
 impl CheckpointWriter {
-    pub(crate) fn new(copies: bool) -> Self {
-        Self { copies, running: None, copy: None, finished: None }
+    /// `copies`: there is memory for a copy of weights and moments; `in_background`: checkpoints are then written from it.
+    pub(crate) fn new(copies: bool, in_background: bool) -> Self {
+        Self { copies, in_background: copies && in_background, running: None, copy: None, finished: None }
     }
 
-    /// Writes a checkpoint, after the one before, and removes those that are not kept. If the writer copies, this returns
-    /// as soon as the copy is made.
+    /// Writes a checkpoint, after the one before, and removes those that are not kept. In the background, this returns as
+    /// soon as the copy is made.
     ///
     /// # Errors
     /// This checkpoint or the one before cannot be written.
     pub(crate) fn save(&mut self, snapshot: Snapshot<'_>, path: PathBuf, directory: &RunDir) -> Result<()> {
         self.wait()?;
-        if !self.copies {
+        if !self.in_background {
             save_and_tidy(&snapshot, &path, directory)?;
             self.finished = Some(path);
             return Ok(());
         }
         let (snapshot, directory, to) = (snapshot.into_owned(self.copy.take()), directory.clone(), path.clone());
-        let write = move || (save_and_tidy(&snapshot, &to, &directory), snapshot);
+        let write = move || (save_and_tidy(&snapshot, &to, &directory), snapshot.networks);
         let thread = std::thread::Builder::new()
             .name("checkpoint".into())
             .spawn(write)
             .map_err(|error| Error::Run(format!("cannot start a thread for the checkpoint: {error}")))?;
         self.running = Some(Running { thread, path });
         Ok(())
+    }
+
+    /// Copies networks to which training may have to go back; false if the writer does not copy. Waits for the checkpoint that
+    /// is being written from the copy.
+    ///
+    /// # Errors
+    /// That checkpoint cannot be written.
+    pub(crate) fn remember(&mut self, networks: Networks<'_>) -> Result<bool> {
+        if self.copies {
+            self.wait()?;
+            self.copy = Some(networks.into_owned(self.copy.take()));
+        }
+        Ok(self.copies)
+    }
+
+    /// The networks of the last call of [`CheckpointWriter::remember`] if none was saved since.
+    pub(crate) fn remembered(&self) -> Option<&Networks<'static>> {
+        self.copy.as_ref()
     }
 
     /// A checkpoint that has become complete since the last call.

@@ -416,6 +416,31 @@ fn a_stopped_run_leaves_a_checkpoint_and_continues_exactly() {
     }
 }
 
+/// With a time limit for stopping, the updates of a step that have begun are undone.
+#[test]
+fn a_run_with_little_time_to_stop_goes_back_before_its_updates() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = root.path().join("whole");
+    finished_run(&whole, &[]);
+    for background in [true, false] {
+        for (stage, from_step, checkpoint) in
+            [(Stage::CriticUpdates, 1, "step-000000"), (Stage::PolicyUpdates, 4, "step-000003")]
+        {
+            let directory = root.path().join(format!("{stage:?}-{background}"));
+            let settings = ["run.stop_timeout_secs=60", &format!("checkpoint.background={background}")];
+            let mut run = Run::create(config(&directory, &settings)).unwrap();
+            assert_eq!(stopped(&mut run, stage, from_step), directory.join("checkpoints").join(checkpoint));
+            let copy = root.path().join(format!("{stage:?}-{background}-copy"));
+            copy_tree(&directory, &copy);
+            // The run in memory is as good as the one on disk.
+            train(&mut run);
+            assert_same_run(&whole, &directory);
+            train(&mut Run::resume(&copy, &[]).unwrap());
+            assert_same_run(&whole, &copy);
+        }
+    }
+}
+
 #[test]
 fn a_step_is_reported_in_the_session_that_trained_it_and_recorded_in_the_one_that_evaluated_it() {
     let root = tempfile::tempdir().unwrap();

@@ -35,7 +35,8 @@ settings! {
         /// Either way the update is saved in the run's `dumps`, and `vapo doctor` repeats it.
         pub nonfinite_gradient: NonfiniteGradient = NonfiniteGradient::Skip,
         /// Seconds after which a run that was asked to stop (Ctrl-C, SIGTERM, SIGUSR1) ends even if it could not write a checkpoint
-        /// yet, because the updates of a step are never left half done; "off": it takes the time it needs.
+        /// yet. If memory suffices for a copy of weights and moments, the updates of the current step are undone to be in time. "off":
+        /// they are completed, however long that takes.
         #[serde(with = "or_off")]
         #[marks(PolicyOnly)]
         pub stop_timeout_secs: Option<f64> = None,

@@ -228,15 +228,20 @@ fn a_second_ctrl_c_stops_at_once() {
 }
 
 #[test]
-fn a_run_that_cannot_stop_in_time_ends_with_what_it_has() {
-    let place = Place::new();
-    let child = endless(&place, "run.stop_timeout_secs=0.3");
-    send(&child, Signal::SIGTERM);
-    let output = child.wait_with_output().unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(75), "{printed}");
-    assert!(printed.contains("no checkpoint could be written within run.stop_timeout_secs (0.3)"), "{printed}");
-    assert_eq!(std::fs::read_dir(place.path("run/checkpoints")).unwrap().count(), 0);
+fn a_run_with_little_time_to_stop_undoes_its_updates_or_ends_with_what_it_has() {
+    for (limit, checkpoints) in [("60", 1), ("1e-6", 0)] {
+        let place = Place::new();
+        let child = endless(&place, &format!("run.stop_timeout_secs={limit}"));
+        send(&child, Signal::SIGTERM);
+        let output = child.wait_with_output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(75), "{printed}");
+        let late = "no checkpoint could be written within run.stop_timeout_secs (0.000001)";
+        assert_eq!(printed.contains(late), checkpoints == 0, "{printed}");
+        let directories = std::fs::read_dir(place.path("run/checkpoints")).unwrap().flatten();
+        let complete = directories.filter(|entry| entry.path().extension().is_none()).count();
+        assert_eq!(complete, checkpoints, "{printed}");
+    }
 }
 
 #[test]
