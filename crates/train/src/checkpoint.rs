@@ -25,7 +25,7 @@ use crate::{
     checksums::{self, CHECKSUMS, checksums},
     config::Config,
     error::{Error, Result},
-    files::{create_directory_atomically, write_atomically},
+    files::{create_subdirectory_atomically, write_atomically},
     fingerprint::DataFingerprint,
     metrics::Row,
     network::Network,
@@ -129,7 +129,7 @@ impl Snapshot<'_> {
 
     /// Writes the checkpoint, completely or not at all.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
-        create_directory_atomically(path, |directory| {
+        create_subdirectory_atomically(path, |directory| {
             let state = directory.join("state");
             fs::create_dir(&state).map_err(Error::io("create", &state))?;
             let dtype = WeightDtype::from(self.config.checkpoint.dtype);

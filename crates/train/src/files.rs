@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{BufWriter, Write},
     path::Path,
 };
 
@@ -11,38 +11,56 @@ use crate::error::{Error, Result};
 /// Extension of a file or directory that is being written.
 pub(crate) const PARTIAL: &str = "partial";
 
+/// Extension of a directory while another one takes its name.
+pub(crate) const REPLACED: &str = "replaced";
+
 /// Writes a file under a temporary name, syncs it and renames it.
 ///
 /// # Errors
 /// It cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    fill_atomically(path, |file| file.write_all(bytes).map_err(Error::io("write", path)))
+}
+
+/// The same for what `fill` writes.
+pub(crate) fn fill_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let temporary = path.with_extension(PARTIAL);
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+    let mut file = BufWriter::new(File::create(&temporary).map_err(Error::io("write", path))?);
+    fill(&mut file)?;
+    let complete = || {
+        file.into_inner()?.sync_all()?;
         fs::rename(&temporary, path)?;
         sync_parent(path)
     };
-    write().map_err(Error::io("write", path))
+    complete().map_err(Error::io("write", path))
 }
 
-/// Makes a directory under a temporary name, lets `fill` write into it, syncs its files and renames it.
+/// Makes a directory under a temporary name (and those above it under their own), lets `fill` write into it, syncs its files and renames it.
 /// Leftovers of an interrupted attempt are removed first.
 pub(crate) fn create_directory_atomically(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+    }
+    create_subdirectory_atomically(path, fill)
+}
+
+/// The same in a directory that exists: if a user has moved it away, nothing is made in its place.
+pub(crate) fn create_subdirectory_atomically(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let temporary = path.with_extension(PARTIAL);
     if temporary.exists() {
         fs::remove_dir_all(&temporary).map_err(Error::io("remove", &temporary))?;
     }
-    fs::create_dir_all(&temporary).map_err(Error::io("create", &temporary))?;
+    fs::create_dir(&temporary).map_err(Error::io("create", &temporary))?;
     fill(&temporary)?;
     sync_tree(&temporary).map_err(Error::io("write", &temporary))?;
-    if path.exists() {
-        fs::remove_dir_all(path).map_err(Error::io("replace", path))?;
-    }
     let rename = || {
+        let replaces = path.exists();
+        if replaces {
+            fs::rename(path, path.with_extension(REPLACED))?;
+        }
         fs::rename(&temporary, path)?;
-        sync_parent(path)
+        sync_parent(path)?;
+        if replaces { fs::remove_dir_all(path.with_extension(REPLACED)) } else { Ok(()) }
     };
     rename().map_err(Error::io("create", path))
 }
@@ -69,7 +87,8 @@ fn sync_tree(directory: &Path) -> std::io::Result<()> {
     sync_directory(directory)
 }
 
-fn sync_parent(path: &Path) -> std::io::Result<()> {
+/// Makes the entry of a new file or directory durable.
+pub(crate) fn sync_parent(path: &Path) -> std::io::Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_directory(parent),
         _ => Ok(()),

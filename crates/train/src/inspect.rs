@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     checkpoint::{load_state, verify},
     error::{Error, Result},
-    files::PARTIAL,
+    files::{PARTIAL, REPLACED},
     lock::RunLock,
     metrics::{Row, keys},
     rundir::{DAMAGED, RunDir},
@@ -190,6 +190,7 @@ impl Findings<'_> {
             for path in paths {
                 match path.extension().and_then(|extension| extension.to_str()) {
                     Some(PARTIAL) => self.note(&path, "was being written: `vapo resume` removes it".into()),
+                    Some(REPLACED) => self.note(&path, "was being replaced: `vapo resume` tidies up".into()),
                     Some(DAMAGED) => self.note(&path, "was found damaged and is not used; it can be removed".into()),
                     _ => {}
                 }

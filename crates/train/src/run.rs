@@ -214,11 +214,13 @@ impl Run {
                     (self.row(&report, monitor), Some(report))
                 }
             };
-            if self.evaluation_is_due(&row) && self.evaluate(&mut row, monitor)?.is_break() {
+            let evaluates = self.evaluation_is_due(&row);
+            if evaluates && self.evaluate(&mut row, monitor)?.is_break() {
                 return self.stop(Some(row), monitor);
             }
             if self.checkpoint_is_due() {
-                self.timed_checkpoint(&mut row)?;
+                // The checkpoint that an unrecorded row came from lacks its evaluation.
+                self.timed_checkpoint(&mut row, evaluates && report.is_none())?;
             }
             self.directory.append_metrics(&row)?;
             let step = self.trainer.counters.global_step;
@@ -315,9 +317,9 @@ impl Run {
     }
 
     /// Begins a checkpoint that contains the row of its step, and writes the time for which training waited into the row.
-    fn timed_checkpoint(&mut self, row: &mut Row) -> Result<()> {
+    fn timed_checkpoint(&mut self, row: &mut Row, replace: bool) -> Result<()> {
         let begun = Instant::now();
-        self.save_checkpoint(Some(row.clone()))?;
+        self.save_checkpoint(Some(row.clone()), replace)?;
         row.number(keys::TIMING_CHECKPOINT, begun.elapsed().as_secs_f64());
         Ok(())
     }
@@ -329,14 +331,14 @@ impl Run {
         Ok(())
     }
 
-    /// Begins to save the state after the last finished step, unless it is already saved; `unrecorded` is the step's row,
-    /// if it is not in `metrics.jsonl`.
-    fn save_checkpoint(&mut self, unrecorded: Option<Row>) -> Result<PathBuf> {
+    /// Begins to save the state after the last finished step, unless it is already saved and not to be replaced; `unrecorded`
+    /// is the step's row, if it is not in `metrics.jsonl`.
+    fn save_checkpoint(&mut self, unrecorded: Option<Row>, replace: bool) -> Result<PathBuf> {
         self.writer.wait()?;
         self.last_checkpoint = Instant::now();
         let trainer = &self.trainer;
         let path = self.directory.checkpoint_path(trainer.counters.global_step);
-        if path.exists() {
+        if path.exists() && !replace {
             return Ok(path);
         }
         let (wall_secs, usage) = self.used();
@@ -387,7 +389,7 @@ impl Run {
         self.writer.wait()?;
         self.report_saved(monitor)?;
         let (counters, config, (wall_secs, usage)) = (&self.trainer.counters, &self.trainer.config, self.used());
-        let critic = if config.has_critic() { CriticSummary::of(&self.directory.metrics()?)? } else { None };
+        let critic = if config.has_critic() { CriticSummary::of(self.directory.rows()?)? } else { None };
         let summary = RunSummary {
             eval: AccuracySummary {
                 before: self.state.accuracy_before,
@@ -412,7 +414,7 @@ impl Run {
 
     /// Ends a session with a checkpoint; `unrecorded` is the row of a step that still needs its evaluation.
     fn stop(&mut self, unrecorded: Option<Row>, monitor: &mut Monitor<'_>) -> Result<Outcome> {
-        let path = self.save_checkpoint(unrecorded.clone())?;
+        let path = self.save_checkpoint(unrecorded.clone(), false)?;
         self.writer.wait()?;
         self.state.pending = unrecorded;
         self.report_saved(monitor)?;

@@ -11,15 +11,17 @@
 //! ```
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
+    collections::BTreeSet,
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead, BufReader, Write},
+    iter,
     path::{Path, PathBuf},
 };
 
 use crate::{
     config::{CheckpointConfig, Config, Resolved, Role, Settings},
     error::{Error, Result},
-    files::{PARTIAL, remove_directory_atomically, write_atomically},
+    files::{PARTIAL, REPLACED, fill_atomically, remove_directory_atomically, sync_parent, write_atomically},
     lock::{LOCK, RunLock},
     metrics::Row,
     summary::RunSummary,
@@ -64,15 +66,23 @@ impl RunDir {
         let directory = Self { path };
         directory.write_config(config)?;
         directory.create_subdirectories()?;
+        sync_parent(&directory.path).map_err(Error::io("create", &directory.path))?;
         Ok((directory, lock))
     }
 
     fn create_subdirectories(&self) -> Result<()> {
         let mut paths = [CHECKPOINTS, EVAL].map(|name| self.path.join(name)).into_iter();
-        paths.try_for_each(|path| fs::create_dir_all(&path).map_err(Error::io("create", &path)))
+        paths.try_for_each(|path| {
+            let create = || {
+                fs::create_dir_all(&path)?;
+                sync_parent(&path)
+            };
+            create().map_err(Error::io("create", &path))
+        })
     }
 
-    /// Locks the run for this process, and removes what a killed process left unfinished.
+    /// Locks the run for this process, and removes what a killed process left unfinished. A directory that was being replaced
+    /// gets its name back, unless the other one already has it.
     ///
     /// # Errors
     /// Another process has locked it, or a file cannot be removed.
@@ -82,7 +92,10 @@ impl RunDir {
         for directory in [self.path.clone(), self.path.join(CHECKPOINTS), self.path.join(EVAL)] {
             for entry in fs::read_dir(&directory).map_err(Error::io("read", &directory))? {
                 let path = entry.map_err(Error::io("read", &directory))?.path();
-                if path.extension().is_some_and(|extension| extension == PARTIAL) {
+                let replaced = path.extension().is_some_and(|extension| extension == REPLACED);
+                if replaced && !path.with_extension("").exists() {
+                    fs::rename(&path, path.with_extension("")).map_err(Error::io("rename", &path))?;
+                } else if replaced || path.extension().is_some_and(|extension| extension == PARTIAL) {
                     let remove = if path.is_dir() { fs::remove_dir_all } else { fs::remove_file };
                     remove(&path).map_err(Error::io("remove", &path))?;
                 }
@@ -133,30 +146,54 @@ impl RunDir {
     /// # Errors
     /// The file exists and cannot be read, or a line is not a row.
     pub fn metrics(&self) -> Result<Vec<Row>> {
-        let (rows, damaged) = self.read_metrics()?;
-        match damaged.first() {
-            None => Ok(rows),
-            Some(line) => Err(Error::file(
-                &self.metrics_path(),
-                format!("line {line} is not a row of metrics (a JSON object with training/global_step)"),
-            )),
-        }
+        self.rows()?.collect()
+    }
+
+    /// The same rows, one at a time: all rows of a long run take much memory.
+    ///
+    /// # Errors
+    /// The file exists and cannot be read; for each row, also: the line is not a row.
+    pub fn rows(&self) -> Result<impl Iterator<Item = Result<Row>>> {
+        let path = self.metrics_path();
+        let row = move |line: Line| {
+            let problem = || {
+                let number = line.number;
+                format!("line {number} is not a row of metrics (a JSON object with training/global_step)")
+            };
+            line.row.ok_or_else(|| Error::file(&path, problem()))
+        };
+        Ok(self.lines()?.map(move |line| line.and_then(&row)))
+    }
+
+    /// The complete lines of `metrics.jsonl`; none if the file does not exist.
+    fn lines(&self) -> Result<impl Iterator<Item = Result<Line>>> {
+        let path = self.metrics_path();
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(BufReader::new(opened.map_err(Error::io("read", &path))?)),
+        };
+        let numbers = 1..;
+        let lines = iter::from_fn(move || {
+            let mut bytes = Vec::new();
+            match file.as_mut()?.read_until(b'\n', &mut bytes) {
+                Ok(_) => bytes.ends_with(b"\n").then_some(Ok(bytes)),
+                Err(error) => {
+                    file = None;
+                    Some(Err(Error::io("read", &path)(error)))
+                }
+            }
+        });
+        Ok(lines.zip(numbers).map(|(bytes, number)| bytes.map(|bytes| Line::new(number, bytes))))
     }
 
     /// The rows of `metrics.jsonl`, and the numbers of its complete lines that are none.
     pub(crate) fn read_metrics(&self) -> Result<(Vec<Row>, Vec<usize>)> {
-        let path = self.metrics_path();
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
-            read => read.map_err(Error::io("read", &path))?,
-        };
-        let text = String::from_utf8_lossy(&bytes);
-        let complete = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         let (mut rows, mut damaged) = (Vec::new(), Vec::new());
-        for (index, line) in complete.enumerate() {
-            match Row::from_line(line).filter(|row| row.global_step().is_some()) {
+        for line in self.lines()? {
+            let Line { number, row, .. } = line?;
+            match row {
                 Some(row) => rows.push(row),
-                None => damaged.push(index + 1),
+                None => damaged.push(number),
             }
         }
         Ok((rows, damaged))
@@ -179,9 +216,11 @@ impl RunDir {
     pub(crate) fn append_metrics(&self, row: &Row) -> Result<()> {
         let path = self.metrics_path();
         let append = || {
+            let is_new = !path.exists();
             let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
             file.write_all(row.to_line().as_bytes())?;
-            file.sync_data()
+            file.sync_data()?;
+            if is_new { sync_parent(&path) } else { Ok(()) }
         };
         append().map_err(Error::io("append to", &path))
     }
@@ -189,16 +228,28 @@ impl RunDir {
     /// Keeps the rows of steps before `first_removed`; a resumed run writes the others again. Returns a warning about rows
     /// that are lost: lines that are not rows, which nothing can bring back.
     pub(crate) fn cut_metrics(&self, first_removed: u64) -> Result<Option<String>> {
-        let (rows, damaged) = self.read_metrics()?;
-        let kept = rows.iter().filter(|row| row.global_step().is_some_and(|step| step < first_removed));
-        let (steps, lines): (Vec<_>, Vec<String>) = kept.map(|row| (row.global_step(), row.to_line())).unzip();
-        write_atomically(&self.metrics_path(), lines.concat().as_bytes())?;
-        let lost = (0..first_removed).filter(|step| !steps.contains(&Some(*step))).count();
+        let path = self.metrics_path();
+        let (mut kept, mut damaged) = (BTreeSet::new(), Vec::new());
+        fill_atomically(&path, |file| {
+            for line in self.lines()? {
+                let Line { number, bytes, row } = line?;
+                match row.and_then(|row| row.global_step()) {
+                    Some(step) if step < first_removed => {
+                        file.write_all(&bytes).map_err(Error::io("write", &path))?;
+                        kept.insert(step);
+                    }
+                    Some(_) => {}
+                    None => damaged.push(number),
+                }
+            }
+            Ok(())
+        })?;
+        let lost = first_removed - kept.len() as u64;
         Ok((lost > 0).then(|| {
             let lines: Vec<String> = damaged.iter().map(usize::to_string).collect();
             format!(
                 "{}: the rows of {lost} steps before the checkpoint are lost (damaged lines: {}); weights and later rows are not affected",
-                self.metrics_path().display(),
+                path.display(),
                 if lines.is_empty() { "none, they are missing".into() } else { lines.join(", ") },
             )
         }))
@@ -294,6 +345,22 @@ pub(crate) fn recorded_config(path: &Path, overrides: &[String]) -> Result<Resol
     Resolved::layered(&[recorded, Settings::from_overrides(overrides)?])
 }
 
+/// A complete line of `metrics.jsonl`.
+struct Line {
+    /// From 1.
+    number: usize,
+    bytes: Vec<u8>,
+    /// `None` if it is damaged.
+    row: Option<Row>,
+}
+
+impl Line {
+    fn new(number: usize, bytes: Vec<u8>) -> Self {
+        let row = str::from_utf8(&bytes).ok().and_then(Row::from_line).filter(|row| row.global_step().is_some());
+        Self { number, bytes, row }
+    }
+}
+
 pub(crate) fn step_name(step: u64) -> String {
     format!("step-{step:06}")
 }
@@ -381,7 +448,9 @@ mod tests {
     fn what_was_being_written_is_removed_and_nothing_else() {
         let root = tempfile::tempdir().unwrap();
         let run = RunDir::create(&config_in(root.path())).unwrap();
-        fs::create_dir_all(root.path().join("checkpoints/step-000006.partial/policy")).unwrap();
+        for checkpoint in ["step-000006.partial", "step-000002", "step-000002.replaced", "step-000001.replaced"] {
+            fs::create_dir_all(root.path().join("checkpoints").join(checkpoint).join("policy")).unwrap();
+        }
         for file in ["summary.partial", "eval/step-000004.partial", "eval/step-000003.jsonl", "notes"] {
             fs::write(root.path().join(file), "x").unwrap();
         }
@@ -389,6 +458,9 @@ mod tests {
         let exists = |name: &str| root.path().join(name).exists();
         let removed = ["summary.partial", "eval/step-000004.partial", "checkpoints/step-000006.partial"];
         assert_eq!(removed.map(exists), [false; 3]);
+        let checkpoints = ["step-000001", "step-000001.replaced", "step-000002", "step-000002.replaced"];
+        let exist = checkpoints.map(|name| exists(&format!("checkpoints/{name}")));
+        assert_eq!(exist, [true, false, true, false]);
         assert!(exists("eval/step-000003.jsonl") && exists("notes"));
     }
 

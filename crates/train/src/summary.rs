@@ -1,5 +1,7 @@
 //! The summary of a finished run: `summary.json`.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -84,17 +86,20 @@ impl CriticSummary {
     ///
     /// # Errors
     /// A row lacks a metric of the critic.
-    pub(crate) fn of(rows: &[Row]) -> Result<Option<Self>> {
-        let mut trained = Vec::new();
+    pub(crate) fn of(rows: impl IntoIterator<Item = Result<Row>>) -> Result<Option<Self>> {
+        let mut last = VecDeque::new();
         for row in rows {
+            let row = row?;
             if row.phase()? == Some(Phase::Policy) {
-                trained.push(row);
+                last.truncate(CRITIC_STEPS - 1);
+                last.push_front(row);
             }
         }
-        let last = &trained[trained.len().saturating_sub(CRITIC_STEPS)..];
         if last.is_empty() {
             return Ok(None);
         }
+        let last: Vec<Row> = last.into_iter().rev().collect();
+        let last = &last;
         let mut deciles = [None; 10];
         for (mean, key) in deciles.iter_mut().zip(keys::EXPLAINED_VARIANCE_BY_DECILE) {
             *mean = mean_of(last, key)?;
@@ -115,7 +120,7 @@ impl CriticSummary {
 }
 
 /// The mean of a metric over the rows in which it is defined.
-fn mean_of(rows: &[&Row], key: &str) -> Result<Option<f64>> {
+fn mean_of(rows: &[Row], key: &str) -> Result<Option<f64>> {
     let values = rows.iter().map(|row| row.required(key)).collect::<Result<Vec<_>>>()?;
     let defined: Vec<f64> = values.into_iter().flatten().collect();
     Ok((!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64))
@@ -148,17 +153,17 @@ mod tests {
     fn the_critic_is_the_mean_of_the_last_steps_of_the_policy() {
         let mut rows = vec![Row::new(0), row(1, 9.0), row(0, 9.0)];
         rows.extend((0..10).map(|step| row(0, 0.1 * f64::from(step))));
-        let summary = CriticSummary::of(&rows).unwrap().unwrap();
+        let summary = CriticSummary::of(rows.iter().cloned().map(Ok)).unwrap().unwrap();
         assert!((summary.explained_variance.unwrap() - 0.45).abs() < 1e-12);
         assert_eq!((summary.steps, summary.value_bias), (10, None));
-        assert_eq!(CriticSummary::of(&rows[..2]).unwrap(), None);
+        assert_eq!(CriticSummary::of(rows.into_iter().take(2).map(Ok)).unwrap(), None);
     }
 
     #[test]
     fn a_metric_of_the_critic_that_is_missing_is_an_error() {
         for missing in CRITIC_KEYS.into_iter().chain(keys::EXPLAINED_VARIANCE_BY_DECILE) {
             let line = row(0, 0.1).to_line().replace(&format!("\"{missing}\""), "\"other\"");
-            let error = CriticSummary::of(&[Row::from_line(&line).unwrap()]).unwrap_err().to_string();
+            let error = CriticSummary::of([Ok(Row::from_line(&line).unwrap())]).unwrap_err().to_string();
             assert!(error.contains(&format!("has no `{missing}`")), "{error}");
         }
     }

@@ -442,6 +442,23 @@ fn a_run_with_little_time_to_stop_goes_back_before_its_updates() {
 }
 
 #[test]
+fn a_run_stopped_in_its_last_evaluation_ends_with_a_checkpoint_that_has_it() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("run");
+    let checkpoint = stopped(&mut Run::create(config(&directory, &[])).unwrap(), Stage::Evaluation, 5);
+    let accuracy = || -> Value {
+        let state = fs::read_to_string(checkpoint.join("state/state.json")).unwrap();
+        serde_json::from_str::<Value>(&state).unwrap()["pending"]["val-core/chain/acc/mean@2"].clone()
+    };
+    assert_eq!(accuracy(), Value::Null);
+    train(&mut Run::resume(&directory, &[]).unwrap());
+    assert!(accuracy().is_number());
+    let names = fs::read_dir(directory.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name());
+    let expected = (1..=5).map(|step| format!("step-{step:06}").into());
+    assert_eq!(names.collect::<BTreeSet<_>>(), expected.collect::<BTreeSet<_>>());
+}
+
+#[test]
 fn a_step_is_reported_in_the_session_that_trained_it_and_recorded_in_the_one_that_evaluated_it() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("run");

@@ -29,7 +29,10 @@ mod screen;
 mod train;
 mod verify;
 
-use std::{io::ErrorKind, process::ExitCode};
+use std::{
+    io::{ErrorKind, Write, stderr},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use clap::Parser;
@@ -43,7 +46,8 @@ fn main() -> ExitCode {
         Ok(Ending::Stopped) => ExitCode::from(STOPPED),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", describe(&error));
+            // It is an error even if nobody reads it.
+            let _ = writeln!(stderr(), "{}", describe(&error));
             ExitCode::FAILURE
         }
     }

@@ -34,7 +34,8 @@ pub(crate) fn show(screen: &Screen, directory: &RunDir, summary: &RunSummary) ->
     show_samples(screen, &samples);
     summary.critic.iter().for_each(|critic| show_critic(screen, critic));
     show_alarms(screen, &summary.alarms);
-    where_time_went(screen, &directory.metrics()?, summary);
+    let rows = directory.rows()?;
+    where_time_went(screen, &stage_secs(rows, summary.wall_secs)?, summary);
     next(screen, directory.path(), &samples);
     Ok(())
 }
@@ -116,23 +117,27 @@ fn shorten(text: &str) -> String {
 }
 
 /// Seconds of each stage over all steps, the longest first; the rest of the time is "other".
-fn stage_secs(rows: &[Row], wall_secs: f64) -> Vec<(&'static str, f64)> {
-    let mut large: Vec<(&str, f64)> = Vec::new();
-    for (stage, key) in Stage::ALL.into_iter().filter_map(|stage| Some((stage, stage.timing_key()?))) {
-        let secs: f64 = rows.iter().filter_map(|row| row.get(key)).sum();
-        if secs > 0.0 && secs >= SMALL_SHARE * wall_secs {
-            large.push((stage.name(), secs));
-        }
+fn stage_secs(
+    rows: impl IntoIterator<Item = vapo_train::Result<Row>>,
+    wall_secs: f64,
+) -> Result<Vec<(&'static str, f64)>> {
+    let timed = |stage: Stage| Some((stage.timing_key()?, stage.name(), 0.0));
+    let mut sums: Vec<(&str, &str, f64)> = Stage::ALL.into_iter().filter_map(timed).collect();
+    for row in rows {
+        let row = row?;
+        sums.iter_mut().for_each(|(key, _, secs)| *secs += row.get(key).unwrap_or(0.0));
     }
+    let stages = sums.into_iter().map(|(_, name, secs)| (name, secs));
+    let mut large: Vec<_> = stages.filter(|&(_, secs)| secs > 0.0 && secs >= SMALL_SHARE * wall_secs).collect();
     large.sort_by(|a, b| b.1.total_cmp(&a.1));
     let other = wall_secs - large.iter().map(|(_, secs)| secs).sum::<f64>();
     if other >= SMALL_SHARE * wall_secs {
         large.push(("other", other));
     }
-    large
+    Ok(large)
 }
 
-fn where_time_went(screen: &Screen, rows: &[Row], summary: &RunSummary) {
+fn where_time_went(screen: &Screen, stages: &[(&str, f64)], summary: &RunSummary) {
     let wall_secs = summary.wall_secs;
     screen.line(&format!(
         "\n  {}: {} ({} of CPU, {} response tokens, {} updates, {:.0} MB at peak)",
@@ -143,7 +148,7 @@ fn where_time_went(screen: &Screen, rows: &[Row], summary: &RunSummary) {
         grouped(summary.updates),
         summary.peak_rss_mb,
     ));
-    for (stage, secs) in stage_secs(rows, wall_secs) {
+    for &(stage, secs) in stages {
         let share = secs / wall_secs;
         screen.line(&format!(
             "    {stage:<18} {:>7} {:>12}  {}",
@@ -193,7 +198,7 @@ mod tests {
             row.number(keys::TIMING_STEP, gen_secs + 3.001);
             row
         };
-        let stages = stage_secs(&[row(1.0), row(2.0)], 10.0);
+        let stages = stage_secs([Ok(row(1.0)), Ok(row(2.0))], 10.0).unwrap();
         let names: Vec<&str> = stages.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["policy updates", "sampling", "other"]);
         assert_eq!(stages.iter().map(|(_, secs)| secs).sum::<f64>(), 10.0);
