@@ -1,4 +1,4 @@
-//! Runs whose process is killed at random moments, again and again until they are finished.
+//! Runs whose process is killed or asked to stop at random moments, again and again until they are finished.
 //!
 //! `VAPO_KILLS` is the number of kills for each kind of run, `VAPO_KILLS_SEED` the seed of their moments.
 
@@ -9,11 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use vapo_tasks::{Random, Stream};
 
-use crate::run::{BF16, DAPO, Kind, Place, VAPO, assert_same};
+use crate::run::{BF16, DAPO, Kind, Place, VAPO, difference};
 
-const SIGKILL: i32 = 9;
+/// The exit code of a run that was asked to stop.
+const STOPPED: i32 = 75;
 
 #[test]
 fn a_killed_run_with_value_pretraining_and_dynamic_sampling_loses_nothing() {
@@ -46,25 +51,31 @@ fn survives_kills(kind: &Kind) {
 
     let mut tally = Tally::default();
     for round in 0.. {
-        if tally.kills >= wanted {
+        if tally.all() >= wanted {
             break;
         }
         println!("{}, round {round}", kind.name);
         let place = Place::new(root.path().join(format!("round-{round}")), kind);
         let random = &mut Random::keyed(seed, Stream::TestCase, &[kind.key, round]);
         kill_until_finished(&place, random, duration, &mut tally);
-        assert_same(&expected, &place.outcome());
+        assert_eq!(difference(&expected, &place.outcome()), None);
+        let left = ["partial", "damaged"].map(|extension| place.with_extension(extension)).concat();
+        assert!(left.is_empty(), "left behind, or damaged by a kill: {left:?}");
         tally.rounds += 1;
         std::fs::remove_dir_all(&place.path).unwrap();
     }
     println!("{}: {tally:?}, all with the bytes of the uninterrupted run", kind.name);
 }
 
-/// What happened.
+/// What ended the sessions before they were finished.
 #[derive(Debug, Default)]
 struct Tally {
     rounds: u64,
     kills: u64,
+    /// Sessions that SIGTERM ended with a checkpoint.
+    stops: u64,
+    /// Sessions that SIGTERM ended before they could have stopped themselves.
+    terminations: u64,
     /// Kills that left an unfinished checkpoint.
     in_checkpoints: u64,
     /// Kills that left another unfinished file.
@@ -74,7 +85,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, place: &Place<'_>) {
+    /// Number of sessions that a signal ended.
+    fn all(&self) -> u64 {
+        self.kills + self.stops + self.terminations
+    }
+
+    fn count_kill(&mut self, place: &Place<'_>) {
         let partial = place.partial();
         let in_checkpoints = |path: &Path| path.parent().is_some_and(|parent| parent.ends_with("checkpoints"));
         self.kills += 1;
@@ -86,27 +102,32 @@ impl Tally {
     }
 }
 
-/// Starts a session after the other, each with another number of threads, and kills it at a random moment: half of them
-/// at any time, the others while they write a file or a checkpoint, which few moments hit.
+/// Starts a session after the other, each with another number of threads, and kills it or asks it to stop at a random
+/// moment: half of them at any time, the others while they write a file or a checkpoint, which few moments hit.
 fn kill_until_finished(place: &Place<'_>, random: &mut Random, duration: Duration, tally: &mut Tally) {
     for session in 0.. {
         let threads = 1 + (session + random.below(2) as usize) % 3;
         let moment = duration.mul_f64(random.below(1000) as f64 / 1000.0);
         let while_writing = random.below(2) == 1;
         let lateness = Duration::from_micros(random.below(5000));
-        println!("  {threads} threads, kill after {moment:?}, while writing: {while_writing} and {lateness:?} later");
+        let signal = if random.below(3) == 0 { Signal::SIGTERM } else { Signal::SIGKILL };
+        println!(
+            "  {threads} threads, {signal} after {moment:?}, while writing: {while_writing} and {lateness:?} later"
+        );
         let mut running = place.start(threads);
         let begun = running.begun;
         let due = || begun.elapsed() >= moment && !(while_writing && place.partial().is_empty());
         let status = running.ended_before(due).unwrap_or_else(|| {
             sleep(if while_writing { lateness } else { Duration::ZERO });
-            running.process.kill().unwrap();
+            kill(Pid::from_raw(running.process.id().cast_signed()), signal).unwrap();
             running.wait()
         });
-        match status.signal() {
-            Some(SIGKILL) => tally.count(place),
-            _ if status.success() => return,
-            _ => panic!("{status} instead of a success or a kill; it printed\n{}", running.printed()),
+        match (status.code(), status.signal()) {
+            (Some(0), _) => return,
+            (Some(STOPPED), _) if signal == Signal::SIGTERM => tally.stops += 1,
+            (None, Some(by)) if by == signal as i32 && signal == Signal::SIGTERM => tally.terminations += 1,
+            (None, Some(by)) if by == signal as i32 => tally.count_kill(place),
+            _ => panic!("{status} after {signal}; it printed\n{}", running.printed()),
         }
     }
 }

@@ -1,4 +1,7 @@
 //! What breaks a running process, and what is left of its run afterwards.
 
+#[cfg(target_os = "linux")]
+mod faults;
 mod kills;
 mod run;
+mod surroundings;

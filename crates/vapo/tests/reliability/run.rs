@@ -43,7 +43,26 @@ pub(crate) const BF16: Kind = Kind {
     ],
 };
 
-/// What makes a run of a second in which everything happens several times.
+/// As few calls to the file system as possible that still contain all kinds.
+pub(crate) const TINY: Kind = Kind {
+    name: "tiny",
+    key: 3,
+    settings: &[
+        "algorithm.preset=vapo",
+        "value_pretraining.steps=1",
+        "value_pretraining.prompts_per_step=2",
+        "run.steps=1",
+        "rollout.prompts_per_step=2",
+        "rollout.group_size=2",
+        "rollout.max_new_tokens=8",
+        "algorithm.minibatches_per_epoch=1",
+        "eval.problems=1",
+        "eval.samples=1",
+        "checkpoint.keep=1",
+    ],
+};
+
+/// What makes a run of a second in which everything happens several times, if its kind does not say otherwise.
 const SMALL: [&str; 14] = [
     "run.steps=4",
     "run.check_logps=all",
@@ -79,7 +98,7 @@ impl<'a> Place<'a> {
             command.arg("resume").arg(&self.path);
         } else {
             command.arg("train").arg("--run-dir").arg(&self.path);
-            command.args(self.kind.settings.iter().chain(&SMALL).flat_map(|setting| ["--set", setting]));
+            command.args(SMALL.iter().chain(self.kind.settings).flat_map(|setting| ["--set", setting]));
         }
         command.args(["--set", &format!("run.threads={threads}")]).stdin(Stdio::null());
         command
@@ -123,10 +142,15 @@ impl<'a> Place<'a> {
 
     /// Files and directories that are being written, or were when the process was killed.
     pub(crate) fn partial(&self) -> Vec<PathBuf> {
+        self.with_extension("partial")
+    }
+
+    /// Files, directories and checkpoints with this extension.
+    pub(crate) fn with_extension(&self, extension: &str) -> Vec<PathBuf> {
         let places = [self.path.clone(), self.path.join("checkpoints"), self.path.join("eval")];
         let entries = places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten();
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        paths.filter(|path| path.extension().is_some_and(|extension| extension == "partial")).collect()
+        paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
     }
 }
 
@@ -145,12 +169,22 @@ fn timeless_state(bytes: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&state).unwrap()
 }
 
-/// Panics with the names of what differs.
-pub(crate) fn assert_same(expected: &BTreeMap<String, Vec<u8>>, found: &BTreeMap<String, Vec<u8>>) {
+/// The names of what differs.
+pub(crate) fn difference(expected: &BTreeMap<String, Vec<u8>>, found: &BTreeMap<String, Vec<u8>>) -> Option<String> {
     let names = expected.keys().chain(found.keys());
     let mut differing: Vec<&String> = names.filter(|name| expected.get(*name) != found.get(*name)).collect();
     differing.dedup();
-    assert!(differing.is_empty(), "not those of the uninterrupted run: {differing:?}");
+    (!differing.is_empty()).then(|| format!("not those of the uninterrupted run: {differing:?}"))
+}
+
+/// Copies a directory with everything in it.
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy_tree(&path, &target) } else { assert!(fs::copy(&path, &target).is_ok()) }
+    }
 }
 
 /// A running `vapo`.
