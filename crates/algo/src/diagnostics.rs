@@ -88,6 +88,20 @@ mod tests {
         assert_eq!(Calibration::new([0.0, 1.0]).error(), None);
     }
 
+    /// Errors of 3 and -1 in even bins, -3 and 1 in odd ones: bins that are split show more than 1, bins that are merged less.
+    #[test]
+    fn bins_divide_the_range_of_rewards_evenly() {
+        let mut calibration = Calibration::new([-1.0, 3.0]);
+        for bin in 0..10u8 {
+            let sign = if bin % 2 == 0 { 1.0 } else { -1.0 };
+            for (place, error) in [(0.25, 3.0), (0.75, -1.0)] {
+                let value = -1.0 + 0.4 * (f32::from(bin) + place);
+                calibration.push(value, value + sign * error);
+            }
+        }
+        assert!((calibration.error().unwrap() - 1.0).abs() < 1e-6);
+    }
+
     #[test]
     fn values_beyond_the_rewards_count_in_the_outer_bins() {
         let mut calibration = Calibration::new([-1.0, 1.0]);

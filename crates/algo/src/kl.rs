@@ -99,6 +99,15 @@ mod tests {
     }
 
     #[test]
+    fn k3_is_constant_below_a_difference_of_minus_20() {
+        let largest = libm::exp(20.0) - 1.0 - 20.0;
+        for (logp, slope) in [(-21.0, 1.0 - libm::exp(20.0)), (-21.5, 0.0)] {
+            let (value, derivative) = (KlEstimator::K3.value(logp, -1.0), KlEstimator::K3.derivative(logp, -1.0));
+            assert_eq!((value, derivative), (largest, slope));
+        }
+    }
+
+    #[test]
     fn k1_and_k3_are_unbiased_over_a_whole_distribution() {
         let (policy, reference) = ([0.7, 0.2, 0.1], [0.5, 0.25, 0.25]);
         let exact: f64 = policy.iter().zip(reference).map(|(p, q)| p * libm::log(p / q)).sum();

@@ -19,13 +19,13 @@ use crate::kl::KlEstimator;
 /// assert_eq!(soft_overlong_penalty(18_432, 20_480, 4_096), -0.5);
 /// ```
 pub fn soft_overlong_penalty(response_tokens: usize, max_tokens: usize, cache_tokens: usize) -> f32 {
-    let ramp_start = max_tokens.saturating_sub(cache_tokens);
-    if response_tokens <= ramp_start {
+    let tokens_in_cache = (response_tokens + cache_tokens).saturating_sub(max_tokens);
+    if tokens_in_cache == 0 {
         0.0
     } else if response_tokens > max_tokens {
         -1.0
     } else {
-        -((response_tokens - ramp_start) as f64 / cache_tokens as f64) as f32
+        -(tokens_in_cache as f64 / cache_tokens as f64) as f32
     }
 }
 
@@ -68,6 +68,13 @@ mod tests {
         assert_eq!(penalty(17_408), -0.25);
         assert_eq!(penalty(20_480), -1.0);
         assert_eq!(penalty(30_000), -1.0);
+    }
+
+    #[test]
+    fn a_cache_longer_than_the_limit_begins_before_the_response() {
+        // max - cache = -10: (-10 - l) / 20
+        let penalties = [0, 5, 10, 11].map(|tokens| soft_overlong_penalty(tokens, 10, 20));
+        assert_eq!(penalties, [-0.5, -0.75, -1.0, -1.0]);
     }
 
     #[test]

@@ -198,6 +198,19 @@ fn value_bounds_reach_their_ends_and_their_middle() {
 }
 
 #[test]
+fn the_raw_output_of_a_value_is_the_inverse_except_near_the_bounds() {
+    let (lo, hi) = (-1.0, 3.0);
+    for bound in [ValueBound::Sigmoid { lo, hi }, ValueBound::Atan { lo, hi }] {
+        // A hundredth of the range is 0.04.
+        for (value, expected) in [(-0.9, -0.9), (0.3, 0.3), (2.5, 2.5), (-1.0, -0.96), (3.0, 2.96), (7.0, 2.96)] {
+            let found = bound.value(bound.raw(value));
+            assert!((found - expected).abs() < 1e-5, "{bound:?} at {value}: {found}, expected {expected}");
+        }
+    }
+    assert_eq!(ValueBound::Unbounded.raw(7.0), 7.0);
+}
+
+#[test]
 fn value_loss_of_hand_worked_numbers() {
     // Old value 0, clip 0.2. Value 0.5, target 0: clipped to 0.2, the larger error is 0.5 itself.
     // Value 0.5, target 1: clipped to 0.2, larger error -0.8, no gradient. Value 0.1, target 1: inside, -0.9.

@@ -30,7 +30,8 @@ fn clipped_loss_in_each_region() {
         (0.5, -2.0, 1.6, 0.0, (1, 0)),  // bad token far enough: clipped at 0.8
         (0.9, -2.0, 1.8, 1.8, (0, 0)),
         (1.5, -2.0, 3.0, 3.0, (0, 0)), // bad token that rose: full gradient
-        (1.5, 0.0, 0.0, 0.0, (0, 0)),
+        (1.5, 0.0, 0.0, 0.0, (0, 0)),  // an advantage of 0 pushes nowhere
+        (0.5, 0.0, 0.0, 0.0, (0, 0)),
     ];
     for (ratio, advantage, loss, gradient, clipped) in table {
         let found = one(ratio, advantage, |logp, batch| clipped_policy_loss(logp, batch, Clip::Ratio(RANGE), None));
@@ -55,6 +56,24 @@ fn dual_clip_bounds_only_bad_tokens_that_rose() {
     let (loss, _, stats) = dual(4.0, 2.0);
     assert_close(loss, -2.56);
     assert_eq!((stats.clipped_dual, stats.clipped_high), (0, 1));
+    assert_eq!(dual(4.0, 0.0).2.clipped_dual, 0);
+}
+
+/// The bound is at ratio 1, which is exact.
+#[test]
+fn a_ratio_at_a_bound_is_not_clipped_and_has_no_weight_in_direct_importance_sampling() {
+    for range in [RatioRange { low: 0.0, high: 1.0 }, RatioRange { low: 1.0, high: 0.0 }] {
+        for advantage in [2.0, -2.0] {
+            let clip = Clip::Ratio(range);
+            let clipped = one(1.0, advantage, |logp, batch| clipped_policy_loss(logp, batch, clip, Some(1.0)));
+            let cispo = one(1.0, advantage, |logp, batch| cispo_loss(logp, batch, range));
+            let dis = one(1.0, advantage, |logp, batch| dis_loss(logp, batch, range));
+            assert_eq!([clipped.1, cispo.1, dis.1], [-advantage, -advantage, 0.0]);
+            for (_, _, stats) in [clipped, cispo, dis] {
+                assert_eq!((stats.clipped_low, stats.clipped_high, stats.clipped_dual), (0, 0, 0));
+            }
+        }
+    }
 }
 
 #[test]
