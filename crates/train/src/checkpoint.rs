@@ -330,10 +330,11 @@ impl View for Tensor<'_> {
 mod tests {
     use std::path::PathBuf;
 
+    use safetensors::{SafeTensors, tensor::TensorView};
     use vapo_lm::Device;
 
     use super::*;
-    use crate::config::OptimizerConfig;
+    use crate::{base::TextFiles, config::OptimizerConfig};
 
     /// A checkpoint of a tiny chain model that vapo wrote before formats had versions, with rounded model directories.
     fn format_1() -> PathBuf {
@@ -382,6 +383,97 @@ mod tests {
             let written = TensorFile::open(&file).unwrap();
             let norm = written.info("second_moment.model.norm.weight").unwrap();
             assert_eq!(norm.shape, [16], "named as in the model directory, without fill");
+        }
+    }
+
+    const NETWORKS: [(&str, Head); 2] = [("policy", Head::Language), ("critic", Head::Value)];
+
+    fn snapshot<'a>(policy: &'a Network, critic: &'a Network) -> Snapshot<'a> {
+        Snapshot {
+            networks: Networks { policy: policy.into(), critic: Some(critic.into()) },
+            files: TextFiles::load(&format_1().join("policy")).unwrap().files,
+            state: load_state(&format_1()).unwrap(),
+            config: Cow::Owned(Config::default()),
+        }
+    }
+
+    /// The checkpoint of format 1, written in the present one.
+    fn rewritten() -> tempfile::TempDir {
+        let [policy, critic] = NETWORKS.map(|(name, head)| load(&format_1(), name, head).unwrap());
+        let root = tempfile::tempdir().unwrap();
+        snapshot(&policy, &critic).save(&root.path().join("step-000002")).unwrap();
+        root
+    }
+
+    #[test]
+    fn a_checkpoint_holds_what_it_was_given_and_its_versions() {
+        let root = rewritten();
+        let path = root.path().join("step-000002");
+        for (name, head) in NETWORKS {
+            let [written, given] = [&path, &format_1()].map(|checkpoint| load(checkpoint, name, head).unwrap());
+            assert_eq!((hash(&written), written.optimizer.steps), (hash(&given), given.optimizer.steps), "{name}");
+            assert!(path.join(name).join("tokenizer.json").is_file());
+        }
+        let (written, given) = (load_state(&path).unwrap(), load_state(&format_1()).unwrap());
+        assert_eq!((given.format_version, given.vapo_version.as_str()), (1, ""));
+        let versions = (written.format_version, written.vapo_version.as_str());
+        assert_eq!(versions, (FORMAT_VERSION, env!("CARGO_PKG_VERSION")));
+        assert_eq!(RunState { format_version: 1, vapo_version: String::new(), ..written }, given);
+    }
+
+    /// The memory of the copy is that of an earlier checkpoint, whose values must not stay.
+    #[test]
+    fn a_copy_in_the_memory_of_an_earlier_one_is_written_to_the_same_bytes() {
+        let root = tempfile::tempdir().unwrap();
+        let [policy, critic] = NETWORKS.map(|(name, head)| load(&format_1(), name, head).unwrap());
+        let [other_policy, other_critic] = NETWORKS.map(|(name, head)| {
+            let model = Model::load(&Device::cpu(1), &format_1().join(name), head).unwrap();
+            Network::new(model, &OptimizerConfig::default(), 1)
+        });
+        let earlier = snapshot(&other_policy, &other_critic).into_owned(None);
+        let copy = snapshot(&policy, &critic).into_owned(Some(earlier.networks));
+        let sums = |snapshot: &Snapshot<'_>, name: &str| {
+            snapshot.save(&root.path().join(name)).unwrap();
+            fs::read_to_string(root.path().join(name).join(CHECKSUMS)).unwrap()
+        };
+        assert_eq!(sums(&copy, "copied"), sums(&snapshot(&policy, &critic), "written"));
+    }
+
+    #[test]
+    fn checkpoints_are_verified_from_format_3_on_even_if_their_list_is_gone() {
+        verify(&format_1()).unwrap();
+        verify_network(&format_1(), "policy").unwrap();
+        let root = rewritten();
+        let path = root.path().join("step-000002");
+        verify(&path).unwrap();
+        fs::write(path.join("policy/tokenizer.json"), "{}").unwrap();
+        let damage = verify(&path).unwrap_err().to_string();
+        assert!(damage.starts_with(&format!("{}: ", path.join("policy/tokenizer.json").display())), "{damage}");
+        assert_eq!(verify_network(&path, "policy").unwrap_err().to_string(), damage);
+        verify_network(&path, "critic").unwrap();
+        fs::remove_file(path.join(CHECKSUMS)).unwrap();
+        let damage = verify(&path).unwrap_err().to_string();
+        assert!(damage.starts_with(&format!("cannot read {}: ", path.join(CHECKSUMS).display())), "{damage}");
+    }
+
+    #[test]
+    fn a_tensor_of_another_type_or_shape_is_refused() {
+        let root = rewritten();
+        let path = root.path().join("step-000002");
+        let file = path.join("state/policy.safetensors");
+        let bytes = fs::read(&file).unwrap();
+        let written = SafeTensors::deserialize(&bytes).unwrap();
+        let changed = "first_moment.model.norm.weight";
+        for (dtype, shape) in [(Dtype::I32, vec![16]), (Dtype::F32, vec![4, 4])] {
+            let tensors = written.tensors().into_iter().map(|(name, tensor)| {
+                let (dtype, shape) =
+                    if name == changed { (dtype, shape.clone()) } else { (tensor.dtype(), tensor.shape().to_vec()) };
+                (name, TensorView::new(dtype, shape, tensor.data()).unwrap())
+            });
+            serialize_to_file(tensors, None, &file).unwrap();
+            let error = load(&path, "policy", Head::Language).err().unwrap().to_string();
+            let expected = "expected F32 [16] as the checkpoint's model needs";
+            assert_eq!(error, format!("{}: {changed} is {dtype:?} {shape:?}, {expected}", file.display()));
         }
     }
 

@@ -181,6 +181,11 @@ ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  state/policy
             format!("SHA256SUMS: line 1 is {outside:?}, expected a SHA-256, two spaces and a name")
         );
         assert!(damage(&|root| fs::remove_file(root.join(CHECKSUMS)).unwrap()).starts_with("cannot read SHA256SUMS: "));
+        let replaced = damage(&|root| {
+            fs::remove_file(root.join("config.toml")).unwrap();
+            fs::create_dir(root.join("config.toml")).unwrap();
+        });
+        assert!(replaced.starts_with("cannot read config.toml: "), "{replaced}");
     }
 
     #[test]
