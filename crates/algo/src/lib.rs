@@ -77,6 +77,8 @@
 //! assert!((loss.dlogp[2] + (0.2 + 0.1) / 3.0).abs() < 1e-6);
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod baseline;
 pub mod credit;
 pub mod detached;

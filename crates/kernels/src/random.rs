@@ -53,6 +53,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "thousands of draws, which no unsafe code takes part in")]
     fn moments_and_keys() {
         let draws: Vec<f64> = (0..20_000).map(|i| Random::new(&[7, i]).normal()).collect();
         let mean = draws.iter().sum::<f64>() / 20_000.0;

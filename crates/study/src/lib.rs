@@ -12,6 +12,8 @@
 //!
 //! This is a separate crate because of `plotters`, which training does not need.
 
+#![forbid(unsafe_code)]
+
 mod arm;
 mod chart;
 mod error;

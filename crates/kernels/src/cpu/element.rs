@@ -49,6 +49,7 @@ pub(crate) trait Element: Number {
 impl Element for f32 {
     #[inline(always)]
     unsafe fn load<L: Lanes>(p: *const f32) -> L {
+        // SAFETY: the caller's promise.
         unsafe { L::load(p) }
     }
     #[inline(always)]
@@ -60,6 +61,7 @@ impl Element for f32 {
 impl Element for bf16 {
     #[inline(always)]
     unsafe fn load<L: Lanes>(p: *const bf16) -> L {
+        // SAFETY: the caller's promise.
         unsafe { L::load_bf16(p) }
     }
     #[inline(always)]

@@ -183,14 +183,17 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: the caller's promise.
         Portable(unsafe { p.cast::<[f32; LANES]>().read_unaligned() })
     }
     #[inline(always)]
     unsafe fn load_bf16(p: *const bf16) -> Self {
+        // SAFETY: the caller's promise; a bf16 is its 16 bits.
         Portable(unsafe { p.cast::<[u16; LANES]>().read_unaligned() }.map(|x| f32::from_bits(u32::from(x) << 16)))
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
+        // SAFETY: the caller's promise.
         unsafe { p.cast::<[f32; LANES]>().write_unaligned(self.0) }
     }
     #[inline(always)]
@@ -233,6 +236,7 @@ impl Lanes for Portable {
     unsafe fn transpose(from: *const f32, to: *mut f32) {
         for i in 0..LANES {
             for j in 0..LANES {
+                // SAFETY: both indexes are below 256, and the caller promises that many values.
                 unsafe { *to.add(j * LANES + i) = *from.add(i * LANES + j) }
             }
         }
@@ -274,6 +278,7 @@ pub(crate) mod x86 {
 
         #[inline(always)]
         fn splat(x: f32) -> Self {
+            // SAFETY: called only where the instruction set was detected (see `dispatch`).
             unsafe {
                 let v = _mm256_set1_ps(x);
                 Avx2(v, v)
@@ -281,10 +286,12 @@ pub(crate) mod x86 {
         }
         #[inline(always)]
         unsafe fn load(p: *const f32) -> Self {
+            // SAFETY: the instruction set was detected (see `dispatch`), and the caller promises 16 values.
             unsafe { Avx2(_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(LANES / 2))) }
         }
         #[inline(always)]
         unsafe fn load_bf16(p: *const bf16) -> Self {
+            // SAFETY: the instruction set was detected (see `dispatch`), and the caller promises 16 values.
             unsafe {
                 let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
                 let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.add(LANES / 2).cast()));
@@ -294,6 +301,7 @@ pub(crate) mod x86 {
         }
         #[inline(always)]
         unsafe fn store(self, p: *mut f32) {
+            // SAFETY: `self` exists only where the instruction set was detected, and the caller promises room for 16 values.
             unsafe {
                 _mm256_storeu_ps(p, self.0);
                 _mm256_storeu_ps(p.add(LANES / 2), self.1);
@@ -333,6 +341,7 @@ pub(crate) mod x86 {
         }
         #[inline(always)]
         fn pow2_of_low_bits(self) -> Self {
+            // SAFETY: `self` exists only where the instruction set was detected.
             unsafe {
                 let one = _mm256_set1_epi32(0x3f80_0000);
                 let low = _mm256_slli_epi32::<23>(_mm256_castps_si256(self.0));
@@ -343,6 +352,7 @@ pub(crate) mod x86 {
         #[inline(always)]
         unsafe fn transpose(from: *const f32, to: *mut f32) {
             const HALF: usize = LANES / 2;
+            // SAFETY: the instruction set was detected (see `dispatch`), and the caller promises 16 x 16 values on both sides.
             unsafe {
                 for (row, column) in [(0, 0), (0, HALF), (HALF, 0), (HALF, HALF)] {
                     let mut v = [_mm256_setzero_ps(); HALF];
@@ -372,6 +382,7 @@ pub(crate) mod x86 {
         }
         #[inline(always)]
         fn prefetch<T>(p: *const T) {
+            // SAFETY: a prefetch is a hint, valid for any address.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
     }
@@ -383,14 +394,17 @@ pub(crate) mod x86 {
 
         #[inline(always)]
         fn splat(x: f32) -> Self {
+            // SAFETY: called only where the instruction set was detected (see `dispatch`).
             unsafe { Avx512(_mm512_set1_ps(x)) }
         }
         #[inline(always)]
         unsafe fn load(p: *const f32) -> Self {
+            // SAFETY: the instruction set was detected (see `dispatch`), and the caller promises 16 values.
             unsafe { Avx512(_mm512_loadu_ps(p)) }
         }
         #[inline(always)]
         unsafe fn load_bf16(p: *const bf16) -> Self {
+            // SAFETY: the instruction set was detected (see `dispatch`), and the caller promises 16 values.
             unsafe {
                 let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
                 Avx512(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)))
@@ -398,6 +412,7 @@ pub(crate) mod x86 {
         }
         #[inline(always)]
         unsafe fn store(self, p: *mut f32) {
+            // SAFETY: `self` exists only where the instruction set was detected, and the caller promises room for 16 values.
             unsafe { _mm512_storeu_ps(p, self.0) }
         }
         #[inline(always)]
@@ -434,6 +449,7 @@ pub(crate) mod x86 {
         }
         #[inline(always)]
         fn pow2_of_low_bits(self) -> Self {
+            // SAFETY: `self` exists only where the instruction set was detected.
             unsafe {
                 let one = _mm512_set1_epi32(0x3f80_0000);
                 let bits = _mm512_slli_epi32::<23>(_mm512_castps_si512(self.0));
@@ -442,6 +458,7 @@ pub(crate) mod x86 {
         }
         #[inline(always)]
         unsafe fn transpose(from: *const f32, to: *mut f32) {
+            // SAFETY: the instruction set was detected (see `dispatch`), and the caller promises 16 x 16 values on both sides.
             unsafe {
                 let mut v = [_mm512_setzero_ps(); LANES];
                 for (i, v) in v.iter_mut().enumerate() {
@@ -474,6 +491,7 @@ pub(crate) mod x86 {
         }
         #[inline(always)]
         fn prefetch<T>(p: *const T) {
+            // SAFETY: a prefetch is a hint, valid for any address.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
     }
@@ -501,10 +519,11 @@ macro_rules! dispatch {
             }
             match isa {
                 Isa::Portable => body::<Portable $(, $e)?>($($arg),*),
-                // SAFETY: an `Isa` other than portable comes from detection.
                 #[cfg(target_arch = "x86_64")]
+                // SAFETY: `Cpu::new` takes only an instruction set that was detected.
                 Isa::Avx2 => unsafe { avx2$(::<$e>)?($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
                 Isa::Avx512 => unsafe { avx512$(::<$e>)?($($arg),*) },
             }
         }

@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn exp_agrees_with_f64() {
         let mut worst = 0.0f64;
-        for i in -86_000..88_000 {
+        for i in (-86_000..88_000).step_by(if cfg!(miri) { 9973 } else { 1 }) {
             let x = i as f32 * 1e-3;
             let got = f64::from(exp(Portable::splat(x)).to_array()[0]);
             let want = f64::from(x).exp();

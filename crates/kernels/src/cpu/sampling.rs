@@ -132,6 +132,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "thousands of draws; a few are made by the other tests")]
     fn frequencies_follow_the_distribution() {
         assert_distribution(SamplingParams::default(), 1.0, &[0, 1, 2, 3, 4, 5]);
         assert_distribution(SamplingParams { temperature: 0.5, ..SamplingParams::default() }, 0.5, &[0, 1, 2, 3, 4, 5]);
@@ -157,7 +158,7 @@ mod tests {
             (SamplingParams { top_k: Some(2), ..SamplingParams::default() }, vec![1, 4]),
         ];
         for (sampling, keep) in cases {
-            for i in 0..20 {
+            for i in 0..if cfg!(miri) { 2 } else { 20 } {
                 let drawn = choose(Isa::detect(), &LOGITS, &sampling, &[1, i]);
                 let expected = softmax(1.0, &keep)[drawn.token as usize].ln();
                 assert!((f64::from(drawn.sampler_logp) - expected).abs() < 1e-6, "{sampling:?}: {drawn:?} {expected}");
@@ -167,6 +168,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "thousands of draws; a few are made by the other tests")]
     fn ids_beyond_the_tokenizer_are_never_drawn() {
         let masked = SamplingParams { num_tokens: Some(4), ..SamplingParams::default() };
         assert_distribution(masked, 1.0, &[0, 1, 2, 3]);

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 /// How often an idle worker looks for work before it sleeps: about 50 microseconds, longer than the serial
 /// stretches between two kernels, shorter than anything a person would call waiting.
-const SPINS: u32 = 4_000;
+const SPINS: u32 = if cfg!(miri) { 10 } else { 4_000 };
 
 /// An instruction set and a team of threads that share out the disjoint outputs of a kernel.
 ///
@@ -185,9 +185,9 @@ mod tests {
     fn every_task_runs_once() {
         for threads in [1, 2, 5] {
             let cpu = Cpu::new(threads, Isa::detect());
-            for num_tasks in [0, 1, 2, 7, 100] {
+            for num_tasks in [0, 1, 2, 7, if cfg!(miri) { 20 } else { 100 }] {
                 let counts: Vec<AtomicUsize> = (0..num_tasks).map(|_| AtomicUsize::new(0)).collect();
-                for round in 1..50 {
+                for round in 1..if cfg!(miri) { 4 } else { 50 } {
                     cpu.for_each(num_tasks, &|t| {
                         counts[t].fetch_add(1, Ordering::Relaxed);
                     });

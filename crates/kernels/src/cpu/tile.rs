@@ -23,8 +23,13 @@ pub(crate) struct Left {
 }
 
 impl Left {
+    /// The operand from row `rows` on.
+    ///
+    /// # Safety
+    /// It has at least that many rows.
     #[inline(always)]
     pub(crate) unsafe fn down(self, rows: usize) -> Left {
+        // SAFETY: the caller's promise.
         Left { ptr: unsafe { self.ptr.add(rows * self.row_stride) }, ..self }
     }
 }
@@ -66,6 +71,9 @@ pub(crate) struct Out {
 
 /// `c[r][lane] = start + sum over k of a[r][k] * b[k][lane]`, k ascending, one fused multiply-add each, so that
 /// the result of a row does not depend on the rows and columns it is computed with.
+///
+/// # Safety
+/// `a` holds `ROWS x k` values, `b` `PANELS` panels of `k x 16`, `c` `ROWS` rows of `PANELS` x 16, which nothing else touches.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // plain counters unroll into registers
 unsafe fn tile<L: Lanes, E: Element, const ROWS: usize, const PANELS: usize>(
@@ -76,6 +84,7 @@ unsafe fn tile<L: Lanes, E: Element, const ROWS: usize, const PANELS: usize>(
     c: Out,
     start: Start,
 ) {
+    // SAFETY: all offsets lie within what the caller promises. Steps past the last k are never followed, hence `wrapping_add`.
     unsafe {
         let mut acc = [[L::zero(); PANELS]; ROWS];
         if start == Start::Chain {
@@ -121,6 +130,9 @@ unsafe fn tile<L: Lanes, E: Element, const ROWS: usize, const PANELS: usize>(
 }
 
 /// [`tile`] for a number of rows known at run time (at most `L::TILE_ROWS`).
+///
+/// # Safety
+/// As for [`tile`], with `rows` for `ROWS`.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn tile_of<L: Lanes, E: Element, const PANELS: usize>(
@@ -135,6 +147,7 @@ unsafe fn tile_of<L: Lanes, E: Element, const PANELS: usize>(
     macro_rules! arms {
         ($($n:literal)*) => {
             match rows {
+                // SAFETY: the caller's promise: `$n` is `rows`.
                 $($n if $n * PANELS <= L::TILE_ROWS * L::TILE_PANELS => unsafe { tile::<L, E, $n, PANELS>(k, a, b, ahead, c, start) },)*
                 _ => unreachable!("a tile of {rows} rows"),
             }
@@ -210,6 +223,9 @@ fn product_body<L: Lanes, E: Element>(
 }
 
 /// A tile whose panel has fewer than 16 valid columns: computed aside, the valid part copied.
+///
+/// # Safety
+/// As for [`tile_of`] with one panel, but rows of `c` need to hold only `columns` values.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn narrow<L: Lanes, E: Element>(
@@ -222,6 +238,7 @@ unsafe fn narrow<L: Lanes, E: Element>(
     c: Out,
     start: Start,
 ) {
+    // SAFETY: the caller's promise, and `aside` holds 12 rows, the most of any tile.
     unsafe {
         let mut aside = [[0.0f32; LANES]; 12];
         for (r, row) in aside.iter_mut().enumerate().take(rows) {
