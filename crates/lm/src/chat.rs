@@ -16,7 +16,7 @@ use minijinja::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::Error;
+use crate::{Error, files::read_model_file};
 
 /// What a rendering may cost: an instruction or 64 bytes each, so about 32 MB at most.
 const FUEL: u64 = 500_000;
@@ -24,6 +24,8 @@ const FUEL: u64 = 500_000;
 const STACK: usize = 256 << 20;
 /// Calls of macros inside of macros.
 const RECURSION: usize = 64;
+/// Largest file that is read.
+const MAX_BYTES: u64 = 16 << 20;
 /// The template's name in the environment.
 const NAME: &str = "chat_template";
 /// Stands for an answer where the text around it is wanted.
@@ -73,15 +75,15 @@ impl ChatTemplate {
     /// A file cannot be read, or the template is not valid.
     pub fn load(dir: &Path) -> Result<Option<ChatTemplate>, Error> {
         let (config_path, template_path) = (dir.join("tokenizer_config.json"), dir.join("chat_template.jinja"));
-        let config = read_object(&config_path)?;
-        let mut special_tokens = special_tokens(read_object(&dir.join("special_tokens_map.json"))?);
+        let config = read_object(dir, "tokenizer_config.json")?;
+        let mut special_tokens = special_tokens(read_object(dir, "special_tokens_map.json")?);
         special_tokens.extend(self::special_tokens(config.clone()));
-        let (path, source) = match template_path.is_file() {
-            true => {
-                let source = std::fs::read_to_string(&template_path).map_err(Error::io(&template_path))?;
+        let (path, source) = match read_model_file(dir, "chat_template.jinja", MAX_BYTES)? {
+            Some(bytes) => {
+                let source = String::from_utf8(bytes).map_err(|_| Error::content(&template_path, "not UTF-8"))?;
                 (template_path, Some(source))
             }
-            false => {
+            None => {
                 let source = default_template(config.get("chat_template"));
                 (config_path.clone(), source.map_err(|problem| Error::content(&config_path, problem))?)
             }
@@ -184,12 +186,10 @@ impl ChatTemplate {
 }
 
 /// A JSON object from a file; empty if there is no file.
-fn read_object(path: &Path) -> Result<Map<String, Value>, Error> {
-    if !path.is_file() {
-        return Ok(Map::new());
-    }
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    serde_json::from_str(&text).map_err(|error| Error::content(path, format!("expected a JSON object: {error}")))
+fn read_object(dir: &Path, name: &str) -> Result<Map<String, Value>, Error> {
+    let Some(bytes) = read_model_file(dir, name, MAX_BYTES)? else { return Ok(Map::new()) };
+    let wrong = |error| Error::content(dir.join(name), format!("expected a JSON object: {error}"));
+    serde_json::from_slice(&bytes).map_err(wrong)
 }
 
 /// The entries that name a token, as its text: `"<s>"`, or `{"content": "<s>", ..}`.

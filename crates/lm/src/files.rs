@@ -1,9 +1,10 @@
-//! Reading files whose size nobody has checked.
+//! Reading files that nobody has checked.
 
 use crate::Error;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The content of a file of at most `limit` bytes.
 pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
@@ -14,4 +15,35 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
         return Err(Error::content(path, format!("more than {limit} bytes, which is more than any file of its kind")));
     }
     Ok(bytes)
+}
+
+/// The path of a file in a model directory, where there may be none.
+///
+/// A directory from elsewhere must not make the program read, and copy into its checkpoints, what lies outside of it. Links
+/// may only lead to files inside of it or, from a snapshot in a Hugging Face cache, to the blobs of the same model.
+pub(crate) fn path_in(dir: &Path, name: &str) -> Result<PathBuf, Error> {
+    let path = dir.join(name);
+    let Ok(target) = path.canonicalize() else { return Ok(path) };
+    let home = dir.canonicalize().map_err(Error::io(dir))?;
+    let snapshots = home.parent().filter(|parent| parent.file_name() == Some(OsStr::new("snapshots")));
+    let blobs = snapshots.and_then(Path::parent).map(|model| model.join("blobs"));
+    if !target.starts_with(&home) && !blobs.is_some_and(|blobs| target.starts_with(blobs)) {
+        let problem =
+            format!("a link to {}, which is outside of the directory: copy the file into it", target.display());
+        return Err(Error::content(path, problem));
+    }
+    // To open a pipe would wait for its other end.
+    if !target.is_file() {
+        return Err(Error::content(path, "not a file"));
+    }
+    Ok(path)
+}
+
+/// The content of a file of at most `limit` bytes in a model directory; `None` if there is none.
+///
+/// # Errors
+/// It cannot be read, is longer, or is a link that leads out of the directory.
+pub fn read_model_file(dir: &Path, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    let path = path_in(dir, name)?;
+    path.exists().then(|| read_bounded(&path, limit)).transpose()
 }

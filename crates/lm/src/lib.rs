@@ -11,6 +11,8 @@
 //! Losses know no tensors: [`Engine::policy_backward`] runs forward, hands the log-probs of the response tokens to a
 //! closure, and takes their derivatives back down.
 
+#![forbid(unsafe_code)]
+
 mod chat;
 mod config;
 mod decoder;
@@ -36,6 +38,7 @@ pub use chat::{ChatTemplate, Message};
 pub use config::{Family, Llama3Scaling, ModelConfig, RopeScaling, Sizes};
 pub use engine::{Engine, Scored, Sequence, TokenGrad, rows_of_logits};
 pub use error::Error;
+pub use files::read_model_file;
 pub use generate::{Completion, Request, StopReason, Streamed};
 pub use gguf::{ImportedGguf, import_gguf};
 pub use layout::Head;

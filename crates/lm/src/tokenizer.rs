@@ -1,6 +1,6 @@
 //! A Hugging Face `tokenizer.json`.
 
-use crate::files::read_bounded;
+use crate::files::{path_in, read_bounded};
 use crate::{Error, ModelConfig};
 use std::path::Path;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ impl Tokenizer {
     pub fn load(dir: &Path) -> Result<Tokenizer, Error> {
         /// A vocabulary of a million tokens with its merges.
         const MAX_BYTES: u64 = 256 << 20;
-        let path = dir.join("tokenizer.json");
+        let path = path_in(dir, "tokenizer.json")?;
         let json = read_bounded(&path, MAX_BYTES)?;
         Tokenizer::from_json(&json).map_err(|e| Error::content(&path, e.to_string()))
     }

@@ -1,6 +1,6 @@
 //! The safetensors files of a Hugging Face directory. Headers are read and checked first; tensors one at a time.
 
-use crate::files::read_bounded;
+use crate::files::{path_in, read_bounded};
 use crate::layout::Layout;
 use crate::tensor_file::{MAX_HEADER, TensorFile};
 use crate::{Error, ModelConfig};
@@ -33,8 +33,8 @@ struct Entry<'a> {
 impl SafetensorsFiles {
     /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names.
     pub(crate) fn open(dir: &Path) -> Result<SafetensorsFiles, Error> {
-        let single = dir.join("model.safetensors");
-        let index = dir.join("model.safetensors.index.json");
+        let single = path_in(dir, "model.safetensors")?;
+        let index = path_in(dir, "model.safetensors.index.json")?;
         let paths = if !single.exists() && index.exists() { shards(&index)? } else { vec![single] };
         let files = paths.iter().map(|path| TensorFile::open(path)).collect::<Result<_, _>>()?;
         let files = SafetensorsFiles { dir: dir.to_path_buf(), files };
@@ -169,5 +169,5 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, Error> {
     if let Some(name) = names.iter().find(|name| !dir.join(name).is_file()) {
         return Err(Error::content(index, format!("names the file `{name}`, which does not exist")));
     }
-    Ok(names.iter().map(|name| dir.join(name)).collect())
+    names.iter().map(|name| path_in(dir, name)).collect()
 }

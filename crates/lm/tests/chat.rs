@@ -138,6 +138,12 @@ fn templates_that_mean_harm_end_with_an_error() {
         "{{ messages[0].content.no_such_method() }}",
         "{{ 1 // 0 }}",
         "{% include 'other' %}",
+        "{% include '/etc/hostname' %}",
+        "{% extends '/etc/hostname' %}",
+        "{% import '/etc/hostname' as other %}",
+        "{% from '/etc/hostname' import other %}",
+        "{{ open('/etc/hostname') }}",
+        "{{ ''.__class__.__base__.__subclasses__() }}",
         "{{ unknown_function() }}",
     ] {
         let outcome = render(source);

@@ -5,8 +5,9 @@ use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use vapo_lm::{Device, Head, Model, ModelConfig, Tokenizer};
+use vapo_lm::{ChatTemplate, Device, Head, Model, ModelConfig, Tokenizer};
 
 fn fixture() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/qwen3")
@@ -235,6 +236,107 @@ fn shards_are_one_model_and_lies_about_them_are_errors() {
     write(&dir.path().join("b.safetensors"), &tensors());
     let error = load(dir.path()).err().unwrap();
     assert!(error.contains("a.safetensors as well"), "{error}");
+}
+
+/// Every file of a model directory that is read when there is one.
+const FILES: [&str; 7] = [
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+];
+
+/// What is said of a directory by all that read it.
+fn read_all(dir: &Path) -> Vec<Result<(), String>> {
+    vec![
+        load(dir).map(drop),
+        Tokenizer::load(dir).map(drop).map_err(|error| error.to_string()),
+        ChatTemplate::load(dir).map(drop).map_err(|error| error.to_string()),
+    ]
+}
+
+/// A directory with all of them.
+fn complete() -> tempfile::TempDir {
+    let dir = copy();
+    let tokenizer =
+        json!({"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}});
+    for (name, content) in [
+        ("tokenizer.json", tokenizer.to_string()),
+        ("tokenizer_config.json", "{}".into()),
+        ("special_tokens_map.json", "{}".into()),
+        ("chat_template.jinja", "{{ messages }}".into()),
+    ] {
+        std::fs::write(dir.path().join(name), content).unwrap();
+    }
+    assert!(read_all(dir.path()).iter().all(Result::is_ok));
+    dir
+}
+
+#[test]
+fn links_do_not_lead_out_of_a_model_directory() {
+    for name in FILES {
+        let (dir, elsewhere) = (complete(), tempfile::tempdir().unwrap());
+        let (path, target) = (dir.path().join(name), elsewhere.path().join(name));
+        std::fs::rename(&path, &target).unwrap();
+        symlink(&target, &path).unwrap();
+        let errors: Vec<String> = read_all(dir.path()).into_iter().filter_map(Result::err).collect();
+        let want = format!(
+            "{name}: a link to {}, which is outside of the directory",
+            target.canonicalize().unwrap().display()
+        );
+        assert!(!errors.is_empty() && errors.iter().all(|error| error.contains(&want)), "{errors:?}\nexpected: {want}");
+
+        // A link to another file of the directory is as good as the file.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::copy(&target, dir.path().join("other")).unwrap();
+        symlink("other", &path).unwrap();
+        assert!(read_all(dir.path()).iter().all(Result::is_ok), "{name}");
+    }
+}
+
+#[test]
+fn a_shard_may_not_be_a_link_that_leads_out() {
+    let (dir, elsewhere) = (sharded(None), tempfile::tempdir().unwrap());
+    let (path, target) = (dir.path().join("b.safetensors"), elsewhere.path().join("b"));
+    std::fs::rename(&path, &target).unwrap();
+    symlink(&target, &path).unwrap();
+    let error = load(dir.path()).err().unwrap();
+    assert!(error.contains("b.safetensors: a link to "), "{error}");
+}
+
+#[test]
+fn a_snapshot_of_a_hugging_face_cache_may_link_to_its_blobs_alone() {
+    let cache = tempfile::tempdir().unwrap();
+    let model = |name: &str| {
+        let model = cache.path().join(name);
+        let snapshot = model.join("snapshots/0123abc");
+        std::fs::create_dir_all(&snapshot).unwrap();
+        std::fs::create_dir_all(model.join("blobs")).unwrap();
+        snapshot
+    };
+    let (snapshot, other, files) = (model("models--one"), model("models--other"), complete());
+    for (number, name) in FILES.iter().enumerate() {
+        std::fs::copy(files.path().join(name), snapshot.join(format!("../../blobs/{number}"))).unwrap();
+        symlink(format!("../../blobs/{number}"), snapshot.join(name)).unwrap();
+        symlink(format!("../../../models--one/blobs/{number}"), other.join(name)).unwrap();
+    }
+    assert!(read_all(&snapshot).iter().all(Result::is_ok), "{:?}", read_all(&snapshot));
+    assert!(read_all(&other).iter().all(|read| read.as_ref().is_err_and(|error| error.contains("outside of"))));
+}
+
+#[test]
+fn what_is_not_a_file_is_not_opened() {
+    for name in FILES {
+        let dir = complete();
+        let path = dir.path().join(name);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let errors: Vec<String> = read_all(dir.path()).into_iter().filter_map(Result::err).collect();
+        assert!(errors.iter().any(|error| error.ends_with(&format!("{name}: not a file"))), "{errors:?}");
+    }
 }
 
 #[test]

@@ -9,6 +9,8 @@
 //! Everything random depends only on (seed, purpose, index) ([`Random`]), so any problem, step or epoch can be
 //! generated without those before it.
 
+#![forbid(unsafe_code)]
+
 pub mod builtin;
 mod data_task;
 mod dataset;
@@ -34,4 +36,4 @@ pub use random::{Random, Stream};
 pub use reward::{Reward, RewardTerm, check_terms, reward_range};
 pub use sampler::{Mixture, Sampler};
 pub use template::PromptTemplate;
-pub use verifier::{Verifier, kill_workers};
+pub use verifier::{Limits, Verifier, kill_workers};

@@ -5,6 +5,7 @@ mod exact;
 mod format;
 mod grader;
 mod http;
+mod limits;
 mod mathematical;
 mod number;
 mod numeric;
@@ -12,9 +13,10 @@ mod pattern;
 mod protocol;
 mod worker;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 pub(crate) use grader::{Grader, Reading};
+pub use limits::Limits;
 use serde::{Deserialize, Serialize};
 pub use worker::kill_workers;
 
@@ -76,6 +78,15 @@ pub enum Verifier {
         /// The lowest and the highest score.
         #[serde(default = "from_0_to_1")]
         range: [f64; 2],
+        /// Its working directory; by default, vapo's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        directory: Option<PathBuf>,
+        /// Names of the environment variables that it sees; by default, all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        environment: Option<Vec<String>>,
+        /// What each process may use.
+        #[serde(default, skip_serializing_if = "Limits::is_empty")]
+        limits: Limits,
     },
     /// A server that receives the same request object by POST and sends the same reply.
     Http {
@@ -130,6 +141,15 @@ impl Verifier {
         }
     }
 
+    /// What it does outside of this program, as in "it would ..": run a program, or send texts to a server.
+    pub fn outside_action(&self) -> Option<String> {
+        match self {
+            Verifier::Command { command, .. } => Some(format!("run `{}`", command.join(" "))),
+            Verifier::Http { url, .. } => Some(format!("send prompts and responses to {url}")),
+            _ => None,
+        }
+    }
+
     /// The names of all verifiers.
     pub const KINDS: [&str; 7] = ["math", "exact", "numeric", "regex", "format", "command", "http"];
 
@@ -155,7 +175,7 @@ impl Verifier {
             }
             Verifier::Regex { pattern } => pattern::Pattern::new(pattern).map(drop),
             Verifier::Format { tags, .. } => format::check_tags(tags),
-            Verifier::Command { command, workers, timeout, startup, range } => {
+            Verifier::Command { command, workers, timeout, startup, range, directory: _, environment, limits } => {
                 if command.first().is_none_or(String::is_empty) {
                     let expected = "a list with the program and its arguments".to_owned();
                     return Err(Error::Setting { setting: "command", expected, found: format!("{command:?}") });
@@ -163,7 +183,9 @@ impl Verifier {
                 protocol::check_at_once("workers", *workers, 0)?;
                 protocol::check_seconds("timeout", *timeout)?;
                 protocol::check_seconds("startup", *startup)?;
-                protocol::check_range(*range)
+                protocol::check_range(*range)?;
+                command::check_environment(environment.as_deref().unwrap_or_default())?;
+                limits.check()
             }
             Verifier::Http { url, parallel, timeout, retries: _, range } => {
                 http::check_url(url)?;
@@ -188,10 +210,15 @@ impl Verifier {
             }
             Verifier::Regex { pattern } => Box::new(pattern::Pattern::new(pattern)?),
             Verifier::Format { tags, opened } => Box::new(format::Format { tags: tags.clone(), opened: *opened }),
-            Verifier::Command { command, workers, timeout, startup, range } => {
+            Verifier::Command { command, workers, timeout, startup, range, directory, environment, limits } => {
                 let cores = || std::thread::available_parallelism().map_or(1, Into::into);
                 Box::new(command::CommandVerifier::new(command::Settings {
-                    command: command.clone(),
+                    launch: worker::Launch {
+                        command: command.clone(),
+                        directory: directory.clone(),
+                        environment: environment.clone(),
+                        limits: *limits,
+                    },
                     workers: if *workers == 0 { cores() } else { *workers },
                     timeout: Duration::from_secs_f64(*timeout),
                     startup: Duration::from_secs_f64(*startup),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use vapo_lm::{ChatTemplate, Device, Head, Model, ModelConfig, Tokenizer, WeightDtype};
+use vapo_lm::{ChatTemplate, Device, Head, Model, ModelConfig, Tokenizer, WeightDtype, read_model_file};
 use vapo_tasks::Problem;
 
 use crate::{
@@ -29,6 +29,9 @@ const CARRIED: &[&str] = &[
     "chat_template.jinja",
     "generation_config.json",
 ];
+
+/// Largest of these files, in bytes.
+const MAX_CARRIED: u64 = 256 << 20;
 
 /// A model directory: the user's, or that of a built-in base model, which is unpacked for the lifetime of this value.
 pub struct ModelDirectory {
@@ -178,9 +181,8 @@ impl TextFiles {
     pub fn load(directory: &Path) -> Result<Self> {
         let mut files = Vec::new();
         for &name in CARRIED {
-            let path: PathBuf = directory.join(name);
-            if path.is_file() {
-                files.push((name, fs::read(&path).map_err(Error::io("read", &path))?));
+            if let Some(bytes) = read_model_file(directory, name, MAX_CARRIED)? {
+                files.push((name, bytes));
             }
         }
         let chat = Chat::load(directory);

@@ -14,6 +14,8 @@
 //!
 //! A caller monitors a run through an [`observer::Observer`] and stops it through an `AtomicBool`.
 
+#![forbid(unsafe_code)]
+
 pub mod alarm;
 mod base;
 pub mod batch;
@@ -33,6 +35,7 @@ mod fingerprint;
 mod fork;
 mod import;
 pub mod inspect;
+mod links;
 mod lock;
 mod memory;
 pub mod metrics;

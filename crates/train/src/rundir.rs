@@ -22,6 +22,7 @@ use crate::{
     config::{CheckpointConfig, Config, Resolved, Role, Settings},
     error::{Error, Result},
     files::{PARTIAL, REPLACED, fill_atomically, remove_directory_atomically, sync_parent, write_atomically},
+    links::refuse_links_out,
     lock::{LOCK, RunLock},
     metrics::Row,
     summary::RunSummary,
@@ -85,8 +86,9 @@ impl RunDir {
     /// gets its name back, unless the other one already has it.
     ///
     /// # Errors
-    /// Another process has locked it, or a file cannot be removed.
+    /// Another process has locked it, a link leads out of it, or a file cannot be removed.
     pub(crate) fn take_over(&self) -> Result<RunLock> {
+        refuse_links_out(&self.path, [CHECKPOINTS, EVAL])?;
         let lock = RunLock::acquire(&self.path)?;
         self.create_subdirectories()?;
         for directory in [self.path.clone(), self.path.join(CHECKPOINTS), self.path.join(EVAL)] {
@@ -471,6 +473,19 @@ mod tests {
         fs::write(&file, "").unwrap();
         let error = RunDir::create(&config_in(&file.join("run"))).unwrap_err().to_string();
         assert!(error.starts_with(&format!("cannot create {}: ", file.join("run").display())), "{error}");
+    }
+
+    #[test]
+    fn a_run_with_links_to_elsewhere_is_not_taken_over() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::create(&config_in(&root.path().join("a"))).unwrap();
+        let target = root.path().join("precious");
+        fs::write(&target, "mine").unwrap();
+        fs::remove_file(run.path().join(LOCK)).unwrap();
+        std::os::unix::fs::symlink(&target, run.path().join(LOCK)).unwrap();
+        let error = run.take_over().unwrap_err().to_string();
+        assert!(error.contains("run.lock: a link that leads out of the run directory"), "{error}");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "mine");
     }
 
     #[test]

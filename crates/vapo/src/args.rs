@@ -267,6 +267,10 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "VERIFIER")]
     pub(crate) verifier: Option<String>,
 
+    /// Run the program, or ask the server, that the config of the model's run names as its verifier
+    #[arg(long)]
+    pub(crate) allow_verifier: bool,
+
     /// Prompt template, with `{problem}` for the problem's text
     #[arg(long, value_name = "TEXT")]
     pub(crate) template: Option<String>,
@@ -542,6 +546,10 @@ pub(crate) struct DoctorArgs {
     /// Step of the checkpoint to begin with; 0: the start of the run [default: the oldest checkpoint]
     #[arg(long, value_name = "STEP", requires = "replay")]
     pub(crate) from: Option<u64>,
+
+    /// Run the program, or ask the server, that the run's config names as its verifier
+    #[arg(long, requires = "replay")]
+    pub(crate) allow_verifier: bool,
 }
 
 const PRETRAIN_EXAMPLES: &str = "\

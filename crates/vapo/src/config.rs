@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::Path};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use vapo_train::{Config, config::Resolved};
 
 use crate::{
@@ -24,6 +24,22 @@ pub(crate) fn load_for_training(source: &ConfigSource) -> Result<Config> {
 /// Reads a config for a command that does not train.
 pub(crate) fn load(file: Option<&Path>, overrides: &[String]) -> Result<Config> {
     Ok(show_warnings(Resolved::load(file, overrides)?, false))
+}
+
+/// Refuses to start a program, or to send texts to a server, only because the config in a run's directory says so:
+/// directories are data, and may come from somebody else.
+///
+/// # Errors
+/// The config has such a verifier; `place` is where it was found.
+pub(crate) fn refuse_outside_actions(config: &Config, place: &str) -> Result<()> {
+    // Built-in tasks grade their own problems.
+    let verifiers = config.reward.verifier.iter().filter(|_| config.data.eval.is_some());
+    match verifiers.filter_map(|term| term.verifier.outside_action()).next() {
+        None => Ok(()),
+        Some(action) => bail!(
+            "to grade responses, the config in {place} would {action}: if you trust it, allow this with --allow-verifier"
+        ),
+    }
 }
 
 /// Shows warnings separately from a command's result; those about training only if the command is for `training`.

@@ -10,6 +10,7 @@ use vapo_train::{
 
 use crate::{
     args::DoctorArgs,
+    config,
     format::{count, grouped},
     progress::RunProgress,
     screen::Screen,
@@ -32,7 +33,12 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
         bail!("{}: {} found", args.path.display(), count(damages as u64, "damage", "damages"));
     }
     match args.replay {
-        Some(steps) => repeat(&screen, &run, args.from, steps),
+        Some(steps) => {
+            if !args.allow_verifier {
+                config::refuse_outside_actions(&run.config()?, &args.path.display().to_string())?;
+            }
+            repeat(&screen, &run, args.from, steps)
+        }
         None => Ok(()),
     }
 }

@@ -21,6 +21,9 @@ use crate::{
 /// Evaluates and prints the result.
 pub(crate) fn run(args: EvalArgs) -> Result<()> {
     let chosen = Chosen::new(&args.model, &overrides(&args))?;
+    if !args.allow_verifier {
+        chosen.refuse_recorded_programs()?;
+    }
     let config = &chosen.config;
     let out = args
         .out

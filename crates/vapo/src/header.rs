@@ -27,6 +27,8 @@ pub(crate) fn show(screen: &Screen, run: &Run) -> Result<()> {
             .zip(["data"].into_iter().chain(std::iter::repeat("")))
             .map(|(set, name)| (name, set)),
     );
+    let verifiers = config.reward.verifier.iter().filter(|_| config.data.train.is_some());
+    rows.extend(verifiers.filter_map(|term| Some(("verifier", term.verifier.outside_action()?))));
     rows.push(("method", method(config)));
     let parts = vapo_parts(config);
     if parts.len() > 1 {

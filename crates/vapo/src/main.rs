@@ -1,5 +1,7 @@
 //! The `vapo` command: parses arguments and prints results. The work is done in `vapo-train`.
 
+#![forbid(unsafe_code)]
+
 mod ablate;
 mod args;
 mod bench;
@@ -38,6 +40,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use args::{Cli, Command};
+use format::printable;
 use interrupt::{Ending, STOPPED};
 
 fn main() -> ExitCode {
@@ -81,7 +84,8 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn describe(error: &anyhow::Error) -> String {
     let mut text = String::from("error: ");
     let mut previous = String::new();
-    for cause in error.chain().map(|cause| cause.to_string()) {
+    // Messages quote files, which may hold escape codes of a terminal.
+    for cause in error.chain().map(|cause| printable(&cause.to_string())) {
         if previous.contains(&cause) {
             continue;
         }
@@ -104,6 +108,7 @@ mod tests {
     fn an_error_is_printed_once_with_its_causes() {
         let error = anyhow!("no such file").context("cannot read a.toml: no such file").context("cannot train");
         assert_eq!(describe(&error), "error: cannot train\n  because: cannot read a.toml: no such file");
+        assert_eq!(describe(&anyhow!("tensor \x1b]0;x\x07")), "error: tensor \u{fffd}]0;x\u{fffd}");
         assert_eq!(describe(&anyhow!("a is wrong\nb is wrong")), "error: a is wrong\n  b is wrong");
     }
 

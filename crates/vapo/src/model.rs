@@ -15,6 +15,8 @@ pub(crate) struct Chosen {
     /// Settings.
     pub(crate) config: Config,
     directory: ModelDirectory,
+    /// Whether the verifier is named by the model's own directory and not by the user.
+    verifier_is_recorded: bool,
 }
 
 impl Chosen {
@@ -27,11 +29,21 @@ impl Chosen {
         let own_config = found.as_ref().and_then(|found| found.config.as_deref());
         let overrides = [flags, &args.overrides].concat();
         let config = config::load(args.config.as_deref().or(own_config), &overrides)?;
+        let is_verifier = |text: &String| text.split_once('=').is_some_and(|(key, _)| key.trim() == "reward.verifier");
+        let verifier_is_recorded = args.config.is_none() && own_config.is_some() && !overrides.iter().any(is_verifier);
         let (name, directory) = match found {
             Some(found) => (found.directory.display().to_string(), ModelDirectory::new(&found.directory)),
             None => (base_name(&config), base_directory(&config)?),
         };
-        Ok(Self { name, config, directory })
+        Ok(Self { name, config, directory, verifier_is_recorded })
+    }
+
+    /// Refuses to grade by a program or a server that is not the user's choice.
+    ///
+    /// # Errors
+    /// As for [`config::refuse_outside_actions`], unless the user chose the verifier.
+    pub(crate) fn refuse_recorded_programs(&self) -> Result<()> {
+        if self.verifier_is_recorded { config::refuse_outside_actions(&self.config, &self.name) } else { Ok(()) }
     }
 
     /// Reads weights and tokenizer, if `check` accepts the memory that the model's shape needs.

@@ -9,7 +9,7 @@ use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use vapo_train::Progress;
 
-use crate::format::short;
+use crate::format::{printable, short};
 
 /// Without a bar, a stage that takes longer than this prints its progress.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(30);
@@ -107,7 +107,7 @@ impl Screen {
 
     /// Prints a warning.
     pub(crate) fn warn(&self, text: &str) {
-        self.line(&self.warning(&format!("  warning: {text}")));
+        self.line(&self.warning(&format!("  warning: {}", printable(text))));
     }
 
     /// A warning's style.

@@ -43,8 +43,9 @@ const SHAPED: [&str; 5] = [
 ];
 
 /// The pages for users and contributors; the changelog names settings of the past.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "README.md",
+    "SECURITY.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/commands.md",

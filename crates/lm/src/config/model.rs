@@ -4,6 +4,7 @@
 use super::family::Family;
 use super::keys::{Keys, check_tokens, positive, read_object, token_list};
 use super::rope::RopeScaling;
+use crate::files::path_in;
 use crate::{Error, WeightDtype};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -97,10 +98,10 @@ impl ModelConfig {
     /// # Errors
     /// A file cannot be read, or describes a network that is not supported.
     pub fn load(dir: &Path) -> Result<ModelConfig, Error> {
-        let path = dir.join("config.json");
+        let path = path_in(dir, "config.json")?;
         let mut config =
             ModelConfig::from_json(read_object(&path)?).map_err(|problem| Error::content(&path, problem))?;
-        let path = dir.join("generation_config.json");
+        let path = path_in(dir, "generation_config.json")?;
         if path.is_file()
             && let Some(tokens) = read_object(&path)?.get("eos_token_id").filter(|tokens| !tokens.is_null())
         {

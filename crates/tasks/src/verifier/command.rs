@@ -11,9 +11,9 @@ use std::{
 use super::{
     Grader, Reading,
     protocol::{parse_reply, request},
-    worker::{Broken, Worker},
+    worker::{Broken, Launch, Worker},
 };
-use crate::{Problem, Response, Verdict};
+use crate::{Error, Problem, Response, Verdict};
 
 /// After this many workers in a row have broken down without a single reply, no more are started.
 const MAX_BROKEN_IN_A_ROW: usize = 16;
@@ -21,8 +21,7 @@ const MAX_BROKEN_IN_A_ROW: usize = 16;
 /// How a program is run.
 #[derive(Debug)]
 pub(super) struct Settings {
-    /// Program and arguments.
-    pub(super) command: Vec<String>,
+    pub(super) launch: Launch,
     /// Number of processes.
     pub(super) workers: usize,
     /// Time allowed for a reply.
@@ -50,6 +49,17 @@ struct Pool {
     last_break: String,
 }
 
+/// Checks the names of environment variables.
+pub(super) fn check_environment(names: &[String]) -> Result<(), Error> {
+    match names.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        Some(name) => {
+            let expected = "names of variables, without their values".to_owned();
+            Err(Error::Setting { setting: "environment", expected, found: format!("{name:?}") })
+        }
+        None => Ok(()),
+    }
+}
+
 impl CommandVerifier {
     pub(super) fn new(settings: Settings) -> CommandVerifier {
         CommandVerifier { settings, pool: Mutex::default(), freed: Condvar::new(), next_id: AtomicU64::new(0) }
@@ -68,8 +78,8 @@ impl CommandVerifier {
         }
         let worker = match pool.idle.pop() {
             Some(worker) => worker,
-            None => Worker::start(&self.settings.command)
-                .map_err(|error| format!("cannot start `{}`: {error}", self.settings.command.join(" ")))?,
+            None => Worker::start(&self.settings.launch)
+                .map_err(|error| format!("cannot start `{}`: {error}", self.settings.launch.command.join(" ")))?,
         };
         pool.busy += 1;
         Ok(worker)

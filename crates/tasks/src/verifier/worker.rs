@@ -2,9 +2,11 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    env,
     io::{self, BufRead, BufReader, Read, Write},
-    os::unix::process::CommandExt,
-    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    path::PathBuf,
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
@@ -18,7 +20,10 @@ use nix::{
     unistd::Pid,
 };
 
-use super::protocol::{MAX_REPLY_BYTES, shown};
+use super::{
+    limits::Limits,
+    protocol::{MAX_REPLY_BYTES, shown},
+};
 
 /// Number of stderr lines shown with a failure.
 const ERROR_LINES: usize = 8;
@@ -56,6 +61,18 @@ enum Output {
     Flood,
 }
 
+/// What to start, and in which surroundings.
+#[derive(Debug)]
+pub(super) struct Launch {
+    /// Program and arguments, started without a shell.
+    pub(super) command: Vec<String>,
+    /// The working directory; by default, this process's.
+    pub(super) directory: Option<PathBuf>,
+    /// Environment variables to keep; by default, all.
+    pub(super) environment: Option<Vec<String>>,
+    pub(super) limits: Limits,
+}
+
 /// A running process, in a process group of its own.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -73,11 +90,21 @@ impl Worker {
     /// Starts a process.
     ///
     /// # Errors
-    /// The system cannot start it, e.g. because there is no such program.
-    pub(super) fn start(command: &[String]) -> io::Result<Worker> {
-        let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    /// The system cannot start it, e.g. because there is no such program, or cannot limit it.
+    pub(super) fn start(launch: &Launch) -> io::Result<Worker> {
+        let (program, arguments) = launch.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         command.args(arguments).process_group(0);
+        if let Some(directory) = &launch.directory {
+            if !directory.is_dir() {
+                // The system's message would be that of a missing program.
+                return Err(io::Error::other(format!("there is no directory {}", directory.display())));
+            }
+            command.current_dir(directory);
+        }
+        if let Some(kept) = &launch.environment {
+            command.env_clear().envs(kept.iter().filter_map(|name| Some((name, env::var_os(name)?))));
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Held during the start, so that every live worker is known.
         let mut groups = locked(&GROUPS);
@@ -98,7 +125,10 @@ impl Worker {
         let (ended, errors_ended) = channel();
         let kept = last_words.clone();
         thread::spawn(move || keep_last_lines(stderr, &kept, &ended));
-        Ok(Worker { child, group, requests, replies, last_words, errors_ended, is_proven: false })
+        let worker = Worker { child, group, requests, replies, last_words, errors_ended, is_proven: false };
+        // Before the first request, so that whatever runs because of a response is limited.
+        launch.limits.apply(&worker.child)?;
+        Ok(worker)
     }
 
     /// Sends a line and waits for the one that answers it.
@@ -124,8 +154,12 @@ impl Worker {
             }
             Err(RecvTimeoutError::Timeout) => {
                 let seconds = begun.elapsed().as_secs_f64();
+                let hint = match self.child.try_wait() {
+                    Ok(Some(status)) => format!("it ended ({status}), but its child processes hold its output"),
+                    _ => "a reply must be flushed".to_owned(),
+                };
                 let words = self.last_words();
-                Err(Broken::Misbehaved(format!("no reply within {seconds:.1} s (a reply must be flushed){words}")))
+                Err(Broken::Misbehaved(format!("no reply within {seconds:.1} s ({hint}){words}")))
             }
             Err(RecvTimeoutError::Disconnected) => Err(Broken::Ended(self.autopsy())),
         }
@@ -140,7 +174,10 @@ impl Worker {
             }
             status
         });
-        let end = exited.map_or("it closed its output".to_owned(), |status| format!("it ended ({status})"));
+        let end = match exited {
+            Some(status) => format!("it ended ({status}{})", broken_limit(status)),
+            None => "it closed its output".to_owned(),
+        };
         // The process may be gone while its last lines are still in transit.
         let _ = self.errors_ended.recv_timeout(LAST_WORDS);
         format!("{end}{}", self.last_words())
@@ -161,8 +198,19 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let mut groups = locked(&GROUPS);
         let _ = killpg(Pid::from_raw(self.group), Signal::SIGKILL);
-        let _ = self.child.wait();
         groups.remove(&self.group);
+        // Not while the list is locked: a process that the system cannot end yet would hold up `kill_workers`.
+        drop(groups);
+        let _ = self.child.wait();
+    }
+}
+
+/// The setting that a process has exceeded, if the signal that ended it is one that a limit sends.
+fn broken_limit(status: ExitStatus) -> &'static str {
+    match status.signal().and_then(|number| Signal::try_from(number).ok()) {
+        Some(Signal::SIGXCPU) => ": more than limits.cpu_secs",
+        Some(Signal::SIGXFSZ) => ": a file larger than limits.file_mib",
+        _ => "",
     }
 }
 

@@ -1,7 +1,7 @@
 //! The whole config and its settings by their dotted keys.
 
 use serde::{Deserialize, Serialize};
-use vapo_tasks::reward_range;
+use vapo_tasks::{Verifier, reward_range};
 
 use super::{
     schema::{Field, Mark},
@@ -106,7 +106,7 @@ impl Config {
         keys.map(|(section, name)| (format!("{section}.{name}"), table[*section][name].clone())).collect()
     }
 
-    /// The same with absolute paths of models and data, so that it means the same in every working directory.
+    /// The same with absolute paths of models, data and working directories, so that it means the same in every working directory.
     ///
     /// # Errors
     /// The working directory does not exist.
@@ -114,7 +114,11 @@ impl Config {
         let sets = [&mut self.data.train, &mut self.data.eval];
         let files = sets.into_iter().flatten().flat_map(|files| &mut files.0).map(|file| &mut file.path);
         let others = [&mut self.model.path, &mut self.critic.path, &mut self.value_pretraining.save_critic];
-        for path in others.into_iter().flatten().chain(files) {
+        let verifiers = self.reward.verifier.iter_mut().filter_map(|term| match &mut term.verifier {
+            Verifier::Command { directory, .. } => directory.as_mut(),
+            _ => None,
+        });
+        for path in others.into_iter().flatten().chain(files).chain(verifiers) {
             *path = std::path::absolute(&*path).map_err(Error::io("resolve", path))?;
         }
         Ok(self)

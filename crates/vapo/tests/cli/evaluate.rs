@@ -180,6 +180,69 @@ fn a_run_stops_when_its_verifier_does() {
     assert!(config.contains(&format!("\ntrain = \"{}\"\n", data.display())), "{config}");
 }
 
+/// A run is data: to evaluate it starts no program, and asks no server, that only its config names.
+#[test]
+fn evaluating_a_run_does_not_run_its_verifier() {
+    let place = Place::new();
+    write_byte_model(&place.path("tiny"));
+    place.write("train.jsonl", "{\"problem\": \"x\", \"answer\": \"2\"}\n");
+    place.write("test.jsonl", "{\"problem\": \"y\", \"answer\": \"2\"}\n");
+    place.write("grade.sh", "touch ran; while IFS= read -r l; do i=${l#*\\\"id\\\":}; echo \"{\\\"id\\\":${i%%,*},\\\"score\\\":0.5}\"; done\n");
+    let settings = [
+        "model.path=tiny",
+        "data.train=train.jsonl",
+        "data.eval=test.jsonl",
+        "rollout.max_new_tokens=4",
+        "run.steps=1",
+        "reward.verifier={ kind = \"command\", command = [\"sh\", \"grade.sh\"], workers = 1 }",
+    ];
+    let args: Vec<&str> =
+        ["train", "tiny.toml"].into_iter().chain(settings.iter().flat_map(|s| ["--set", s])).collect();
+    let header = place.vapo(&args).ok();
+    assert!(header.contains("verifier run `sh grade.sh`\n"), "{header}");
+    let ran = || std::fs::remove_file(place.path("ran")).is_ok();
+    assert!(ran(), "the config of a new run is the user's");
+
+    let eval = |more: &[&str]| place.vapo(&[&["eval", "--model", "run", "-n", "1"], more].concat());
+    let newest = place.path("run/checkpoints/step-000002");
+    for model in ["run", newest.to_str().unwrap(), newest.join("policy").to_str().unwrap()] {
+        let refused = place.vapo(&["eval", "--model", model]).failed(1);
+        assert!(
+            refused.contains("would run `sh grade.sh`: if you trust it, allow this with --allow-verifier"),
+            "{refused}"
+        );
+    }
+    assert!(!ran());
+    // The user chooses another verifier, or a setting that is no verifier.
+    eval(&["--verifier", "exact"]).ok();
+    eval(&["--set", "reward.verifier=exact"]).ok();
+    eval(&["--set", "reward.max_failed_share=0.5"]).failed(1);
+    assert!(!ran());
+    let replay = |more: &[&str]| place.vapo(&[&["doctor", "run", "--replay", "1", "--from", "0"], more].concat());
+    let refused = replay(&[]).failed(1);
+    assert!(refused.contains("the config in run would run `sh grade.sh`"), "{refused}");
+    assert!(!ran());
+    replay(&["--allow-verifier"]).ok();
+    assert!(ran());
+    // The user says so, or passes the same config.
+    eval(&["--allow-verifier"]).ok();
+    assert!(ran());
+    eval(&["--config", "run/config.toml"]).ok();
+    assert!(ran());
+    // Other commands that read a run grade nothing.
+    place.vapo(&["generate", "--model", "run", "--max-new-tokens", "2", "x"]).ok();
+    place.write("texts.jsonl", "{\"prompt\": \"x\", \"response\": \"y\"}\n");
+    place.vapo(&["score", "--model", "run", "--data", "texts.jsonl"]).ok();
+    assert!(!ran());
+
+    let config = place.read("run/checkpoints/step-000002/config.toml");
+    let line = config.lines().find(|line| line.starts_with("verifier = ")).unwrap();
+    let asking = config.replace(line, "verifier = { kind = \"http\", url = \"http://127.0.0.1:1/\" }");
+    place.write("run/checkpoints/step-000002/config.toml", &asking);
+    let refused = eval(&[]).failed(1);
+    assert!(refused.contains("would send prompts and responses to http://127.0.0.1:1/"), "{refused}");
+}
+
 #[test]
 fn ctrl_c_ends_the_programs_that_grade() {
     let place = Place::new();
