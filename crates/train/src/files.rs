@@ -35,8 +35,8 @@ pub(crate) fn fill_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> 
     complete().map_err(Error::io("write", path))
 }
 
-/// Makes a directory under a temporary name (and those above it under their own), lets `fill` write into it, syncs its files and renames it.
-/// Leftovers of an interrupted attempt are removed first.
+/// Makes a directory under a temporary name (and those above it under their own), lets `fill` write into it, syncs its
+/// files and renames it. Leftovers of an interrupted attempt are removed first.
 pub(crate) fn create_directory_atomically(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
