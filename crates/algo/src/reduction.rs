@@ -146,6 +146,7 @@ mod tests {
         for reduction in ALL {
             assert_eq!(reduction.token_weights(&[2, 1], &[false, false]), [0.0; 3]);
             assert!(reduction.token_weights(&[], &[]).is_empty());
+            assert_eq!(reduction.token_weight(StepCounts::default(), 3), 0.0);
         }
     }
 

@@ -105,6 +105,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_cannot_be_synced_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let missing = root.path().join("missing");
+        for result in [sync_tree(&missing), sync_directory(&missing), sync_parent(&missing.join("file"))] {
+            assert_eq!(result.unwrap_err().kind(), std::io::ErrorKind::NotFound);
+        }
+        sync_parent(Path::new("a name without a directory")).unwrap();
+    }
+
+    #[test]
     fn a_failed_directory_leaves_nothing_under_its_name() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("step-000001");

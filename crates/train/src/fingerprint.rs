@@ -34,10 +34,58 @@ fn fingerprint(problems: &[Problem]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use vapo_tasks::{Grade, Message, Response};
+
     use super::*;
+
+    /// A user's problems, of which the first is held out.
+    struct Listed(Vec<Problem>);
+
+    impl Task for Listed {
+        fn name(&self) -> &str {
+            "listed"
+        }
+
+        fn train_problems(&self, _start: u64, _count: usize) -> Vec<Problem> {
+            self.0.clone()
+        }
+
+        fn listed_train_problems(&self) -> &[Problem] {
+            &self.0
+        }
+
+        fn held_out(&self) -> &[Problem] {
+            &self.0[..1]
+        }
+
+        fn grade(&self, _problem: &Problem, _response: Response<'_>) -> Grade {
+            unreachable!("nothing is answered")
+        }
+    }
 
     fn problem(prompt: &str, answer: &str) -> Problem {
         Problem { prompt: prompt.into(), answer: answer.into(), ..Problem::default() }
+    }
+
+    #[test]
+    fn only_listed_problems_have_fingerprints() {
+        assert_eq!(DataFingerprint::of(&Listed(Vec::new())), None);
+        let [a, b] = [problem("1+1", "2"), problem("1+2", "3")];
+        let expected = DataFingerprint {
+            train: fingerprint(&[a.clone(), b.clone()]),
+            held_out: fingerprint(std::slice::from_ref(&a)),
+        };
+        assert_eq!(DataFingerprint::of(&Listed(vec![a, b])), Some(expected));
+    }
+
+    /// Checkpoints hold fingerprints, so every version computes the same ones.
+    #[test]
+    fn the_function_is_that_of_earlier_versions() {
+        let plain = problem("1+1", "2");
+        assert_eq!(fingerprint(&[]), 0xCBF2_9CE4_8422_2325);
+        assert_eq!(fingerprint(std::slice::from_ref(&plain)), 0xCC79_031C_E796_C786);
+        let hi = Message { role: "user".into(), content: "hi".into() };
+        assert_eq!(fingerprint(&[Problem { context: Some(vec![hi]), ..plain }]), 0x73E3_A8B4_0D10_DE44);
     }
 
     #[test]

@@ -91,6 +91,14 @@ mod tests {
     }
 
     #[test]
+    fn only_a_file_system_without_locks_does_without_one() {
+        use nix::errno::Errno;
+        let unsupported = |errno: Errno| is_unsupported(&std::io::Error::from(errno));
+        assert!([Errno::ENOSYS, Errno::ENOLCK, Errno::EOPNOTSUPP].into_iter().all(unsupported));
+        assert!(![Errno::EACCES, Errno::EIO, Errno::EAGAIN].into_iter().any(unsupported));
+    }
+
+    #[test]
     fn the_text_of_a_process_that_was_killed_does_not_hold() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join(LOCK), "process 1 on a machine with a much longer name\n").unwrap();

@@ -131,3 +131,113 @@ pub(crate) fn replanned(previous: &Config, trainer: &Trainer) -> Vec<String> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::checksums::{CHECKSUMS, checksums};
+
+    /// A run with checkpoints of steps 1 to 3 that hold their state alone.
+    fn run(root: &Path) -> RunDir {
+        let mut config = Config::default();
+        config.run.dir = Some(root.to_path_buf());
+        let run = RunDir::create(&config).unwrap();
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/run-format-3/checkpoints/step-000002");
+        for step in 1..=3 {
+            let state = run.checkpoint_path(step).join("state");
+            fs::create_dir_all(&state).unwrap();
+            fs::copy(fixture.join("state/state.json"), state.join("state.json")).unwrap();
+            let list = checksums(&run.checkpoint_path(step)).unwrap();
+            fs::write(run.checkpoint_path(step).join(CHECKSUMS), list).unwrap();
+        }
+        run
+    }
+
+    fn names(run: &RunDir) -> Vec<String> {
+        let entries = fs::read_dir(run.path().join("checkpoints")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_run_continues_from_the_newest_checkpoint_that_is_intact() {
+        let root = tempfile::tempdir().unwrap();
+        let run = run(root.path());
+        assert_eq!(newest_intact(&run).unwrap(), (Some(run.checkpoint_path(3)), vec![]));
+
+        fs::write(run.checkpoint_path(3).join("state/state.json"), "{}").unwrap();
+        fs::remove_file(run.checkpoint_path(2).join(CHECKSUMS)).unwrap();
+        let (intact, warnings) = newest_intact(&run).unwrap();
+        assert_eq!(intact, Some(run.checkpoint_path(1)));
+        assert_eq!(names(&run), ["step-000001", "step-000002.damaged", "step-000003.damaged"]);
+        for (warning, found) in warnings.iter().zip(["state.json: its SHA-256 is ", "SHA256SUMS: "]) {
+            assert!(warning.contains(".damaged, and the run continues from the one before: "), "{warning}");
+            assert!(warning.contains(found), "{warning}");
+        }
+        assert_eq!(warnings.len(), 2);
+
+        fs::write(run.checkpoint_path(1).join("state/state.json"), "{}").unwrap();
+        let error = newest_intact(&run).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("no checkpoint of {} is intact", root.path().display())), "{error}");
+        assert_eq!(names(&run)[0], "step-000001", "it stays as it is");
+        fs::remove_dir_all(run.checkpoint_path(1)).unwrap();
+        assert_eq!(newest_intact(&run).unwrap(), (None, vec![]));
+    }
+
+    /// A file that cannot be read may be intact, and so may a checkpoint of a newer version.
+    #[test]
+    fn what_may_be_intact_is_not_set_aside() {
+        let root = tempfile::tempdir().unwrap();
+        let run = run(root.path());
+        let state = run.checkpoint_path(3).join("state/state.json");
+        fs::remove_file(&state).unwrap();
+        fs::create_dir(&state).unwrap();
+        let error = newest_intact(&run).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot read {}: ", state.display())), "{error}");
+
+        fs::remove_dir(&state).unwrap();
+        fs::write(&state, r#"{"format_version": 1000}"#).unwrap();
+        let list = checksums(&run.checkpoint_path(3)).unwrap();
+        fs::write(run.checkpoint_path(3).join(CHECKSUMS), list).unwrap();
+        let error = newest_intact(&run).unwrap_err().to_string();
+        assert!(error.contains("a newer version of vapo wrote this checkpoint"), "{error}");
+        assert_eq!(names(&run).len(), 3);
+        assert_eq!(names(&run)[2], "step-000003");
+    }
+
+    #[test]
+    fn another_seed_and_changed_problems_are_refused_and_other_settings_are_a_wish() {
+        let before = Config::default().with_absolute_paths().unwrap();
+        let seed = |seed| {
+            let mut config = Config::default();
+            config.run.seed = seed;
+            config
+        };
+        let error = check_unchanged(&before, &seed(7), [None, None]).unwrap_err().to_string();
+        assert_eq!(error, "run.seed is 7 instead of 0: a run keeps its seed, start a new run for another one");
+
+        let of = |train, held_out| Some(DataFingerprint { train, held_out });
+        let mut other = Config::default();
+        other.data.limit = Some(5);
+        for (now, changed) in [
+            (of(1, 2), None),
+            (None, None),
+            (of(3, 2), Some("the training problems are not")),
+            (of(1, 4), Some("the held-out problems are not")),
+            (of(3, 4), Some("the training and held-out problems are not")),
+        ] {
+            let same_settings = check_unchanged(&before, &Config::default(), [of(1, 2), now]);
+            let other_settings = check_unchanged(&before, &other, [of(1, 2), now]).unwrap();
+            match changed {
+                None => assert_eq!((same_settings.unwrap(), other_settings), (None, None)),
+                Some(changed) => {
+                    assert!(same_settings.unwrap_err().to_string().contains(changed));
+                    assert!(other_settings.unwrap().contains(changed));
+                }
+            }
+        }
+    }
+}

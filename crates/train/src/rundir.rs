@@ -54,7 +54,7 @@ impl RunDir {
     pub(crate) fn create_locked(config: &Config) -> Result<(Self, RunLock)> {
         let path = match &config.run.dir {
             Some(path) => path.clone(),
-            None => next_free(&config.algorithm.preset)?,
+            None => next_free(Path::new("runs"), &config.algorithm.preset)?,
         };
         fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
         if is_in_use(&path)? {
@@ -382,11 +382,11 @@ fn numbered(directory: &Path, suffix: &str) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Makes the first directory `runs/<preset>-<number>` that does not exist.
-fn next_free(preset: &str) -> Result<PathBuf> {
-    fs::create_dir_all("runs").map_err(Error::io("create", Path::new("runs")))?;
+/// Makes the first directory `<preset>-<number>` of `runs` that does not exist.
+fn next_free(runs: &Path, preset: &str) -> Result<PathBuf> {
+    fs::create_dir_all(runs).map_err(Error::io("create", runs))?;
     for number in 1.. {
-        let path = PathBuf::from(format!("runs/{preset}-{number:03}"));
+        let path = runs.join(format!("{preset}-{number:03}"));
         match fs::create_dir(&path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -464,6 +464,22 @@ mod tests {
         let exist = checkpoints.map(|name| exists(&format!("checkpoints/{name}")));
         assert_eq!(exist, [true, false, true, false]);
         assert!(exists("eval/step-000003.jsonl") && exists("notes"));
+    }
+
+    #[test]
+    fn a_run_without_a_directory_gets_the_next_free_one() {
+        let root = tempfile::tempdir().unwrap();
+        let runs = root.path().join("runs");
+        for (preset, name) in [("vapo", "vapo-001"), ("vapo", "vapo-002"), ("grpo", "grpo-001")] {
+            assert_eq!(next_free(&runs, preset).unwrap(), runs.join(name));
+            assert!(runs.join(name).is_dir());
+        }
+        fs::write(runs.join("vapo-003"), "a file").unwrap();
+        assert_eq!(next_free(&runs, "vapo").unwrap(), runs.join("vapo-004"));
+        let error = next_free(&runs.join("vapo-003"), "vapo").unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot create {}: ", runs.join("vapo-003").display())), "{error}");
+        let error = next_free(&runs, "no/such").unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot create {}: ", runs.join("no/such-001").display())), "{error}");
     }
 
     #[test]
