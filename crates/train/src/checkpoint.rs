@@ -15,7 +15,7 @@
 
 use std::{borrow::Cow, fs, path::Path};
 
-use safetensors::{Dtype, View, serialize_to_file};
+use safetensors::{Dtype, View};
 use serde::{Deserialize, Serialize};
 use vapo_lm::{Buffer, Head, Model, TensorFile, WeightDtype, little_endian, split_legacy_buffer};
 
@@ -25,7 +25,7 @@ use crate::{
     checksums::{self, CHECKSUMS, checksums},
     config::Config,
     error::{Error, Result},
-    files::{create_subdirectory_atomically, write_atomically},
+    files::{create_subdirectory_atomically, write_atomically, write_tensors},
     fingerprint::DataFingerprint,
     metrics::Row,
     network::Network,
@@ -292,7 +292,7 @@ fn save_network(network: &State<'_>, path: &Path, dtype: WeightDtype) -> Result<
         let shapes = model.tensor_shapes().into_iter();
         shapes.map(move |(name, shape)| (format!("{group}.{name}"), Tensor { model, buffer, name, shape }))
     });
-    serialize_to_file(tensors, None, path).map_err(|error| Error::file(path, error.to_string()))
+    write_tensors(tensors, path)
 }
 
 /// A tensor on its way to a file, read from its device when its turn comes, so that only one exists twice.
@@ -470,7 +470,7 @@ mod tests {
                     if name == changed { (dtype, shape.clone()) } else { (tensor.dtype(), tensor.shape().to_vec()) };
                 (name, TensorView::new(dtype, shape, tensor.data()).unwrap())
             });
-            serialize_to_file(tensors, None, &file).unwrap();
+            write_tensors(tensors, &file).unwrap();
             let error = load(&path, "policy", Head::Language).err().unwrap().to_string();
             let expected = "expected F32 [16] as the checkpoint's model needs";
             assert_eq!(error, format!("{}: {changed} is {dtype:?} {shape:?}, {expected}", file.display()));

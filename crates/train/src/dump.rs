@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use safetensors::{Dtype, SafeTensors, View, serialize_to_file};
+use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use vapo_lm::{Engine, Head, Model, Sequence, WeightDtype};
 
@@ -26,7 +26,7 @@ use crate::{
     config::Config,
     credit::{Credit, ValueCredit},
     error::{Error, Result},
-    files::{create_directory_atomically, remove_directory_atomically, write_atomically},
+    files::{create_directory_atomically, remove_directory_atomically, write_atomically, write_tensors},
     network::Network,
     objective::{Objective, StepColumns},
     rundir::{recorded_config, step_name},
@@ -194,7 +194,7 @@ fn save_minibatch(minibatch: &Minibatch<'_>, columns: &Columns, path: &Path) -> 
         (TRUNCATED, flags(&minibatch.truncated)),
     ];
     tensors.extend(columns.iter().map(|(name, column)| (*name, Column::values(column))));
-    serialize_to_file(tensors, None, path).map_err(|error| Error::file(path, error.to_string()))
+    write_tensors(tensors.into_iter().map(|(name, column)| (name.to_string(), column)), path)
 }
 
 /// A minibatch that was read from a dump.

@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use safetensors::{View, serialize_to_file};
+
 use crate::error::{Error, Result};
 
 /// Extension of a file or directory that is being written.
@@ -33,6 +35,13 @@ pub(crate) fn fill_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> 
         sync_parent(path)
     };
     complete().map_err(Error::io("write", path))
+}
+
+/// Writes a file of tensors that is as readable as all other files: the library's would be for their owner alone.
+pub(crate) fn write_tensors(tensors: impl IntoIterator<Item = (String, impl View)>, path: &Path) -> Result<()> {
+    let usual = File::create(path).and_then(|file| file.metadata()).map_err(Error::io("create", path))?.permissions();
+    serialize_to_file(tensors, None, path).map_err(|error| Error::file(path, error.to_string()))?;
+    fs::set_permissions(path, usual).map_err(Error::io("write", path))
 }
 
 /// Makes a directory under a temporary name (and those above it under their own), lets `fill` write into it, syncs its

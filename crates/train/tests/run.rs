@@ -137,6 +137,11 @@ fn a_run_records_its_steps_evaluations_and_checkpoints() {
     for file in ["policy/tokenizer.json", "critic/config.json", "state/state.json", "config.toml"] {
         assert!(directory.join("checkpoints/step-000005").join(file).is_file(), "{file}");
     }
+    let readable = |file: &str| {
+        let metadata = fs::metadata(directory.join("checkpoints/step-000005").join(file)).unwrap();
+        metadata.permissions()
+    };
+    assert_eq!(readable("state/policy.safetensors"), readable("policy/model.safetensors"), "by the same users");
     let base = fs::read(directory.join("checkpoints/step-000002/policy/model.safetensors")).unwrap();
     let trained = fs::read(directory.join("checkpoints/step-000003/policy/model.safetensors")).unwrap();
     let built_in = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("base/chain/model.safetensors")).unwrap();
