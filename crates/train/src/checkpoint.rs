@@ -457,6 +457,16 @@ mod tests {
     }
 
     #[test]
+    fn tensors_of_another_network_are_refused() {
+        let root = rewritten();
+        let path = root.path().join("step-000002");
+        fs::copy(path.join("state/critic.safetensors"), path.join("state/policy.safetensors")).unwrap();
+        let error = load(&path, "policy", Head::Language).err().unwrap().to_string();
+        assert!(error.contains("holds first_moment.score."), "{error}");
+        assert!(error.ends_with(", which the checkpoint's model does not have"), "{error}");
+    }
+
+    #[test]
     fn a_tensor_of_another_type_or_shape_is_refused() {
         let root = rewritten();
         let path = root.path().join("step-000002");

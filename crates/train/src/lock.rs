@@ -81,12 +81,16 @@ mod tests {
     #[test]
     fn a_second_lock_is_refused_with_the_first_ones_process() {
         let root = tempfile::tempdir().unwrap();
+        assert_eq!(RunLock::holder(root.path()), None);
         let first = RunLock::acquire(root.path()).unwrap();
-        assert!(first.is_effective());
+        assert!(first.is_effective() && !RunLock { file: None }.is_effective());
+        let holder = RunLock::holder(root.path()).unwrap();
+        assert!(holder.starts_with(&format!("process {} on ", process::id())), "{holder}");
         let error = RunLock::acquire(root.path()).err().unwrap().to_string();
         let expected = format!("{} is in use by process {} on ", root.path().display(), process::id());
         assert!(error.starts_with(&expected), "{error}");
         drop(first);
+        assert_eq!(RunLock::holder(root.path()), None);
         RunLock::acquire(root.path()).unwrap();
     }
 

@@ -467,6 +467,26 @@ mod tests {
     }
 
     #[test]
+    fn a_run_has_rows_and_a_summary_once_they_are_written() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::create(&config_in(root.path())).unwrap();
+        assert_eq!((run.metrics().unwrap(), run.summary().unwrap()), (vec![], None));
+        let summary = RunSummary { steps: 7, ..RunSummary::default() };
+        run.write_summary(&summary).unwrap();
+        assert_eq!(run.summary().unwrap(), Some(summary));
+
+        fs::write(root.path().join("summary.json"), "{").unwrap();
+        let error = run.summary().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}: ", root.path().join("summary.json").display())), "{error}");
+        let unreadable = format!("cannot read {}: ", run.metrics_path().display());
+        std::os::unix::fs::symlink("metrics.jsonl", run.metrics_path()).unwrap();
+        assert!(run.metrics().unwrap_err().to_string().starts_with(&unreadable), "a link to itself");
+        fs::remove_file(run.metrics_path()).unwrap();
+        fs::create_dir(run.metrics_path()).unwrap();
+        assert!(run.metrics().unwrap_err().to_string().starts_with(&unreadable), "a directory");
+    }
+
+    #[test]
     fn a_run_without_a_directory_gets_the_next_free_one() {
         let root = tempfile::tempdir().unwrap();
         let runs = root.path().join("runs");
@@ -527,6 +547,9 @@ mod tests {
         let row = |step| Row::new(step).to_line().into_bytes();
         fs::write(run.metrics_path(), [row(0), b"{\"training/glob\xff\n".to_vec(), row(2), row(3)].concat()).unwrap();
         let error = run.metrics().unwrap_err().to_string();
+        let (rows, damaged) = run.read_metrics().unwrap();
+        assert_eq!(rows.iter().map(Row::global_step).collect::<Vec<_>>(), [Some(0), Some(2), Some(3)]);
+        assert_eq!(damaged, [2]);
         let path = run.metrics_path().display().to_string();
         assert_eq!(error, format!("{path}: line 2 is not a row of metrics (a JSON object with training/global_step)"));
         assert_eq!(

@@ -594,7 +594,9 @@ fn a_checkpoint_needs_no_base_model_unless_that_is_the_reference_policy() {
     finished_run(&plain, &short);
     finished_run(&divergence, &[&short[..], &["algorithm.kl_weight=0.1"]].concat());
     fs::remove_dir_all(&base).unwrap();
-    train(&mut resume(&plain, &["run.steps=2"]).unwrap());
+    let mut longer = resume(&plain, &["run.steps=2"]).unwrap();
+    assert_eq!(warnings(&mut longer), [""; 0], "a constant learning rate does not rise");
+    train(&mut longer);
     let error = resume(&divergence, &["run.steps=2"]).err().unwrap();
     let told = "the model that the run started from is its reference policy (algorithm.kl_weight is 0.1) and in no checkpoint: ";
     assert!(error.starts_with(told) && error.contains(&base.display().to_string()), "{error}");
