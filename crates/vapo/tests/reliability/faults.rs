@@ -1,6 +1,7 @@
 //! Runs in which one call to the file system fails, each call in its turn.
 //!
-//! By default a few calls, spread over the run; with `VAPO_FAULTS=all`, every call with every error.
+//! `VAPO_FAULTS` is the number of failing calls, spread over the run (all of them if they are fewer), or `all` for every
+//! call with every error.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +17,7 @@ use vapo_train::{RunDir, is_time_field};
 
 use crate::run::{Place, Session, TINY, copy_tree, difference};
 
-/// Number of failing calls in the short version of a test.
+/// Number of failing calls if nothing else is wanted.
 const FEW: usize = 8;
 
 /// A call at which something happens.
@@ -110,10 +111,12 @@ fn listed(place: &Place<'_>) -> Vec<String> {
 
 /// Faults at a number of calls.
 fn faults(calls: usize, whats: &[What]) -> Vec<Fault> {
-    if std::env::var("VAPO_FAULTS").is_ok_and(|value| value == "all") {
+    let wanted = std::env::var("VAPO_FAULTS").unwrap_or_else(|_| FEW.to_string());
+    if wanted == "all" {
         return (1..=calls).flat_map(|call| whats.iter().map(move |&what| Fault { call, what })).collect();
     }
-    let spread = (0..FEW).map(|index| 1 + index * (calls - 1) / (FEW - 1));
+    let wanted = wanted.parse::<usize>().expect("VAPO_FAULTS is \"all\" or a number").clamp(2, calls);
+    let spread = (0..wanted).map(|index| 1 + index * (calls - 1) / (wanted - 1));
     spread.zip(whats.iter().cycle()).map(|(call, &what)| Fault { call, what }).collect()
 }
 
