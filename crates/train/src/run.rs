@@ -324,7 +324,7 @@ impl Run {
         Ok(())
     }
 
-    /// Tells of a checkpoint that has become complete.
+    /// Tells of checkpoints that have become complete.
     fn report_saved(&mut self, monitor: &mut Monitor<'_>) -> Result<()> {
         let completed = self.writer.completed()?;
         completed.iter().for_each(|path| monitor.tell(Event::Saved { path }));

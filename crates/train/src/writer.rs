@@ -22,8 +22,8 @@ pub(crate) struct CheckpointWriter {
     running: Option<Running>,
     /// The last copy, whose memory the next one takes.
     copy: Option<Networks<'static>>,
-    /// Finished and not reported yet.
-    finished: Option<PathBuf>,
+    /// Finished and not reported yet: two if the second one took less than a step.
+    finished: Vec<PathBuf>,
 }
 
 struct Running {
@@ -34,7 +34,7 @@ struct Running {
 impl CheckpointWriter {
     /// `copies`: there is memory for a copy of weights and moments; `in_background`: checkpoints are then written from it.
     pub(crate) fn new(copies: bool, in_background: bool) -> Self {
-        Self { copies, in_background: copies && in_background, running: None, copy: None, finished: None }
+        Self { copies, in_background: copies && in_background, running: None, copy: None, finished: Vec::new() }
     }
 
     /// Writes a checkpoint, after the one before, and removes those that are not kept. In the background, this returns as
@@ -46,7 +46,7 @@ impl CheckpointWriter {
         self.wait()?;
         if !self.in_background {
             save_and_tidy(&snapshot, &path, directory)?;
-            self.finished = Some(path);
+            self.finished.push(path);
             return Ok(());
         }
         let (snapshot, directory, to) = (snapshot.into_owned(self.copy.take()), directory.clone(), path.clone());
@@ -77,15 +77,15 @@ impl CheckpointWriter {
         self.copy.as_ref()
     }
 
-    /// A checkpoint that has become complete since the last call.
+    /// Checkpoints that have become complete since the last call.
     ///
     /// # Errors
-    /// It could not be written.
-    pub(crate) fn completed(&mut self) -> Result<Option<PathBuf>> {
+    /// One could not be written.
+    pub(crate) fn completed(&mut self) -> Result<Vec<PathBuf>> {
         if self.running.as_ref().is_some_and(|running| running.thread.is_finished()) {
             self.wait()?;
         }
-        Ok(self.finished.take())
+        Ok(std::mem::take(&mut self.finished))
     }
 
     /// Waits until no checkpoint is being written.
@@ -101,7 +101,7 @@ impl CheckpointWriter {
             }
             Err(panic) => std::panic::resume_unwind(panic),
         }
-        self.finished = Some(path);
+        self.finished.push(path);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod common;
 use std::{
     collections::BTreeSet,
     fs,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -309,6 +310,49 @@ fn checkpoints_are_the_same_from_a_copy_and_the_best_is_kept() {
         let bytes = |run: &Path| fs::read(run.join("checkpoints/step-000006").join(file)).unwrap();
         assert!(bytes(&beside) == bytes(&waiting), "{file}");
     }
+}
+
+/// With the step itself if training waits for it, else later.
+#[test]
+fn every_checkpoint_is_reported_once_it_is_complete() {
+    let root = tempfile::tempdir().unwrap();
+    for background in [true, false] {
+        let directory = root.path().join(background.to_string());
+        let mut run = Run::create(config(&directory, &[&format!("checkpoint.background={background}")])).unwrap();
+        let (mut last, mut saved) = (0, Vec::new());
+        let mut observer = |event: Event<'_>| match event {
+            Event::Step { step, .. } => last = step,
+            Event::Saved { path } => {
+                assert!(path.join("SHA256SUMS").is_file());
+                saved.push((path.to_path_buf(), last));
+            }
+            _ => (),
+        };
+        run.train(&mut observer, &AtomicBool::new(false)).unwrap();
+        let path = |step| directory.join(format!("checkpoints/step-{step:06}"));
+        let expected: Vec<_> = (1..=5).map(|step| (path(step), step)).collect();
+        if background {
+            assert!(saved.iter().map(|(path, _)| path).eq(expected.iter().map(|(path, _)| path)), "{saved:?}");
+        } else {
+            assert_eq!(saved, expected);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_ends_in_its_step_completes_the_checkpoint_before() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("run");
+    let mut run = Run::create(config(&directory, &[])).unwrap();
+    let mut observer = |event: Event<'_>| {
+        if let Event::Step { step: 1, .. } = event {
+            resume_unwind(Box::new("the end"));
+        }
+    };
+    catch_unwind(AssertUnwindSafe(|| run.train(&mut observer, &AtomicBool::new(false)))).unwrap_err();
+    drop(run);
+    let names = fs::read_dir(directory.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["step-000001"]);
 }
 
 /// A copy of a finished run, set back to its second step, whose `config.toml` is as an earlier version wrote it, with a value
