@@ -84,6 +84,7 @@ fn absurd_numbers_are_refused_before_memory_is_taken() {
         (json!({"vocab_size": huge, "hidden_size": huge}), "the sizes make"),
         (json!({"num_hidden_layers": huge}), "num_hidden_layers (1073741824) must be at most 10000"),
         (json!({"max_position_embeddings": huge}), "max_position_embeddings x head_dim / 2"),
+        (json!({"max_position_embeddings": 1 << 22}), "(4194304 x 8) must be at most 16777216 in a network of"),
         (json!({"vocab_size": u64::MAX}), "key `vocab_size` must be an integer between 1 and"),
         (json!({"hidden_size": -3}), "key `hidden_size` must be an integer"),
         (json!({"intermediate_size": 2.5}), "key `intermediate_size` must be an integer"),

@@ -13,8 +13,9 @@ use vapo_kernels::AttentionShape;
 const MAX_LAYERS: usize = 10_000;
 /// Weights of all tensors together, so that sums of sizes stay within 64 bits.
 const MAX_PARAMETERS: u128 = 1 << 44;
-/// Entries of the tables of rotary positions.
-const MAX_ROTARY_TABLE: usize = 1 << 28;
+/// Entries of the tables of rotary positions that any network may have; one with more weights may have as many as weights, so
+/// that a small file cannot claim much memory.
+const MAX_ROTARY_TABLE: u128 = 1 << 24;
 
 /// The shape of a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -298,10 +299,10 @@ fn refuse_excess(config: &ModelConfig) -> Result<(), String> {
     if parameters > MAX_PARAMETERS {
         return Err(format!("the sizes make {parameters} weights, at most {MAX_PARAMETERS} are supported"));
     }
-    let table = config.max_position_embeddings.saturating_mul(attention.head_size / 2);
-    if table > MAX_ROTARY_TABLE {
+    let most = parameters.max(MAX_ROTARY_TABLE);
+    if wide(config.max_position_embeddings) * wide(attention.head_size / 2) > most {
         return Err(format!(
-            "max_position_embeddings x head_dim / 2 ({} x {}) must be at most {MAX_ROTARY_TABLE}",
+            "max_position_embeddings x head_dim / 2 ({} x {}) must be at most {most} in a network of {parameters} weights",
             config.max_position_embeddings,
             attention.head_size / 2
         ));
