@@ -36,4 +36,4 @@ pub use random::{Random, Stream};
 pub use reward::{Reward, RewardTerm, check_terms, reward_range};
 pub use sampler::{Mixture, Sampler};
 pub use template::PromptTemplate;
-pub use verifier::{Limits, Verifier, kill_workers};
+pub use verifier::{Limits, Verifier, kill_workers, read_reply};

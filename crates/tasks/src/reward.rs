@@ -132,11 +132,9 @@ impl Reward {
         };
         let reading = deciding.grader.grade(problem, response);
         let mut grade = Grade {
-            remark: reading.remark.or_else(|| reading.verdict.reason().map(str::to_owned)),
-            answer: reading.answer,
             weight: deciding.settings.weight as f32,
             scores: vec![(deciding.name.clone(), reading.verdict.score())],
-            ..Grade::from(reading.verdict)
+            ..Grade::from(reading)
         };
         for term in terms {
             let verdict = term.grader.grade(problem, response).verdict;

@@ -1,6 +1,6 @@
 //! The interface of an initialized verifier.
 
-use crate::{Problem, Response, Verdict};
+use crate::{Grade, Problem, Response, Verdict};
 
 /// A verifier's reading of a response.
 pub(crate) struct Reading {
@@ -14,6 +14,14 @@ pub(crate) struct Reading {
 impl From<Verdict> for Reading {
     fn from(verdict: Verdict) -> Reading {
         Reading { verdict, answer: None, remark: None }
+    }
+}
+
+impl From<Reading> for Grade {
+    /// The grade that a single verifier gives.
+    fn from(reading: Reading) -> Grade {
+        let grade = Grade::from(reading.verdict);
+        Grade { answer: reading.answer, remark: reading.remark.or(grade.remark), ..grade }
     }
 }
 

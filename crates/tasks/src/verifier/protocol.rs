@@ -1,10 +1,12 @@
 //! Requests to another program and its replies: one JSON object each way.
 
+use std::fmt::Display;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Reading;
-use crate::{Problem, Response, Verdict};
+use crate::{Grade, Problem, Response, Verdict};
 
 /// Longer replies are cut off.
 pub(super) const MAX_REPLY_BYTES: usize = 1 << 20;
@@ -42,8 +44,13 @@ struct Reply {
 /// What was expected and found, if it is not a valid reply to the request with this id.
 pub(super) fn parse_reply(bytes: &[u8], id: u64, range: [f64; 2]) -> Result<Reading, String> {
     let unexpected = |problem: &str| format!("{problem}, found {}", shown(bytes));
-    let reply: Reply = serde_json::from_slice(bytes)
-        .map_err(|error| unexpected(&format!("expected a JSON object with `id` and `score` ({error})")))?;
+    let no_reply = |error: &dyn Display| {
+        let expected = "expected a JSON object with `id` and `score`";
+        unexpected(&format!("{expected} ({error})"))
+    };
+    // Without this, fields that are not read could hold anything.
+    let text = std::str::from_utf8(bytes).map_err(|error| no_reply(&error))?;
+    let reply: Reply = serde_json::from_str(text).map_err(|error| no_reply(&error))?;
     if reply.id != Some(id.into()) {
         return Err(unexpected(&format!("expected the reply to have the request's `id` ({id})")));
     }
@@ -60,6 +67,20 @@ pub(super) fn parse_reply(bytes: &[u8], id: u64, range: [f64; 2]) -> Result<Read
         Some(_) => Err(unexpected(&format!("expected a `score` within `range` ({low} to {high})"))),
         None => Err(unexpected("expected a number `score` (or a text `error`)")),
     }
+}
+
+/// The grade that a reply of an external verifier to the request with this id means, for tests of such a verifier.
+///
+/// ```
+/// let grade = vapo_tasks::read_reply(br#"{"id": 3, "score": 0.5, "reason": "half of it"}"#, 3, [0.0, 1.0])?;
+/// assert_eq!((grade.verdict.score(), grade.remark.as_deref()), (Some(0.5), Some("half of it")));
+/// # Ok::<(), String>(())
+/// ```
+///
+/// # Errors
+/// What was expected and found, if it is not a valid reply (`docs/verifiers.md`) with a score within `range`.
+pub fn read_reply(reply: &[u8], id: u64, range: [f64; 2]) -> Result<Grade, String> {
+    parse_reply(reply, id, range).map(Grade::from)
 }
 
 /// The beginning of a program's output, for a message.

@@ -141,6 +141,10 @@ fn garbage_and_floods_are_failures_with_reasons() {
         (r#"printf '{"id":%s,"error":"no license"}\n' "$id""#, "`no license`"),
         ("yes | tr -d '\\n'", "it wrote more than 1048576 bytes without a newline"),
         ("printf '\\377\\376\\n'", "expected a JSON object"),
+        (
+            r#"printf '{"id":%s,"score":1,"x":"\377"}\n' "$id""#,
+            "expected a JSON object with `id` and `score` (invalid utf-8",
+        ),
         ("echo", "expected a JSON object"),
     ] {
         let reason = failure(&verifier(shell(body), 1, 20.0), "7");
