@@ -123,7 +123,7 @@ impl Budget {
             Self::Samples => rollout.prompts_per_step * rollout.group_size,
             Self::Updates => config.policy_updates_per_step(),
         };
-        config.run.steps * per_step as u64
+        config.run.steps.saturating_mul(per_step as u64)
     }
 }
 

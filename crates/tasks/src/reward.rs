@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Grade, Problem, Response, Verdict, Verifier, verifier::Grader};
+use crate::{
+    Error, Grade, Problem, Response, Verdict, Verifier,
+    verifier::{Grader, LARGEST},
+};
 
 /// A verifier as a term of the reward. In a config: its name, or a table of `kind`, the verifier's settings and the fields below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,8 +72,9 @@ pub fn check_terms(terms: &[RewardTerm]) -> Result<(), Error> {
         if terms[..index].iter().any(|other| other.name() == term.name()) {
             return Err(wrong(term, "another verifier has the same name, expected a different `name`"));
         }
-        if !term.weight.is_finite() {
-            return Err(wrong(term, &format!("weight is {}, expected a number", term.weight)));
+        if !(-LARGEST..=LARGEST).contains(&term.weight) {
+            let expected = format!("expected a number between -{LARGEST} and {LARGEST}");
+            return Err(wrong(term, &format!("weight is {}, {expected}", term.weight)));
         }
     }
     if terms.is_empty() {
@@ -264,6 +268,14 @@ mod tests {
         assert_eq!(
             message(&[r#"{"kind": "numeric", "name": "n", "tolerance": -1}"#]),
             "verifier `n`: tolerance is -1, expected 0 or a positive number"
+        );
+        assert_eq!(
+            message(&[r#"{"kind": "exact", "weight": -1e7}"#]),
+            "verifier `exact`: weight is -10000000, expected a number between -1000000 and 1000000"
+        );
+        assert_eq!(
+            message(&[r#"{"kind": "command", "command": ["a"], "range": [0, 1e39]}"#]).split_once(", ").unwrap().1,
+            "expected two numbers between -1000000 and 1000000, the smaller one first"
         );
         for (json, words) in [
             (r#"{"kind": "numeric", "tolerence": 1}"#, "unknown field `tolerence`, expected `marker` or `tolerance`"),

@@ -17,6 +17,7 @@ use std::{path::PathBuf, time::Duration};
 
 pub(crate) use grader::{Grader, Reading};
 pub use limits::Limits;
+pub(crate) use protocol::LARGEST;
 pub use protocol::read_reply;
 use serde::{Deserialize, Serialize};
 pub use worker::kill_workers;

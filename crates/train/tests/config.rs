@@ -468,6 +468,8 @@ fn ranges_and_relations_name_the_fields_and_the_values() {
         (&["rollout.top_p=0"], "rollout.top_p (0) must be greater than 0 and at most 1"),
         (&["rollout.temperature=0"], "rollout.temperature (0) must be greater than 0"),
         (&["rollout.max_new_tokens=0"], "rollout.max_new_tokens (0) must be at least 1"),
+        (&["algorithm.reward_right=inf"], "algorithm.reward_right (inf) must be between -1000000 and 1000000"),
+        (&["run.steps=9000000000000000000"], "run.steps (9000000000000000000) must be at most 1000000000"),
         (&["algorithm.reward_wrong=1"], "algorithm.reward_right (1) must be greater than algorithm.reward_wrong (1)"),
         (
             &["rollout.group_size=1", "algorithm.minibatches_per_epoch=1", "algorithm.dynamic_sampling_rounds=10"],

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::Reading;
 use crate::{Grade, Problem, Response, Verdict};
 
+/// Largest size of a score, and of a weight, so that no reward is infinite.
+pub(crate) const LARGEST: f64 = 1e6;
 /// Longer replies are cut off.
 pub(super) const MAX_REPLY_BYTES: usize = 1 << 20;
 /// Number of characters of a reply shown in a message.
@@ -94,12 +96,12 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 
 /// Checks the range of scores that a program may give.
 pub(super) fn check_range([low, high]: [f64; 2]) -> Result<(), crate::Error> {
-    if low < high && low.is_finite() && high.is_finite() {
+    if low < high && low >= -LARGEST && high <= LARGEST {
         return Ok(());
     }
     Err(crate::Error::Setting {
         setting: "range",
-        expected: "two numbers, the smaller one first".to_owned(),
+        expected: format!("two numbers between -{LARGEST} and {LARGEST}, the smaller one first"),
         found: format!("[{low}, {high}]"),
     })
 }

@@ -8,6 +8,8 @@ pub(super) const MAX_RESPONSES: usize = 10_000_000;
 /// Maximum number of tokens of a training pass.
 const MAX_TOKENS: usize = 100_000_000;
 const MAX_THREADS: usize = 1_024;
+/// Maximum number of steps of a phase, so that sums and the responses of all steps can be counted.
+const MAX_STEPS: u64 = 1_000_000_000;
 
 /// Collects errors, so that one attempt shows all of them.
 #[derive(Default)]
@@ -85,6 +87,9 @@ impl Config {
         failures.unless(self.run.threads <= MAX_THREADS, || {
             format!("run.threads ({}) must be at most {MAX_THREADS}", self.run.threads)
         });
+        for (key, steps) in [("run.steps", self.run.steps), ("value_pretraining.steps", self.value_pretraining.steps)] {
+            failures.unless(steps <= MAX_STEPS, || format!("{key} ({steps}) must be at most {MAX_STEPS}"));
+        }
         failures.responses(
             ["rollout.prompts_per_step", "rollout.group_size"],
             [rollout.prompts_per_step, rollout.group_size],

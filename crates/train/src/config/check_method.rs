@@ -10,6 +10,8 @@ use vapo_algo::KlEstimator;
 
 /// Maximum number of passes over the responses of a step.
 const MAX_PASSES: usize = 1_000_000;
+/// Largest size of the reward of a right or wrong answer.
+const MAX_REWARD: f64 = 1e6;
 
 impl Config {
     pub(super) fn check_algorithm(&self, failures: &mut Failures) {
@@ -20,6 +22,8 @@ impl Config {
         failures.positive_or_off("algorithm.length_adaptive_alpha", algorithm.length_adaptive_alpha);
         failures.not_negative("algorithm.positive_lm_weight", algorithm.positive_lm_weight);
         failures.not_negative("algorithm.entropy_weight", algorithm.entropy_weight);
+        failures.within("algorithm.reward_right", algorithm.reward_right, -MAX_REWARD, MAX_REWARD);
+        failures.within("algorithm.reward_wrong", algorithm.reward_wrong, -MAX_REWARD, MAX_REWARD);
         failures.unless(algorithm.reward_right > algorithm.reward_wrong, || {
             format!(
                 "algorithm.reward_right ({}) must be greater than algorithm.reward_wrong ({})",
