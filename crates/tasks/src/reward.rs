@@ -273,9 +273,10 @@ mod tests {
             message(&[r#"{"kind": "exact", "weight": -1e7}"#]),
             "verifier `exact`: weight is -10000000, expected a number between -1000000 and 1000000"
         );
-        assert_eq!(
-            message(&[r#"{"kind": "command", "command": ["a"], "range": [0, 1e39]}"#]).split_once(", ").unwrap().1,
-            "expected two numbers between -1000000 and 1000000, the smaller one first"
+        let range = message(&[r#"{"kind": "command", "command": ["a"], "range": [0, 1e39]}"#]);
+        assert!(
+            range.ends_with("], expected two numbers between -1000000 and 1000000, the smaller one first"),
+            "{range}"
         );
         for (json, words) in [
             (r#"{"kind": "numeric", "tolerence": 1}"#, "unknown field `tolerence`, expected `marker` or `tolerance`"),
