@@ -43,7 +43,7 @@ const SHAPED: [&str; 5] = [
 ];
 
 /// The pages for users and contributors; the changelog names settings of the past.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 15] = [
     "README.md",
     "SECURITY.md",
     "ARCHITECTURE.md",
@@ -57,6 +57,8 @@ const PAGES: [&str; 13] = [
     "docs/data.md",
     "docs/verifiers.md",
     "docs/evaluation.md",
+    "docs/models.md",
+    "docs/reliability.md",
 ];
 
 /// The sections of a config, by which a setting in a text is recognized.
