@@ -4,7 +4,7 @@ use crate::Error;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Largest header in bytes: what the format's own readers accept.
@@ -27,8 +27,10 @@ impl TensorFile {
         let mut file = File::open(path).map_err(Error::io(path))?;
         let length = file.metadata().map_err(Error::io(path))?.len();
         let mut prefix = [0u8; 8];
-        file.read_exact(&mut prefix)
-            .map_err(|_| Error::content(path, format!("{length} bytes are too few for safetensors")))?;
+        file.read_exact(&mut prefix).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => Error::content(path, format!("{length} bytes are too few for safetensors")),
+            _ => Error::io(path)(error),
+        })?;
         let size = u64::from_le_bytes(prefix);
         if size > MAX_HEADER.min(length.saturating_sub(8)) {
             return Err(Error::content(path, format!("not safetensors: header of {size} bytes in a file of {length}")));

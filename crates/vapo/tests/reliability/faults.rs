@@ -49,8 +49,8 @@ const ALL: [What; 6] = [
     What::Once(Errno::EACCES),
 ];
 
-/// What happens to calls that read.
-const READING: [What; 2] = [What::Once(Errno::EIO), What::Lasting(Errno::ENOENT)];
+/// What happens to calls that read: a disk has a bad moment, or a server forgets the files.
+const READING: [What; 2] = [What::Once(Errno::EIO), What::Lasting(Errno::ESTALE)];
 
 impl What {
     /// The number of its error; 0 for none.
