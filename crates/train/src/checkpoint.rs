@@ -158,20 +158,26 @@ impl Snapshot<'_> {
 /// # Errors
 /// A file is damaged, or `state.json` belongs to a newer version.
 pub(crate) fn verify(checkpoint: &Path) -> Result<()> {
-    if !checkpoint.join(CHECKSUMS).exists() && !load_state(checkpoint)?.has_checksums() {
+    if lacks_checksums(checkpoint)? {
         return Ok(());
     }
     checksums::verify(checkpoint)?;
     load_state(checkpoint).map(drop)
 }
 
+/// Whether the format of a checkpoint is one without checksums.
+fn lacks_checksums(checkpoint: &Path) -> Result<bool> {
+    Ok(!checkpoint.join(CHECKSUMS).exists() && !load_state(checkpoint)?.has_checksums())
+}
+
 /// Compares the files of one network of a checkpoint (`policy` or `critic`) with the checksums, for a command that reads
-/// nothing else of it.
+/// nothing else of it. A network without the rest of its checkpoint has none.
 ///
 /// # Errors
 /// A file is damaged.
 pub fn verify_network(checkpoint: &Path, name: &str) -> Result<()> {
-    if checkpoint.join(CHECKSUMS).exists() { checksums::verify_part(checkpoint, name) } else { Ok(()) }
+    let is_whole = [CHECKSUMS, "state/state.json"].iter().any(|file| checkpoint.join(file).exists());
+    if !is_whole || lacks_checksums(checkpoint)? { Ok(()) } else { checksums::verify_part(checkpoint, name) }
 }
 
 /// Writes a model directory with its tokenizer.

@@ -26,7 +26,7 @@ use crate::{
     config::Config,
     credit::{Credit, ValueCredit},
     error::{Error, Result},
-    files::{create_directory_atomically, remove_directory_atomically, write_atomically, write_tensors},
+    files::{create_subdirectory_atomically, remove_directory_atomically, write_atomically, write_tensors},
     network::Network,
     objective::{Objective, StepColumns},
     rundir::{recorded_config, step_name},
@@ -106,6 +106,9 @@ impl<'a> Dumps<'a> {
     ) -> Result<PathBuf> {
         let name = network.name();
         self.remove_older(name)?;
+        if !self.directory.exists() {
+            fs::create_dir(self.directory).map_err(Error::io("create", self.directory))?;
+        }
         let path = self.directory.join(format!("{name}-{}", step_name(self.step)));
         let update = DumpedUpdate {
             network: name.into(),
@@ -113,7 +116,7 @@ impl<'a> Dumps<'a> {
             updates: network.optimizer.steps,
             grad_norm: grad_norm.to_string(),
         };
-        create_directory_atomically(&path, |directory| {
+        create_subdirectory_atomically(&path, |directory| {
             save_model(&network.model, self.files, &directory.join("model"), WeightDtype::Float32)?;
             save_minibatch(minibatch, columns, &directory.join(MINIBATCH))?;
             let text = serde_json::to_vec_pretty(&update).map_err(|error| Error::file(directory, error.to_string()))?;

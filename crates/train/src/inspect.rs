@@ -13,7 +13,7 @@ use crate::{
     files::{PARTIAL, REPLACED},
     lock::RunLock,
     metrics::{Row, keys},
-    rundir::{DAMAGED, RunDir},
+    rundir::{DAMAGED, Line, RunDir},
 };
 
 /// What a check found.
@@ -58,6 +58,22 @@ pub fn inspect(run: &RunDir) -> Result<Vec<Finding>> {
     Ok(findings.list)
 }
 
+/// What is compared of a row: all rows of a long run take much memory.
+struct Recorded {
+    step: u64,
+    is_evaluated: bool,
+}
+
+impl Recorded {
+    fn of(row: &Row) -> Option<Self> {
+        Some(Self { step: row.global_step()?, is_evaluated: row.get(keys::TIMING_EVALUATION).is_some() })
+    }
+}
+
+fn last_step(rows: &[Recorded]) -> Option<u64> {
+    rows.last().map(|row| row.step)
+}
+
 struct Findings<'a> {
     root: &'a Path,
     list: Vec<Finding>,
@@ -86,19 +102,26 @@ impl Findings<'_> {
         }
     }
 
-    fn metrics(&mut self, run: &RunDir) -> Result<Vec<Row>> {
+    fn metrics(&mut self, run: &RunDir) -> Result<Vec<Recorded>> {
         let path = run.metrics_path();
-        let (rows, damaged) = run.read_metrics()?;
-        for line in &damaged {
-            self.damage(&path, format!("line {line} is not a row"));
+        let (mut rows, mut is_damaged) = (Vec::new(), false);
+        for line in run.lines()? {
+            let Line { number, row, .. } = line?;
+            match row.as_ref().and_then(Recorded::of) {
+                Some(row) => rows.push(row),
+                None => {
+                    is_damaged = true;
+                    self.damage(&path, format!("line {number} is not a row"));
+                }
+            }
         }
-        let steps = rows.iter().filter_map(Row::global_step);
+        let steps = rows.iter().map(|row| row.step);
         if let Some((expected, found)) = (0..).zip(steps).find(|(expected, found)| expected != found)
-            && damaged.is_empty()
+            && !is_damaged
         {
             self.damage(&path, format!("has a row of step {found} where that of step {expected} was expected"));
-        } else if damaged.is_empty() {
-            let text = match rows.last().and_then(Row::global_step) {
+        } else if !is_damaged {
+            let text = match last_step(&rows) {
                 Some(last) => format!("has the rows of steps 0 to {last}"),
                 None => "has no row yet".into(),
             };
@@ -111,10 +134,10 @@ impl Findings<'_> {
     }
 
     /// Every recorded evaluation has its file, unless the run keeps only some.
-    fn evaluations(&mut self, run: &RunDir, rows: &[Row], keeps_all: bool) -> Result<()> {
+    fn evaluations(&mut self, run: &RunDir, rows: &[Recorded], keeps_all: bool) -> Result<()> {
         let files = run.evaluations()?;
-        let evaluated = rows.iter().filter(|row| row.get(keys::TIMING_EVALUATION).is_some());
-        let steps: Vec<u64> = evaluated.filter_map(Row::global_step).collect();
+        let evaluated = rows.iter().filter(|row| row.is_evaluated);
+        let steps: Vec<u64> = evaluated.map(|row| row.step).collect();
         let first_needed = if keeps_all { 0 } else { files.last().map_or(0, |(step, _)| *step) };
         let needed = steps.iter().filter(|step| **step >= first_needed);
         for step in needed.filter(|step| files.iter().all(|(of, _)| of != *step)) {
@@ -134,7 +157,7 @@ impl Findings<'_> {
         Ok(())
     }
 
-    fn checkpoints(&mut self, run: &RunDir, rows: &[Row]) -> Result<()> {
+    fn checkpoints(&mut self, run: &RunDir, rows: &[Recorded]) -> Result<()> {
         let checkpoints = run.checkpoints()?;
         for (step, path) in &checkpoints {
             let check = || {
@@ -149,7 +172,7 @@ impl Findings<'_> {
             };
             self.check(path, check());
         }
-        let last = rows.last().and_then(Row::global_step);
+        let last = last_step(rows);
         match (checkpoints.last(), last) {
             (Some((step, path)), Some(last)) if last > *step => {
                 self.note(path, format!("is {} steps behind the last row: `vapo resume` repeats these", last - step));
@@ -162,8 +185,8 @@ impl Findings<'_> {
         Ok(())
     }
 
-    fn summary(&mut self, run: &RunDir, rows: &[Row]) {
-        let last = rows.last().and_then(Row::global_step);
+    fn summary(&mut self, run: &RunDir, rows: &[Recorded]) {
+        let last = last_step(rows);
         let path = run.path().join("summary.json");
         match run.summary() {
             Ok(None) => {}

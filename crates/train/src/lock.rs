@@ -4,13 +4,16 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Write},
     path::Path,
-    process,
+    process, thread,
+    time::Duration,
 };
 
 use crate::error::{Error, Result};
 
 /// The file that is locked. It stays when a run ends; only the lock on it counts, which ends with its process.
 pub(crate) const LOCK: &str = "run.lock";
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The right to write a run directory, held until it is dropped or the process ends for any reason.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ impl RunLock {
         let path = directory.join(LOCK);
         let open = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
         let mut file = open.map_err(Error::io("open", &path))?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -65,6 +68,17 @@ impl RunLock {
     pub(crate) fn is_effective(&self) -> bool {
         self.file.is_some()
     }
+}
+
+/// Locks a file, with a little patience: who asks for the holder of a lock ([`RunLock::holder`]) has it for a moment.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..ATTEMPTS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            locked => return locked,
+        }
+    }
+    file.try_lock()
 }
 
 /// Some network file systems are mounted without locks.

@@ -38,8 +38,10 @@ pub struct Replay {
 /// # Errors
 /// There is no such checkpoint, no recorded step after it, or the steps cannot be repeated.
 pub fn replay(run: &RunDir, from: Option<u64>, steps: u64, observer: &mut dyn Observer) -> Result<Replay> {
-    let (recorded, _) = run.read_metrics()?;
-    let last = recorded.last().and_then(Row::global_step).unwrap_or(0);
+    let mut last = 0;
+    for row in run.rows()? {
+        last = row?.global_step().unwrap_or(last);
+    }
     let checkpoint = chosen(run, from, last)?;
     let from = checkpoint.as_ref().map_or(0, |(step, _)| *step);
     let to = last.min(from.saturating_add(steps));
@@ -59,10 +61,16 @@ pub fn replay(run: &RunDir, from: Option<u64>, steps: u64, observer: &mut dyn Ob
     remove_later_evaluations(&repeated, from)?;
     repeat(&repeated, to, observer)?;
     let mut comparison = Comparison::default();
-    comparison.rows(&recorded, &repeated.metrics()?, from + 1, to);
+    comparison.rows(&rows_of(run, from + 1, to)?, &rows_of(&repeated, from + 1, to)?, from + 1, to);
     comparison.evaluations(run, &repeated, from + 1, to)?;
     comparison.networks(run, &repeated, to)?;
     Ok(Replay { from, to, compared: comparison.compared, difference: comparison.difference })
+}
+
+/// The rows of these steps.
+fn rows_of(run: &RunDir, from: u64, to: u64) -> Result<Vec<Row>> {
+    let is_wanted = |row: &Row| row.global_step().is_some_and(|step| (from..=to).contains(&step));
+    run.rows()?.filter(|row| row.as_ref().map_or(true, is_wanted)).collect()
 }
 
 /// The checkpoint to begin with: that of step `from`, or the oldest one with recorded steps after it.
@@ -178,10 +186,11 @@ impl Comparison {
         let tensors = |path: &Path| -> Result<Vec<(String, String)>> {
             Ok(listed(path)?.into_iter().filter(|(name, _)| name.ends_with(".safetensors")).collect())
         };
-        for (found, expected) in tensors(&other)?.iter().zip(tensors(&path)?) {
-            if *found != expected {
-                self.differs(|| format!("after step {step}, {} has other values", expected.0));
-            }
+        let (found, expected) = (tensors(&other)?, tensors(&path)?);
+        if let Some((name, _)) =
+            expected.iter().chain(&found).find(|file| !found.contains(file) || !expected.contains(file))
+        {
+            self.differs(|| format!("after step {step}, {name} has other values"));
         }
         self.compared.push(format!("weights and moments after step {step}"));
         Ok(())

@@ -35,7 +35,7 @@ pub(crate) fn newest_intact(directory: &RunDir) -> Result<(Option<PathBuf>, Vec<
     }
     if let (None, Some((_, damage))) = (&intact, damaged.first()) {
         return Err(Error::Run(format!(
-            "no checkpoint of {} is intact, expected at least one ({damage}); the run can only begin again: remove its checkpoints to do so",
+            "no checkpoint of {} is intact, expected at least one ({damage}); the run can only begin again: if this disk has all that was written, remove its checkpoints to do so",
             directory.path().display(),
         )));
     }

@@ -168,7 +168,7 @@ impl RunDir {
     }
 
     /// The complete lines of `metrics.jsonl`; none if the file does not exist.
-    fn lines(&self) -> Result<impl Iterator<Item = Result<Line>>> {
+    pub(crate) fn lines(&self) -> Result<impl Iterator<Item = Result<Line>>> {
         let path = self.metrics_path();
         let mut file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -186,19 +186,6 @@ impl RunDir {
             }
         });
         Ok(lines.zip(numbers).map(|(bytes, number)| bytes.map(|bytes| Line::new(number, bytes))))
-    }
-
-    /// The rows of `metrics.jsonl`, and the numbers of its complete lines that are none.
-    pub(crate) fn read_metrics(&self) -> Result<(Vec<Row>, Vec<usize>)> {
-        let (mut rows, mut damaged) = (Vec::new(), Vec::new());
-        for line in self.lines()? {
-            let Line { number, row, .. } = line?;
-            match row {
-                Some(row) => rows.push(row),
-                None => damaged.push(number),
-            }
-        }
-        Ok((rows, damaged))
     }
 
     /// The contents of `summary.json`; `None` if the run has not finished.
@@ -348,12 +335,12 @@ pub(crate) fn recorded_config(path: &Path, overrides: &[String]) -> Result<Resol
 }
 
 /// A complete line of `metrics.jsonl`.
-struct Line {
+pub(crate) struct Line {
     /// From 1.
-    number: usize,
+    pub(crate) number: usize,
     bytes: Vec<u8>,
     /// `None` if it is damaged.
-    row: Option<Row>,
+    pub(crate) row: Option<Row>,
 }
 
 impl Line {
@@ -547,9 +534,9 @@ mod tests {
         let row = |step| Row::new(step).to_line().into_bytes();
         fs::write(run.metrics_path(), [row(0), b"{\"training/glob\xff\n".to_vec(), row(2), row(3)].concat()).unwrap();
         let error = run.metrics().unwrap_err().to_string();
-        let (rows, damaged) = run.read_metrics().unwrap();
-        assert_eq!(rows.iter().map(Row::global_step).collect::<Vec<_>>(), [Some(0), Some(2), Some(3)]);
-        assert_eq!(damaged, [2]);
+        let lines: Vec<Line> = run.lines().unwrap().collect::<Result<_>>().unwrap();
+        let steps = lines.iter().map(|line| (line.number, line.row.as_ref().and_then(Row::global_step)));
+        assert_eq!(steps.collect::<Vec<_>>(), [(1, Some(0)), (2, None), (3, Some(2)), (4, Some(3))]);
         let path = run.metrics_path().display().to_string();
         assert_eq!(error, format!("{path}: line 2 is not a row of metrics (a JSON object with training/global_step)"));
         assert_eq!(
