@@ -3,8 +3,9 @@
 //! Unlike the clipped surrogate they bound *how much* a token counts, not whether it may move further.
 
 use crate::{
-    importance::{Ratio, RatioRange},
+    importance::RatioRange,
     policy::{PolicyBatch, PolicyLoss, token_losses},
+    stats::ClipState,
 };
 
 /// Computes the loss of CISPO (MiniMax-M1): `l_t = -sg(clip(r_t, 1 - low, 1 + high)) A_t logp_t`, where sg
@@ -45,13 +46,13 @@ fn weighted_logp_loss(
     coefficient: impl Fn(f64) -> f64,
 ) -> PolicyLoss {
     let (low, high) = range.bounds();
-    token_losses(logp, batch, |t, stats| {
-        let ratio = Ratio::of(logp[t], batch.old_logp[t]);
-        stats.ratio.push(ratio.value);
-        stats.log_ratio.push(ratio.log);
-        stats.clipped_low += u64::from(ratio.value < low);
-        stats.clipped_high += u64::from(ratio.value > high);
+    token_losses(logp, batch, |t, ratio| {
+        let clip = match ratio.value {
+            ratio if ratio < low => ClipState::Low,
+            ratio if ratio > high => ClipState::High,
+            _ => ClipState::Unclipped,
+        };
         let slope = -coefficient(ratio.value) * f64::from(batch.advantages[t]);
-        (slope * f64::from(logp[t]), slope)
+        (slope * f64::from(logp[t]), slope, clip)
     })
 }

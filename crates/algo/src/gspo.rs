@@ -3,7 +3,6 @@
 use crate::{
     importance::{Ratio, RatioRange},
     policy::{PolicyBatch, PolicyLoss, clipped_token},
-    stats::PolicyStats,
 };
 
 /// Computes the clipped loss of the length-normalized sequence ratio (GSPO):
@@ -24,7 +23,7 @@ use crate::{
 pub fn gspo_loss(logp: &[f32], batch: PolicyBatch, lengths: &[usize], range: RatioRange) -> PolicyLoss {
     batch.check_lengths(logp);
     assert_eq!(lengths.iter().sum::<usize>(), logp.len(), "lengths add up to the number of tokens");
-    let mut result = PolicyLoss { loss: 0.0, dlogp: vec![0.0; logp.len()], stats: PolicyStats::default() };
+    let mut result = PolicyLoss::unused(logp.len());
     let mut start = 0;
     for &length in lengths {
         let tokens = start..start + length;
@@ -32,22 +31,26 @@ pub fn gspo_loss(logp: &[f32], batch: PolicyBatch, lengths: &[usize], range: Rat
         let response = batch.slice(tokens.clone());
         let log_ratios = logp[tokens.clone()].iter().zip(response.old_logp);
         let sum: f64 = log_ratios.map(|(&new, &old)| f64::from(new) - f64::from(old)).sum();
-        let slope = sequence_loss(sum / length as f64, response, range, &mut result);
+        let ratio = Ratio::from_log(sum / length as f64);
+        let slope = sequence_loss(ratio, (tokens.start, response), range, &mut result);
         result.dlogp[tokens].fill((slope / length as f64) as f32);
     }
     result
 }
 
-/// Adds one response's loss and statistics; returns the loss's derivative with respect to `mean_log_ratio`.
-fn sequence_loss(mean_log_ratio: f64, response: PolicyBatch, range: RatioRange, result: &mut PolicyLoss) -> f64 {
-    let ratio = Ratio::from_log(mean_log_ratio);
+/// Adds the loss and statistics of one response, whose tokens begin at `start`; returns the loss's derivative with respect to
+/// the logarithm of its ratio.
+fn sequence_loss(
+    ratio: Ratio,
+    (start, response): (usize, PolicyBatch),
+    range: RatioRange,
+    result: &mut PolicyLoss,
+) -> f64 {
     let mut total_slope = 0.0;
-    for (&weight, &advantage) in response.weights.iter().zip(response.advantages) {
+    for (t, (&weight, &advantage)) in response.weights.iter().zip(response.advantages).enumerate() {
         if weight != 0.0 {
-            result.stats.ratio.push(ratio.value);
-            result.stats.log_ratio.push(ratio.log);
-            let advantage = f64::from(advantage);
-            let (loss, slope) = clipped_token(ratio, advantage, range.bounds(), None, &mut result.stats);
+            let (loss, slope, clip) = clipped_token(ratio, f64::from(advantage), range.bounds(), None);
+            result.note(start + t, ratio, clip);
             result.loss += f64::from(weight) * loss;
             total_slope += f64::from(weight) * slope;
         }

@@ -107,6 +107,6 @@ pub use normalize::Normalization;
 pub use policy::{Clip, PolicyBatch, PolicyLoss, clipped_policy_loss};
 pub use reduction::{Reduction, StepCounts};
 pub use shaping::{kl_penalized_rewards, soft_overlong_penalty};
-pub use stats::{ExplainedVariance, PolicyStats, Summary, ValueStats};
+pub use stats::{ClipState, ExplainedVariance, PolicyStats, Summary, ValueStats};
 pub use terms::{EntropyBonus, TokenLoss, entropy_bonus, positive_lm_loss};
 pub use value::{ValueBatch, ValueBound, ValueLoss, value_loss};

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     importance::{Ratio, RatioRange},
-    stats::PolicyStats,
+    stats::{ClipState, PolicyStats},
     terms::TokenLoss,
 };
 
@@ -47,11 +47,33 @@ pub struct PolicyLoss {
     pub loss: f64,
     /// Its derivative with respect to each token's log-prob, `[N]`.
     pub dlogp: Vec<f32>,
-    /// Its statistics.
+    /// The ratio used for each token, new over old: its own, or that of its sequence in GSPO; 0 if it is unused. `[N]`
+    pub ratios: Vec<f32>,
+    /// What was clipped, `[N]`.
+    pub clips: Vec<ClipState>,
+    /// Statistics of these two columns.
     pub stats: PolicyStats,
 }
 
 impl PolicyLoss {
+    /// The loss of tokens that are all unused.
+    pub(crate) fn unused(tokens: usize) -> PolicyLoss {
+        PolicyLoss {
+            loss: 0.0,
+            dlogp: vec![0.0; tokens],
+            ratios: vec![0.0; tokens],
+            clips: vec![ClipState::Unused; tokens],
+            stats: PolicyStats::default(),
+        }
+    }
+
+    /// Notes the ratio of a token that is used, and what was clipped.
+    pub(crate) fn note(&mut self, t: usize, ratio: Ratio, clip: ClipState) {
+        self.ratios[t] = ratio.value as f32;
+        self.clips[t] = clip;
+        self.stats.push(ratio, clip);
+    }
+
     /// Adds `coefficient` times another loss of the same log-probs, such as VAPO's positive-example
     /// term with mu = 0.1 (VAPO eq. 10).
     ///
@@ -112,49 +134,45 @@ impl Clip {
 /// assert_eq!(loss.loss, -0.5);
 /// ```
 pub fn clipped_policy_loss(logp: &[f32], batch: PolicyBatch, clip: Clip, dual_clip: Option<f64>) -> PolicyLoss {
-    token_losses(logp, batch, |t, stats| {
-        let ratio = Ratio::of(logp[t], batch.old_logp[t]);
-        stats.ratio.push(ratio.value);
-        stats.log_ratio.push(ratio.log);
+    token_losses(logp, batch, |t, ratio| {
         let bounds = clip.bounds(batch.old_logp[t]);
-        clipped_token(ratio, f64::from(batch.advantages[t]), bounds, dual_clip, stats)
+        clipped_token(ratio, f64::from(batch.advantages[t]), bounds, dual_clip)
     })
 }
 
-/// A token's unweighted loss and its derivative with respect to the log-ratio; counts clipped tokens.
+/// A token's unweighted loss, its derivative with respect to the log-ratio, and what was clipped.
 pub(crate) fn clipped_token(
     ratio: Ratio,
     advantage: f64,
     (low, high): (f64, f64),
     dual_clip: Option<f64>,
-    stats: &mut PolicyStats,
-) -> (f64, f64) {
+) -> (f64, f64, ClipState) {
     if advantage > 0.0 && ratio.value > high {
-        stats.clipped_high += 1;
-        return (-high * advantage, 0.0);
+        return (-high * advantage, 0.0, ClipState::High);
     }
     if advantage < 0.0 && ratio.value < low {
-        stats.clipped_low += 1;
-        return (-low * advantage, 0.0);
+        return (-low * advantage, 0.0, ClipState::Low);
     }
     if let Some(cap) = dual_clip.filter(|&cap| advantage < 0.0 && ratio.value > cap) {
-        stats.clipped_dual += 1;
-        return (-cap * advantage, 0.0);
+        return (-cap * advantage, 0.0, ClipState::Dual);
     }
-    (-ratio.value * advantage, -ratio.slope * advantage)
+    (-ratio.value * advantage, -ratio.slope * advantage, ClipState::Unclipped)
 }
 
-/// Sums weighted token losses; `token` returns the loss of token t and its derivative with respect to `logp[t]`.
+/// Sums weighted token losses; `token` returns the loss of token t with its ratio, the derivative with respect to `logp[t]`,
+/// and what was clipped.
 pub(crate) fn token_losses(
     logp: &[f32],
     batch: PolicyBatch,
-    mut token: impl FnMut(usize, &mut PolicyStats) -> (f64, f64),
+    token: impl Fn(usize, Ratio) -> (f64, f64, ClipState),
 ) -> PolicyLoss {
     batch.check_lengths(logp);
-    let mut result = PolicyLoss { loss: 0.0, dlogp: vec![0.0; logp.len()], stats: PolicyStats::default() };
+    let mut result = PolicyLoss::unused(logp.len());
     for (t, &weight) in batch.weights.iter().enumerate() {
         if weight != 0.0 {
-            let (loss, slope) = token(t, &mut result.stats);
+            let ratio = Ratio::of(logp[t], batch.old_logp[t]);
+            let (loss, slope, clip) = token(t, ratio);
+            result.note(t, ratio, clip);
             result.loss += f64::from(weight) * loss;
             result.dlogp[t] = (f64::from(weight) * slope) as f32;
         }

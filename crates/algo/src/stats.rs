@@ -1,5 +1,7 @@
 //! Statistics that can be merged: the merged summaries of micro-batches or workers equal the summary of the whole.
 
+use crate::importance::Ratio;
+
 /// Count, mean, spread and extremes of a stream of numbers.
 ///
 /// Mean and squared deviations are updated in place (Welford; merged by Chan et al.), which keeps the
@@ -133,6 +135,22 @@ impl ExplainedVariance {
     }
 }
 
+/// What a policy loss did with a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClipState {
+    /// Its weight is 0: it is not part of the loss.
+    #[default]
+    Unused,
+    /// It is within the bounds, or beyond one that does not apply to the sign of its advantage.
+    Unclipped,
+    /// It is clipped at the lower bound.
+    Low,
+    /// It is clipped at the upper bound.
+    High,
+    /// It is clipped by the dual clip.
+    Dual,
+}
+
 /// Statistics of a policy loss, over tokens of non-zero weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PolicyStats {
@@ -149,6 +167,18 @@ pub struct PolicyStats {
 }
 
 impl PolicyStats {
+    /// Adds a token that is used.
+    pub(crate) fn push(&mut self, ratio: Ratio, clip: ClipState) {
+        self.ratio.push(ratio.value);
+        self.log_ratio.push(ratio.log);
+        match clip {
+            ClipState::Unused | ClipState::Unclipped => {}
+            ClipState::Low => self.clipped_low += 1,
+            ClipState::High => self.clipped_high += 1,
+            ClipState::Dual => self.clipped_dual += 1,
+        }
+    }
+
     /// Adds the statistics of another micro-batch.
     pub fn merge(&mut self, other: &PolicyStats) {
         self.ratio.merge(&other.ratio);

@@ -41,6 +41,42 @@ fn clipped_loss_in_each_region() {
     }
 }
 
+/// Ratios 1.5, 0.5, 4, 1.2, 0.9, of which the last has weight 0, with a dual clip of 3.
+#[test]
+fn every_loss_tells_of_each_token_what_was_clipped() {
+    use ClipState::{Dual, High, Low, Unclipped, Unused};
+    let ratios = [1.5, 0.5, 4.0, 1.2, 0.9];
+    let (old_logp, advantages, weights) = ([-2.0; 5], [2.0, -1.0, -1.0, 1.0, 1.0], [0.25, 0.25, 0.25, 0.25, 0.0]);
+    let logp = ratios.map(|ratio| -2.0 + ln(ratio));
+    let batch = PolicyBatch { old_logp: &old_logp, advantages: &advantages, weights: &weights };
+    let clipped = clipped_policy_loss(&logp, batch, Clip::Ratio(RANGE), Some(3.0));
+    assert_eq!(clipped.clips, [High, Low, Dual, Unclipped, Unused]);
+    // 0.1 around a probability of exp(-2): 0.26 to 1.74 times.
+    let shifted = clipped_policy_loss(&logp, batch, Clip::ProbabilityShift(0.1), None);
+    assert_eq!(shifted.clips, [Unclipped, Unclipped, Unclipped, Unclipped, Unused]);
+    // Whatever the sign of the advantage.
+    assert_eq!(cispo_loss(&logp, batch, RANGE).clips, [High, Low, High, Unclipped, Unused]);
+    let dropped = dis_loss(&logp, batch, RatioRange { low: 0.3, high: 5.0 });
+    assert_eq!(dropped.clips, [Unclipped, Low, Unclipped, Unclipped, Unused]);
+    for loss in [&clipped, &shifted, &dropped] {
+        for (found, expected) in loss.ratios.iter().zip([1.5, 0.5, 4.0, 1.2, 0.0]) {
+            assert_close(f64::from(*found), expected);
+        }
+        let count = |state| loss.clips.iter().filter(|clip| **clip == state).count() as u64;
+        let PolicyStats { clipped_low, clipped_high, clipped_dual, .. } = loss.stats;
+        assert_eq!([clipped_low, clipped_high, clipped_dual], [Low, High, Dual].map(count));
+        assert_eq!(loss.stats.ratio.count(), 5 - count(Unused));
+    }
+
+    // Two responses with ratios sqrt(1.5 * 0.5) and (4 * 1.2 * 0.9)^(1/3): each token by its own advantage.
+    let sequences = gspo_loss(&logp, batch, &[2, 3], RatioRange { low: 0.1, high: 0.28 });
+    assert_eq!(sequences.clips, [Unclipped, Low, Unclipped, High, Unused]);
+    let [first, second] = [libm::sqrt(0.75), libm::cbrt(4.32)];
+    for (found, expected) in sequences.ratios.iter().zip([first, first, second, second, 0.0]) {
+        assert_close(f64::from(*found), expected);
+    }
+}
+
 #[test]
 fn dual_clip_bounds_only_bad_tokens_that_rose() {
     let dual = |ratio, advantage| {
