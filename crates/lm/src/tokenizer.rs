@@ -49,6 +49,11 @@ impl Tokenizer {
         self.inner.decode(tokens, true).map_err(|e| Error::Tokenizer(e.to_string()))
     }
 
+    /// Text of tokens, special ones by their names.
+    pub fn decode_all(&self, tokens: &[u32]) -> String {
+        self.inner.decode(tokens, false).unwrap_or_default()
+    }
+
     /// Text of a response: special tokens left out, cut before the first stop string.
     pub fn decode_response(&self, tokens: &[u32], stop_strings: Option<&StopStrings>) -> Result<String, Error> {
         let mut text = self.decode(tokens)?;
@@ -60,7 +65,7 @@ impl Tokenizer {
 
     /// Text of one token, special ones by their name; a part of a character shows as U+FFFD.
     pub fn token_text(&self, token: u32) -> String {
-        self.inner.decode(&[token], false).unwrap_or_default()
+        self.decode_all(&[token])
     }
 
     /// The token of this exact text, special ones included.

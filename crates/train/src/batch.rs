@@ -251,6 +251,11 @@ impl<'a> Minibatch<'a> {
         self.tokens.iter().map(|&token| column[token]).collect()
     }
 
+    /// Its tokens among the batch's N. `[n]`
+    pub(crate) fn tokens(&self) -> &[usize] {
+        &self.tokens
+    }
+
     /// Whether each response counts in the policy loss.
     pub fn included(&self, overlong_filtering: bool) -> Vec<bool> {
         self.truncated.iter().map(|&truncated| !(overlong_filtering && truncated)).collect()

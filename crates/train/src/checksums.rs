@@ -124,7 +124,12 @@ fn sum_of(path: &Path) -> io::Result<String> {
             bytes => hash.update(&block[..bytes]),
         }
     }
-    Ok(hash.finalize().iter().fold(String::with_capacity(HEX_DIGITS), |text, byte| text + &format!("{byte:02x}")))
+    Ok(hex(hash))
+}
+
+/// A digest as text.
+pub(crate) fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().fold(String::with_capacity(HEX_DIGITS), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// The same for what `fill` writes.
-pub(crate) fn fill_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+pub(crate) fn fill_atomically(path: &Path, fill: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
     let temporary = path.with_extension(PARTIAL);
     let mut file = BufWriter::new(File::create(&temporary).map_err(Error::io("write", path))?);
     fill(&mut file)?;

@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
     files::{create_directory_atomically, write_atomically},
-    rundir::RunDir,
+    rundir::{ROLLOUTS, RunDir},
 };
 
 /// Makes the run `config.run.dir` with everything that `run` has done up to its newest checkpoint; [`crate::Run::resume`]
@@ -33,6 +33,10 @@ pub(crate) fn fork_from(run: &RunDir, checkpoint: &Path, config: &Config) -> Res
         let name = checkpoint.file_name().unwrap_or_default();
         link_tree(checkpoint, &directory.join("checkpoints").join(name))?;
         link_tree(&run.path().join("eval"), &directory.join("eval"))?;
+        let rollouts = run.path().join(ROLLOUTS);
+        if rollouts.exists() {
+            link_tree(&rollouts, &directory.join(ROLLOUTS))?;
+        }
         copy_file(&run.path().join("metrics.jsonl"), &directory.join("metrics.jsonl"))?;
         let config = config.clone().with_absolute_paths()?;
         write_atomically(&directory.join("config.toml"), config.to_commented_toml().as_bytes())

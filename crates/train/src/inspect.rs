@@ -13,7 +13,8 @@ use crate::{
     files::{PARTIAL, REPLACED},
     lock::RunLock,
     metrics::{Row, keys},
-    rundir::{DAMAGED, Line, RunDir},
+    records,
+    rundir::{DAMAGED, Line, ROLLOUTS, RunDir},
 };
 
 /// What a check found.
@@ -46,12 +47,14 @@ pub fn inspect(run: &RunDir) -> Result<Vec<Finding>> {
     let mut findings = Findings { root: run.path(), list: Vec::new() };
     let config = run.config();
     let keeps_all = config.as_ref().is_ok_and(|config| config.eval.keep.is_none());
+    let keeps_all_records = config.as_ref().is_ok_and(|config| config.records.keep.is_none());
     findings.check(&run.path().join("config.toml"), config.map(|_| "is complete".into()));
     if let Some(holder) = RunLock::holder(run.path()) {
         findings.note(run.path(), format!("in use by {holder}: files change while they are checked"));
     }
     let rows = findings.metrics(run)?;
     findings.evaluations(run, &rows, keeps_all)?;
+    findings.records(run, &rows, keeps_all_records)?;
     findings.checkpoints(run, &rows)?;
     findings.summary(run, &rows);
     findings.left_over()?;
@@ -62,11 +65,17 @@ pub fn inspect(run: &RunDir) -> Result<Vec<Finding>> {
 struct Recorded {
     step: u64,
     is_evaluated: bool,
+    has_rollouts: bool,
 }
 
 impl Recorded {
     fn of(row: &Row) -> Option<Self> {
-        Some(Self { step: row.global_step()?, is_evaluated: row.get(keys::TIMING_EVALUATION).is_some() })
+        let has = |key| row.get(key).is_some();
+        Some(Self {
+            step: row.global_step()?,
+            is_evaluated: has(keys::TIMING_EVALUATION),
+            has_rollouts: has(keys::TIMING_RECORDING),
+        })
     }
 }
 
@@ -157,6 +166,32 @@ impl Findings<'_> {
         Ok(())
     }
 
+    /// Every recorded step has its file, unless the run keeps only some.
+    fn records(&mut self, run: &RunDir, rows: &[Recorded], keeps_all: bool) -> Result<()> {
+        let files = run.records()?;
+        let recorded = rows.iter().filter(|row| row.has_rollouts);
+        let steps: Vec<u64> = recorded.map(|row| row.step).collect();
+        let oldest = files.first().map(|(step, _)| *step).or(steps.last().copied());
+        let first_needed = if keeps_all { 0 } else { oldest.unwrap_or(0) };
+        let needed = steps.iter().filter(|step| **step >= first_needed);
+        for step in needed.filter(|step| files.iter().all(|(of, _)| of != *step)) {
+            self.damage(&run.record_path(*step), "is missing, but metrics.jsonl says that it was written".into());
+        }
+        let (mut intact, mut responses) = (0, 0);
+        for (step, path) in &files {
+            match records::check(path, *step) {
+                Err(error) => self.check(path, Err(error)),
+                Ok(rows) if steps.contains(step) => (intact, responses) = (intact + 1, responses + rows),
+                Ok(_) => self.note(path, "belongs to a step whose row is not written yet".into()),
+            }
+        }
+        if intact > 0 {
+            let text = format!("recorded steps: {intact}, with {responses} responses");
+            self.add(Severity::Good, &run.path().join(ROLLOUTS), text);
+        }
+        Ok(())
+    }
+
     fn checkpoints(&mut self, run: &RunDir, rows: &[Recorded]) -> Result<()> {
         let checkpoints = run.checkpoints()?;
         for (step, path) in &checkpoints {
@@ -202,7 +237,10 @@ impl Findings<'_> {
 
     /// What killed processes and damaged files have left.
     fn left_over(&mut self) -> Result<()> {
-        for directory in [self.root.to_path_buf(), self.root.join("checkpoints"), self.root.join("eval")] {
+        // Runs of earlier versions have no records.
+        let rollouts = Some(self.root.join(ROLLOUTS)).filter(|path| path.exists());
+        let directories = [self.root.to_path_buf(), self.root.join("checkpoints"), self.root.join("eval")];
+        for directory in directories.into_iter().chain(rollouts) {
             let Ok(entries) = fs::read_dir(&directory) else {
                 self.damage(&directory, "is missing".into());
                 continue;

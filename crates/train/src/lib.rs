@@ -9,7 +9,8 @@
 //!    [`rollout::Prompt`] -> [`rollout::Rollout`] -> [`rollout::GradedRollout`] -> [`batch::Batch`] -> [`credit::Credit`] ->
 //!    [`report::StepReport`] -> [`metrics::Row`].
 //! 4. [`sampling`]: a step's responses, with dynamic sampling. [`update`] and `objective`: the losses as closures inside the
-//!    model's backward pass. [`diagnostics`]: those of the critic. [`alarm`]: warnings about unhealthy runs.
+//!    model's backward pass. [`diagnostics`]: those of the critic. [`trace`] and `records`: what happened
+//!    to each token, in files. [`alarm`]: warnings about unhealthy runs.
 //! 5. [`eval::evaluate`]: held-out accuracy. [`Scorer`]: log-probs and values of given texts. [`pretrain::pretrain`]: making a built-in base model.
 //!
 //! A caller monitors a run through an [`observer::Observer`] and stops it through an `AtomicBool`.
@@ -49,6 +50,7 @@ mod phase;
 pub mod pretrain;
 mod problems;
 mod progress;
+mod records;
 pub mod replay;
 pub mod report;
 mod resources;
@@ -64,6 +66,7 @@ mod stage;
 mod step;
 mod summary;
 pub mod timing;
+pub mod trace;
 mod trainer;
 pub mod update;
 mod workload;

@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// There is such a link in the directory or in one of `subdirectories`, or it cannot be read.
-pub(crate) fn refuse_links_out(run: &Path, subdirectories: [&str; 2]) -> Result<()> {
+pub(crate) fn refuse_links_out(run: &Path, subdirectories: &[&str]) -> Result<()> {
     let home = run.canonicalize().map_err(Error::io("resolve", run))?;
-    let subdirectories = subdirectories.map(|name| run.join(name)).into_iter().filter(|path| path.is_dir());
+    let subdirectories = subdirectories.iter().map(|name| run.join(name)).filter(|path| path.is_dir());
     // The subdirectories themselves are entries of the first.
     for directory in std::iter::once(run.to_path_buf()).chain(subdirectories) {
         for entry in fs::read_dir(&directory).map_err(Error::io("read", &directory))? {
@@ -38,7 +38,7 @@ mod tests {
         fs::create_dir_all(run.join("eval")).unwrap();
         fs::create_dir_all(run.join("checkpoints/step-000001")).unwrap();
         fs::write(elsewhere.path().join("file"), "mine").unwrap();
-        let check = |path: &Path| refuse_links_out(path, ["checkpoints", "eval"]).map_err(|error| error.to_string());
+        let check = |path: &Path| refuse_links_out(path, &["checkpoints", "eval"]).map_err(|error| error.to_string());
         symlink("step-000001", run.join("checkpoints/newest")).unwrap();
         check(&run).unwrap();
         symlink(&run, root.path().join("link")).unwrap();

@@ -28,6 +28,8 @@ const BYTES_PER_VALUE: usize = 4;
 const BYTES_PER_SAMPLED_TOKEN: usize = 12;
 /// In addition, in a step: old log-prob, raw and bounded value, advantage, target, return, reference log-prob, a minibatch's copies.
 const BYTES_PER_TRAINED_TOKEN: usize = BYTES_PER_SAMPLED_TOKEN + 32;
+/// In addition, in a step that is recorded: entropy, ratio and clip state.
+const BYTES_PER_TRACED_TOKEN: usize = 9;
 
 /// The prompts sampled at once, the responses to each, and their maximum lengths.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +111,9 @@ impl MemoryPlan {
         });
         let sampled = |of: &dyn Fn(Sampled) -> usize| largest(of).max(of(evaluation));
         let tokens = |sampled: Sampled| sampled.responses() * sampled.response_tokens;
-        let columns = (largest(&tokens) * BYTES_PER_TRAINED_TOKEN).max(tokens(evaluation) * BYTES_PER_SAMPLED_TOKEN);
+        let traced = if config.records.every.is_some() { BYTES_PER_TRACED_TOKEN } else { 0 };
+        let columns =
+            (largest(&tokens) * (BYTES_PER_TRAINED_TOKEN + traced)).max(tokens(evaluation) * BYTES_PER_SAMPLED_TOKEN);
         let values = |count: usize| (count * BYTES_PER_VALUE) as u64;
         let networks = [(Some(&shapes.policy), Head::Language), (shapes.critic.as_ref(), Head::Value)];
         let tensors = networks.into_iter().filter_map(|(shape, head)| Some(Model::largest_tensor_of(shape?, head)));

@@ -12,6 +12,7 @@ use crate::{
     batch::Minibatch,
     config::{AlgorithmConfig, KlPlace, PolicyLossKind},
     credit::Credit,
+    trace::TokenTrace,
 };
 
 /// Per-token columns of a step used in the policy's updates `[N]`.
@@ -35,6 +36,8 @@ pub(crate) struct Objective<'a> {
     positive_weights: Vec<f32>,
     /// Only if the divergence is in the loss.
     reference_logp: Option<Vec<f32>>,
+    /// Where it is noted what happens to each token, and the tokens' places there `[n]`.
+    trace: Option<(&'a mut TokenTrace, &'a [usize])>,
     pub(crate) sums: PolicySums,
 }
 
@@ -72,12 +75,18 @@ impl<'a> Objective<'a> {
             policy_weights,
             positive_weights: Reduction::TokenMean.token_weights(&minibatch.lengths, &positive),
             reference_logp: in_loss.map(|logp| minibatch.gather(logp)),
+            trace: None,
             sums: PolicySums {
                 positive_lm_loss: positive.contains(&true).then_some(0.0),
                 kl_loss: in_loss.map(|_| 0.0),
                 ..PolicySums::default()
             },
         }
+    }
+
+    /// The same, which also notes what happens to each token of its minibatch.
+    pub(crate) fn traced(self, trace: Option<&'a mut TokenTrace>, minibatch: &'a Minibatch<'_>) -> Self {
+        Self { trace: trace.map(|trace| (trace, minibatch.tokens())), ..self }
     }
 
     /// Adds a micro-batch's loss and returns its gradient: policy loss + mu * positive-example LM loss (+ KL, - entropy
@@ -89,6 +98,9 @@ impl<'a> Objective<'a> {
         self.sums.loss += loss.loss;
         self.sums.stats.merge(&loss.stats);
         self.sums.entropy.merge(&Summary::of(&scored.entropy));
+        if let Some((trace, places)) = &mut self.trace {
+            trace.note(&places[tokens.clone()], &scored.entropy, &loss);
+        }
 
         if let Some(sum) = &mut self.sums.positive_lm_loss {
             let positive = positive_lm_loss(&scored.logp, &self.positive_weights[tokens.clone()]);
@@ -190,6 +202,39 @@ mod tests {
         let PolicySums { loss, positive_lm_loss, kl_loss, .. } = objective.sums;
         let positive = algorithm.positive_lm_weight * positive_lm_loss.unwrap_or(0.0);
         (loss + positive + algorithm.kl_weight * kl_loss.unwrap_or(0.0), gradient)
+    }
+
+    /// Ratios e^0.4, e^0.05, e^-0.3, e^0.1, e^-0.02, e^0.15 with advantages 0.5, 0.5, -1, -1, -1, 2 and bounds 0.8 and 1.28; the
+    /// second response was cut off and is filtered out.
+    #[test]
+    fn the_trace_has_the_last_update_of_each_token_at_its_place() {
+        use vapo_algo::ClipState::{High, Low, Unclipped, Unused};
+        let prompt = prompt(0);
+        let batch = batch(&prompt);
+        let credit = Credit { advantages: ADVANTAGES.to_vec(), values: None, reward_kl: None };
+        let (old_logp, sampler_logp) = (batch.old_logp(), batch.sampler_logp());
+        let columns = StepColumns { old_logp, sampler_logp, credit: &credit, reference_logp: None };
+        let mut trace = TokenTrace::new(6);
+        let update = |trace: &mut TokenTrace, responses: &[usize], filtering, entropy: f32| {
+            let algorithm = AlgorithmConfig { overlong_filtering: filtering, ..AlgorithmConfig::default() };
+            let minibatch = batch.select(responses);
+            let logp: Vec<f32> = batch.old_logp().iter().zip(MOVED).map(|(old, moved)| old + moved).collect();
+            let logp = minibatch.gather(&logp);
+            let mut objective = Objective::new(&minibatch, &columns, &algorithm).traced(Some(trace), &minibatch);
+            for tokens in [0..minibatch.lengths[0], minibatch.lengths[0]..logp.len()] {
+                let scored = Scored { logp: logp[tokens.clone()].to_vec(), entropy: vec![entropy; tokens.len()] };
+                objective.token_grad(&scored, tokens);
+            }
+        };
+        update(&mut trace, &[0, 1, 2], false, 1.0);
+        update(&mut trace, &[1, 2], true, 2.0);
+        assert_eq!(trace.clip, [High, Unclipped, Unused, Unused, Unused, Unclipped]);
+        assert_eq!(trace.entropy, [1.0, 1.0, 2.0, 2.0, 2.0, 2.0]);
+        let expected = [0.4f32.exp(), 0.05f32.exp(), 0.0, 0.0, 0.0, 0.15f32.exp()];
+        assert!(trace.ratio.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{:?}", trace.ratio);
+        update(&mut trace, &[0, 1], false, 3.0);
+        assert_eq!(trace.clip, [High, Unclipped, Low, Unclipped, Unclipped, Unclipped]);
+        assert_eq!(trace.entropy, [3.0, 3.0, 3.0, 3.0, 3.0, 2.0]);
     }
 
     fn all_terms(policy_loss: PolicyLossKind) -> AlgorithmConfig {

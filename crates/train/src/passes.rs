@@ -15,6 +15,7 @@ use crate::{
     observer::{Event, Monitor},
     progress::{Progress, Watcher},
     stage::Stage,
+    trace::TokenTrace,
     trainer::Trainer,
     update::{CriticReport, PolicyReport, update_critic, update_policy, value_bound},
 };
@@ -64,7 +65,8 @@ pub(crate) fn train_policy(
     let settings = (algorithm, trainer.config.rollout.temperature as f32);
     let step = trainer.counters.global_step + 1;
     let dumps = Dumps::new(&trainer.dumps, &trainer.config, &trainer.text.files, step);
-    let mut report = PolicyReport::default();
+    let trace = trainer.records_step().then(|| TokenTrace::new(batch.num_tokens()));
+    let mut report = PolicyReport { trace, ..PolicyReport::default() };
     let mut progress = UpdateProgress::new(Stage::PolicyUpdates, trainer.config.policy_updates_per_step());
     for pass in 0..algorithm.epochs {
         let random =

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -32,7 +32,7 @@ pub struct Replay {
 }
 
 /// Repeats up to `steps` steps in a temporary directory next to the run, from the checkpoint of step `from` or the oldest
-/// one, with that checkpoint's own settings, and compares rows (time fields aside), evaluations and, where the run has a
+/// one, with that checkpoint's own settings, and compares rows (time fields aside), evaluations, records and, where the run has a
 /// checkpoint at the end of them, weights and moments.
 ///
 /// # Errors
@@ -58,11 +58,13 @@ pub fn replay(run: &RunDir, from: Option<u64>, steps: u64, observer: &mut dyn Ob
         }
         None => RunDir::create(&replayed(run.config()?, &copy))?,
     };
-    remove_later_evaluations(&repeated, from)?;
+    // What the copy has of later steps must be what it does itself.
+    repeated.cut_samples(from + 1)?;
     repeat(&repeated, to, observer)?;
     let mut comparison = Comparison::default();
     comparison.rows(&rows_of(run, from + 1, to)?, &rows_of(&repeated, from + 1, to)?, from + 1, to);
     comparison.evaluations(run, &repeated, from + 1, to)?;
+    comparison.records(run, &repeated, from + 1, to)?;
     comparison.networks(run, &repeated, to)?;
     Ok(Replay { from, to, compared: comparison.compared, difference: comparison.difference })
 }
@@ -74,7 +76,7 @@ fn rows_of(run: &RunDir, from: u64, to: u64) -> Result<Vec<Row>> {
 }
 
 /// The checkpoint to begin with: that of step `from`, or the oldest one with recorded steps after it.
-fn chosen(run: &RunDir, from: Option<u64>, last: u64) -> Result<Option<(u64, std::path::PathBuf)>> {
+fn chosen(run: &RunDir, from: Option<u64>, last: u64) -> Result<Option<(u64, PathBuf)>> {
     let checkpoints = run.checkpoints()?;
     let steps: Vec<String> = checkpoints.iter().map(|(step, _)| step.to_string()).collect();
     match from {
@@ -93,6 +95,7 @@ fn replayed(mut config: Config, directory: &Path) -> Config {
     config.checkpoint.every = None;
     config.checkpoint.every_minutes = None;
     config.checkpoint.keep_best = false;
+    config.records.keep = None;
     config
 }
 
@@ -101,14 +104,6 @@ fn temporary_directory(run: &Path) -> Result<tempfile::TempDir> {
     let parent = run.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let beside = tempfile::Builder::new().prefix(".replay-").tempdir_in(parent);
     beside.or_else(|_| tempfile::tempdir()).map_err(Error::io("create a temporary directory next to", run))
-}
-
-/// What the copy has of later steps must be what it does itself.
-fn remove_later_evaluations(run: &RunDir, from: u64) -> Result<()> {
-    for (_, path) in run.evaluations()?.into_iter().filter(|(step, _)| *step > from) {
-        fs::remove_file(&path).map_err(Error::io("remove", &path))?;
-    }
-    Ok(())
 }
 
 /// Trains the copy to the end of step `to`.
@@ -161,17 +156,34 @@ impl Comparison {
     }
 
     fn evaluations(&mut self, run: &RunDir, repeated: &RunDir, from: u64, to: u64) -> Result<()> {
-        let mut files = 0;
-        for (step, path) in run.evaluations()?.into_iter().filter(|(step, _)| (from..=to).contains(step)) {
-            let other = repeated.eval_path(step);
-            let read = |path: &Path| fs::read(path).map_err(Error::io("read", path));
-            if !other.exists() || read(&path)? != read(&other)? {
-                self.differs(|| format!("the evaluation after step {step} has other samples or verdicts"));
+        let files = run.evaluations()?.into_iter().filter(|(step, _)| (from..=to).contains(step));
+        let pairs: Vec<_> = files.map(|(step, path)| (step, path, repeated.eval_path(step))).collect();
+        self.files("evaluations", &pairs, |step| {
+            format!("the evaluation after step {step} has other samples or verdicts")
+        })
+    }
+
+    fn records(&mut self, run: &RunDir, repeated: &RunDir, from: u64, to: u64) -> Result<()> {
+        let files = run.records()?.into_iter().filter(|(step, _)| (from..=to).contains(step));
+        let pairs: Vec<_> = files.map(|(step, path)| (step, path, repeated.record_path(step))).collect();
+        self.files("recorded steps", &pairs, |step| format!("the recorded rollouts of step {step} are other ones"))
+    }
+
+    /// Files of the run and of the copy, by their steps.
+    fn files(
+        &mut self,
+        what: &str,
+        pairs: &[(u64, PathBuf, PathBuf)],
+        difference: impl Fn(u64) -> String,
+    ) -> Result<()> {
+        let read = |path: &Path| fs::read(path).map_err(Error::io("read", path));
+        for (step, path, other) in pairs {
+            if !other.exists() || read(path)? != read(other)? {
+                self.differs(|| difference(*step));
             }
-            files += 1;
         }
-        if files > 0 {
-            self.compared.push(format!("{files} evaluations"));
+        if !pairs.is_empty() {
+            self.compared.push(format!("{} {what}", pairs.len()));
         }
         Ok(())
     }

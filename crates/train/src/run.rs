@@ -33,7 +33,7 @@ use crate::{
     report::StepReport,
     resources::Usage,
     resume::{check_unchanged, newest_intact, reference, replanned},
-    rundir::{DUMPS, RunDir},
+    rundir::{DUMPS, ROLLOUTS, RunDir},
     setup::{checked_task, device},
     step::train_step,
     summary::{AccuracySummary, CriticSummary, RunSummary},
@@ -102,8 +102,8 @@ impl Run {
         };
         let step = run.state.counters.global_step;
         let lost = run.directory.cut_metrics(step + u64::from(run.state.pending.is_none()))?;
-        // The evaluation of the step itself is in its row.
-        run.directory.cut_evaluations(step + 1)?;
+        // The evaluation of the step itself is in its row, and its rollouts are recorded before that.
+        run.directory.cut_samples(step + 1)?;
         run.warnings.extend(damaged.into_iter().chain(lost));
         run.directory.write_config(&run.trainer.config)?;
         Ok(run)
@@ -156,7 +156,7 @@ impl Run {
             )
         });
         let warnings = endless_warning(&sampling).into_iter().chain(unlocked).collect();
-        trainer.dumps = directory.path().join(DUMPS);
+        (trainer.dumps, trainer.rollouts) = (directory.path().join(DUMPS), directory.path().join(ROLLOUTS));
         let writer = CheckpointWriter::new(memory.copies_checkpoints(), trainer.config.checkpoint.background);
         let last_checkpoint = begun;
         Self { directory, _lock: lock, trainer, memory, state, writer, last_checkpoint, warnings, begun, usage_before }
@@ -244,6 +244,7 @@ impl Run {
         {
             before.restore(&mut self.trainer);
         }
+        self.directory.remove_old_records(self.trainer.config.records.keep)?;
         Ok(report)
     }
 

@@ -5,6 +5,7 @@
 //! run.lock                     locked while a process works on the run; its text names the process
 //! metrics.jsonl                a row per step
 //! eval/step-000020.jsonl       per problem: samples and verdicts
+//! rollouts/step-000020.parquet per response: text, verdict, and what each token was credited with
 //! checkpoints/step-000020/     a checkpoint from which the run can continue; `.damaged`: one that was found damaged
 //! dumps/policy-step-000012/    the last update of a network that was skipped because its gradient was not finite
 //! summary.json                 written at the end
@@ -32,7 +33,11 @@ use crate::{
 pub(crate) const DAMAGED: &str = "damaged";
 const CHECKPOINTS: &str = "checkpoints";
 const EVAL: &str = "eval";
+pub(crate) const ROLLOUTS: &str = "rollouts";
 pub(crate) const DUMPS: &str = "dumps";
+
+/// The subdirectories of every run. Runs of earlier versions have no [`ROLLOUTS`].
+const SUBDIRECTORIES: [&str; 3] = [CHECKPOINTS, EVAL, ROLLOUTS];
 
 /// The directory of one run.
 #[derive(Clone, Debug)]
@@ -72,7 +77,7 @@ impl RunDir {
     }
 
     fn create_subdirectories(&self) -> Result<()> {
-        let mut paths = [CHECKPOINTS, EVAL].map(|name| self.path.join(name)).into_iter();
+        let mut paths = SUBDIRECTORIES.map(|name| self.path.join(name)).into_iter();
         paths.try_for_each(|path| {
             let create = || {
                 fs::create_dir_all(&path)?;
@@ -88,10 +93,11 @@ impl RunDir {
     /// # Errors
     /// Another process has locked it, a link leads out of it, or a file cannot be removed.
     pub(crate) fn take_over(&self) -> Result<RunLock> {
-        refuse_links_out(&self.path, [CHECKPOINTS, EVAL])?;
+        refuse_links_out(&self.path, &SUBDIRECTORIES)?;
         let lock = RunLock::acquire(&self.path)?;
         self.create_subdirectories()?;
-        for directory in [self.path.clone(), self.path.join(CHECKPOINTS), self.path.join(EVAL)] {
+        let subdirectories = SUBDIRECTORIES.map(|name| self.path.join(name));
+        for directory in std::iter::once(self.path.clone()).chain(subdirectories) {
             for entry in fs::read_dir(&directory).map_err(Error::io("read", &directory))? {
                 let path = entry.map_err(Error::io("read", &directory))?.path();
                 let replaced = path.extension().is_some_and(|extension| extension == REPLACED);
@@ -260,6 +266,15 @@ impl RunDir {
         numbered(&self.path.join(EVAL), ".jsonl")
     }
 
+    /// Records of rollouts, `rollouts/step-*.parquet`, oldest first.
+    ///
+    /// # Errors
+    /// The directory exists and cannot be read.
+    pub fn records(&self) -> Result<Vec<(u64, PathBuf)>> {
+        let directory = self.path.join(ROLLOUTS);
+        if directory.exists() { numbered(&directory, ".parquet") } else { Ok(Vec::new()) }
+    }
+
     /// The path of a step's checkpoint.
     pub(crate) fn checkpoint_path(&self, step: u64) -> PathBuf {
         self.path.join(CHECKPOINTS).join(step_name(step))
@@ -288,9 +303,18 @@ impl RunDir {
         Ok(())
     }
 
-    /// Removes the samples of evaluations from step `first_removed` on; a resumed run writes them again.
-    pub(crate) fn cut_evaluations(&self, first_removed: u64) -> Result<()> {
-        let mut later = self.evaluations()?.into_iter().filter(|(step, _)| *step >= first_removed);
+    /// Removes the records that `records.keep` does not keep.
+    pub(crate) fn remove_old_records(&self, keep: Option<usize>) -> Result<()> {
+        let records = self.records()?;
+        let old = keep.map_or(0, |keep| records.len().saturating_sub(keep));
+        let mut old = records[..old].iter();
+        old.try_for_each(|(_, path)| fs::remove_file(path).map_err(Error::io("remove", path)))
+    }
+
+    /// Removes the samples of evaluations, and the records, from step `first_removed` on; a resumed run writes them again.
+    pub(crate) fn cut_samples(&self, first_removed: u64) -> Result<()> {
+        let samples = self.evaluations()?.into_iter().chain(self.records()?);
+        let mut later = samples.filter(|(step, _)| *step >= first_removed);
         later.try_for_each(|(_, path)| fs::remove_file(&path).map_err(Error::io("remove", &path)))
     }
 
@@ -310,6 +334,11 @@ impl RunDir {
     /// The path of the evaluation after a step.
     pub(crate) fn eval_path(&self, step: u64) -> PathBuf {
         self.path.join(EVAL).join(format!("{}.jsonl", step_name(step)))
+    }
+
+    /// The path of the records of a step.
+    pub(crate) fn record_path(&self, step: u64) -> PathBuf {
+        self.path.join(ROLLOUTS).join(record_name(step))
     }
 
     /// Writes `summary.json`.
@@ -352,6 +381,10 @@ impl Line {
 
 pub(crate) fn step_name(step: u64) -> String {
     format!("step-{step:06}")
+}
+
+pub(crate) fn record_name(step: u64) -> String {
+    format!("{}.parquet", step_name(step))
 }
 
 /// Entries `step-<number><suffix>` of a directory by their numbers.
@@ -562,7 +595,7 @@ mod tests {
         assert_eq!(steps(), [0, 20, 40, 60]);
         run.remove_old_evaluations(Some(2)).unwrap();
         assert_eq!(steps(), [0, 40, 60]);
-        run.cut_evaluations(60).unwrap();
+        run.cut_samples(60).unwrap();
         assert_eq!(steps(), [0, 40]);
     }
 
@@ -580,6 +613,18 @@ mod tests {
             fs::write(run.path().join("eval").join(name), "").unwrap();
         }
         assert_eq!(run.evaluations().unwrap().iter().map(|(step, _)| *step).collect::<Vec<_>>(), [3, 20]);
+        assert_eq!(run.records().unwrap(), []);
+        for step in [8, 9, 1_000_000, 10] {
+            fs::write(run.record_path(step), "").unwrap();
+        }
+        let recorded = |run: &RunDir| run.records().unwrap().into_iter().map(|(step, _)| step).collect::<Vec<_>>();
+        run.remove_old_records(None).unwrap();
+        assert_eq!(recorded(&run), [8, 9, 10, 1_000_000]);
+        run.remove_old_records(Some(3)).unwrap();
+        assert_eq!(recorded(&run), [9, 10, 1_000_000]);
+        run.cut_samples(10).unwrap();
+        assert_eq!(recorded(&run), [9]);
+        assert_eq!(run.evaluations().unwrap().iter().map(|(step, _)| *step).collect::<Vec<_>>(), [3]);
         let keep = |keep, keep_every| CheckpointConfig { keep, keep_every, ..CheckpointConfig::default() };
         run.remove_old_checkpoints(&keep(None, None), None).unwrap();
         assert_eq!(steps(&run).len(), 3);

@@ -21,6 +21,8 @@ pub enum Stage {
     CriticUpdates,
     /// Updating the policy.
     PolicyUpdates,
+    /// Recording the rollouts.
+    Recording,
     /// Sampling and grading held-out problems.
     Evaluation,
     /// Writing a checkpoint.
@@ -31,7 +33,7 @@ pub enum Stage {
 
 impl Stage {
     /// All stages; those of a step come in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Sampling,
         Self::Grading,
         Self::LogpCheck,
@@ -40,6 +42,7 @@ impl Stage {
         Self::Credit,
         Self::CriticUpdates,
         Self::PolicyUpdates,
+        Self::Recording,
         Self::Evaluation,
         Self::Checkpoint,
         Self::Pretraining,
@@ -56,6 +59,7 @@ impl Stage {
             Self::Credit => "credit",
             Self::CriticUpdates => "critic updates",
             Self::PolicyUpdates => "policy updates",
+            Self::Recording => "records",
             Self::Evaluation => "evaluation",
             Self::Checkpoint => "checkpoint",
             Self::Pretraining => "pretraining",
@@ -73,6 +77,7 @@ impl Stage {
             Self::Credit => Some(keys::TIMING_CREDIT),
             Self::CriticUpdates => Some(keys::TIMING_CRITIC_UPDATES),
             Self::PolicyUpdates => Some(keys::TIMING_POLICY_UPDATES),
+            Self::Recording => Some(keys::TIMING_RECORDING),
             Self::Evaluation => Some(keys::TIMING_EVALUATION),
             Self::Checkpoint => Some(keys::TIMING_CHECKPOINT),
             Self::Pretraining => None,

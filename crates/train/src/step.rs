@@ -16,10 +16,12 @@ use crate::{
     passes::{train_critic, train_policy},
     phase::Phase,
     progress::Watcher,
+    records::StepRecord,
     report::{CreditReport, RolloutReport, StepReport},
     sampling::{PromptRounds, sample_step},
     stage::Stage,
     timing::Timing,
+    trace::TokenTrace,
     trainer::Trainer,
     update::value_bound,
 };
@@ -69,6 +71,11 @@ pub(crate) fn train_step(
         return Ok(None);
     }
 
+    if trainer.records_step() {
+        let trace = policy.as_ref().and_then(|report| report.trace.as_ref());
+        timing.lap(Stage::Recording, || record(trainer, &batch, &credit, trace))?;
+    }
+
     let report = StepReport {
         phase,
         sampling,
@@ -91,6 +98,14 @@ fn algorithm(trainer: &Trainer, phase: Phase) -> AlgorithmConfig {
         algorithm.lambda_critic = Some(1.0);
     }
     algorithm
+}
+
+/// Records the rollouts of the step that has just been trained.
+fn record(trainer: &Trainer, batch: &Batch<'_>, credit: &Credit, trace: Option<&TokenTrace>) -> Result<()> {
+    let (counters, tokenizer) = (&trainer.counters, &trainer.text.tokenizer);
+    let (step, policy_version) = (counters.global_step + 1, counters.policy_updates);
+    let record = StepRecord { step, policy_version, batch, credit, trace, tokenizer };
+    record.write(&trainer.rollouts, trainer.config.records.groups)
 }
 
 /// Largest |sampled - recomputed log-prob|. By the engine's contract it is 0, so the sampled log-probs are used as the old ones.

@@ -58,6 +58,8 @@ pub(crate) struct Trainer {
     pub(crate) counters: Counters,
     /// Where updates are saved whose gradient was not finite.
     pub(crate) dumps: PathBuf,
+    /// Where rollouts are recorded.
+    pub(crate) rollouts: PathBuf,
 }
 
 /// Prompts per step, and responses per prompt.
@@ -84,6 +86,7 @@ impl Trainer {
             reference: models.reference.map(|model| model.for_inference(dtype)),
             counters: Counters::default(),
             dumps: PathBuf::from("dumps"),
+            rollouts: PathBuf::from("rollouts"),
             config,
         }
     }
@@ -97,6 +100,11 @@ impl Trainer {
             return Some(Phase::ValuePretraining);
         }
         (self.policy_steps() < self.config.run.steps).then_some(Phase::Policy)
+    }
+
+    /// Whether the rollouts of the next step are recorded.
+    pub(crate) fn records_step(&self) -> bool {
+        self.config.records.every.is_some_and(|every| (self.counters.global_step + 1).is_multiple_of(every))
     }
 
     /// Number of steps that trained the policy.

@@ -13,6 +13,7 @@ use crate::{
     metrics::{Row, keys},
     network::{Network, Update},
     objective::{Objective, PolicySums, StepColumns},
+    trace::TokenTrace,
 };
 
 /// Statistics of the critic's updates in a step.
@@ -62,6 +63,8 @@ pub struct PolicyReport {
     pub first_log_ratio_max: Option<f64>,
     /// Updates skipped because their gradient was not finite.
     pub skipped: u64,
+    /// What the updates did with each token, if the step is recorded.
+    pub trace: Option<TokenTrace>,
 }
 
 impl PolicyReport {
@@ -187,10 +190,11 @@ pub(crate) fn update_policy(
     (algorithm, temperature): (&AlgorithmConfig, f32),
     report: &mut PolicyReport,
 ) -> Update {
-    let mut objective = Objective::new(minibatch, columns, algorithm);
+    let mut objective = Objective::new(minibatch, columns, algorithm).traced(report.trace.as_mut(), minibatch);
     let (update, ()) = policy.update(engine, |engine, model, gradients| {
         policy_gradient(engine, (model, gradients), (minibatch, temperature), &mut objective);
     });
-    report.add(objective.sums, update);
+    let sums = objective.sums;
+    report.add(sums, update);
     update
 }

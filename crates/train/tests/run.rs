@@ -3,6 +3,8 @@
 #[path = "run/checks.rs"]
 mod checks;
 mod common;
+#[path = "run/records.rs"]
+mod records;
 
 use std::{
     collections::BTreeSet,
@@ -40,6 +42,8 @@ fn config(directory: &Path, overrides: &[&str]) -> Config {
         "eval.samples=2",
         "checkpoint.every=1",
         "checkpoint.keep=all",
+        "records.every=1",
+        "records.groups=2",
     ]
     .map(String::from)
     .to_vec();
@@ -76,6 +80,10 @@ fn assert_same_run(a: &Path, b: &Path) {
     {
         let bytes = |run: &Path| fs::read(run.join("checkpoints/step-000005").join(file)).unwrap();
         assert!(bytes(a) == bytes(b), "{file} differs");
+    }
+    for step in 1..=5 {
+        let bytes = |run: &Path| fs::read(run.join(format!("rollouts/step-{step:06}.parquet"))).unwrap();
+        assert!(bytes(a) == bytes(b), "the record of step {step} differs");
     }
     for step in [0, 4, 5] {
         let text = |run: &Path| fs::read_to_string(run.join(format!("eval/step-{step:06}.jsonl"))).unwrap();

@@ -31,6 +31,9 @@ prompts_per_step = 8
 [eval]
 problems = 5
 samples = 4
+
+[records]
+every = 1
 "#;
 
 /// The same with a reward of two terms.
@@ -43,7 +46,7 @@ const SHAPED: [&str; 5] = [
 ];
 
 /// The pages for users and contributors; the changelog names settings of the past.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
     "README.md",
     "SECURITY.md",
     "ARCHITECTURE.md",
@@ -59,10 +62,11 @@ const PAGES: [&str; 15] = [
     "docs/evaluation.md",
     "docs/models.md",
     "docs/reliability.md",
+    "docs/records.md",
 ];
 
 /// The sections of a config, by which a setting in a text is recognized.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "run",
     "model",
     "data",
@@ -75,6 +79,7 @@ const SECTIONS: [&str; 12] = [
     "critic_optimizer",
     "eval",
     "checkpoint",
+    "records",
 ];
 
 fn root() -> PathBuf {

@@ -114,6 +114,9 @@ impl Config {
         failures.positive_or_off("run.stop_timeout_secs", self.run.stop_timeout_secs);
         failures.at_least_one_or("all", "eval.keep", self.eval.keep.map(|keep| keep as u64));
         failures.at_least_one_or("all", "checkpoint.keep", self.checkpoint.keep.map(|keep| keep as u64));
+        failures.at_least_one_or("off", "records.every", self.records.every);
+        failures.at_least_one_or("all", "records.groups", self.records.groups.map(|groups| groups as u64));
+        failures.at_least_one_or("all", "records.keep", self.records.keep.map(|keep| keep as u64));
         failures.responses(["eval.problems", "eval.samples"], [self.eval.problems, self.eval.samples]);
         failures.at_least("eval.max_new_tokens", self.eval.max_new_tokens.unwrap_or(1), 1);
         failures.not_negative("eval.temperature", self.eval.temperature);

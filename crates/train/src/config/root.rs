@@ -7,7 +7,7 @@ use super::{
     schema::{Field, Mark},
     sections::{
         AdvantageKind, AlgorithmConfig, CheckpointConfig, CriticConfig, DataConfig, EvalConfig, ModelConfig,
-        OptimizerConfig, RewardConfig, RolloutConfig, RunConfig, ValuePretrainingConfig,
+        OptimizerConfig, RecordsConfig, RewardConfig, RolloutConfig, RunConfig, ValuePretrainingConfig,
     },
 };
 use crate::{
@@ -43,6 +43,8 @@ pub struct Config {
     pub eval: EvalConfig,
     /// Checkpoints.
     pub checkpoint: CheckpointConfig,
+    /// Records of rollouts.
+    pub records: RecordsConfig,
 }
 
 impl Default for Config {
@@ -61,6 +63,7 @@ impl Default for Config {
             critic_optimizer: OptimizerConfig { learning_rate: 2e-6, ..OptimizerConfig::default() },
             eval: EvalConfig::default(),
             checkpoint: CheckpointConfig::default(),
+            records: RecordsConfig::default(),
         }
     }
 }
@@ -79,6 +82,7 @@ pub const SECTIONS: &[(&str, &[Field])] = &[
     ("critic_optimizer", OptimizerConfig::FIELDS),
     ("eval", EvalConfig::FIELDS),
     ("checkpoint", CheckpointConfig::FIELDS),
+    ("records", RecordsConfig::FIELDS),
 ];
 
 /// Whether the setting with that dotted key has a mark; `false` if there is no such setting.

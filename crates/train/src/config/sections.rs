@@ -397,6 +397,24 @@ settings! {
     }
 }
 
+settings! {
+    /// `[records]`: what happened to each token of the rollouts, in files (`docs/records.md`).
+    pub struct RecordsConfig {
+        /// Steps between steps whose rollouts are recorded; "off": none are.
+        #[serde(with = "or_off")]
+        #[marks(PolicyOnly)]
+        pub every: Option<u64> = Some(10),
+        /// Number of prompts of a step, the first ones, whose responses are recorded; or "all".
+        #[serde(with = "or_all")]
+        #[marks(PolicyOnly)]
+        pub groups: Option<usize> = Some(8),
+        /// Number of recorded steps that stay in the run's `rollouts`, the newest ones; or "all".
+        #[serde(with = "or_all")]
+        #[marks(PolicyOnly)]
+        pub keep: Option<usize> = Some(50),
+    }
+}
+
 impl AlgorithmConfig {
     /// What the longest answer loses of its reward.
     pub fn largest_overlong_penalty(&self) -> f64 {

@@ -33,6 +33,7 @@ const RULES: &[Rule] = &[
         |config| config.checkpoint.keep.is_none(),
         "checkpoint.keep is \"all\"",
     ),
+    idle(&["records.groups", "records.keep"], |config| config.records.every.is_none(), "records.every is \"off\""),
     contradiction(&["data.task"], |config| config.data.train.is_some(), "problems come from data.train"),
     idle(
         &[
@@ -267,6 +268,7 @@ mod tests {
         "checkpoint.keep",
         "checkpoint.background",
         "checkpoint.dtype",
+        "records.every",
     ];
 
     #[test]
@@ -293,6 +295,7 @@ mod tests {
             &["checkpoint.keep=all", "checkpoint.keep_every=5"],
             "checkpoint.keep_every = 5 has no effect: checkpoint.keep is \"all\"",
         ),
+        (&["records.every=off", "records.keep=5"], "records.keep = 5 has no effect: records.every is \"off\""),
         (
             &["data.train=a", "data.eval=b", "data.task=walk"],
             "data.task = \"walk\" has no effect: problems come from data.train",

@@ -140,6 +140,8 @@ keys! {
     TIMING_CRITIC_UPDATES = "timing_s/update_critic";
     /// Seconds of the policy's updates.
     TIMING_POLICY_UPDATES = "timing_s/update_actor";
+    /// Seconds of recording the step's rollouts; absent if they are not recorded.
+    TIMING_RECORDING = "timing_s/record";
     /// Seconds of the evaluation after the step; absent if there was none.
     TIMING_EVALUATION = "timing_s/testing";
     /// Seconds of the checkpoint after the step; absent if there was none.

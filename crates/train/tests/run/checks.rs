@@ -61,6 +61,20 @@ fn every_damage_of_a_run_directory_is_found() {
         damaged("half", &|run| truncate(&run.join("eval/step-000004.jsonl"))),
         ["Damage eval/step-000004.jsonl: does not end with a complete line"]
     );
+    assert_eq!(
+        damaged("record", &|run| fs::remove_file(run.join("rollouts/step-000003.parquet")).unwrap()),
+        ["Damage rollouts/step-000003.parquet: is missing, but metrics.jsonl says that it was written"]
+    );
+    let scratched = damaged("scratched", &|run| flip_a_bit(&run.join("rollouts/step-000004.parquet")));
+    assert_eq!(scratched.len(), 1);
+    assert!(
+        scratched[0].starts_with("Damage rollouts/step-000004.parquet: the SHA-256 of its content "),
+        "{scratched:?}"
+    );
+    let renamed = damaged("renamed", &|run| {
+        fs::rename(run.join("rollouts/step-000001.parquet"), run.join("rollouts/step-000009.parquet")).unwrap();
+    });
+    assert_eq!(renamed, ["Damage rollouts/step-000009.parquet: row 1: is of step 1, expected 9"]);
     let flipped = damaged("flipped", &|run| flip_a_bit(&run.join("checkpoints/step-000002/state/critic.safetensors")));
     assert_eq!(flipped.len(), 1);
     assert!(
@@ -103,7 +117,9 @@ fn repeated_steps_are_identical_and_the_first_difference_is_named() {
             2,
             4,
             None,
-            ["rows of 2 steps", "1 evaluations", "weights and moments after step 4"].map(String::from).to_vec()
+            ["rows of 2 steps", "1 evaluations", "2 recorded steps", "weights and moments after step 4"]
+                .map(String::from)
+                .to_vec()
         )
     );
     let from_the_start = repeated(&run, Some(0), 99);
@@ -123,6 +139,10 @@ fn repeated_steps_are_identical_and_the_first_difference_is_named() {
     fs::write(&samples, fs::read_to_string(&samples).unwrap() + " ").unwrap();
     let difference = repeated(&run, Some(3), 1).difference.unwrap();
     assert_eq!(difference, "the evaluation after step 4 has other samples or verdicts");
+
+    fs::copy(run.join("rollouts/step-000002.parquet"), run.join("rollouts/step-000003.parquet")).unwrap();
+    let difference = repeated(&run, Some(2), 1).difference.unwrap();
+    assert_eq!(difference, "the recorded rollouts of step 3 are other ones");
 
     let error = |from| replay(&RunDir::open(&run).unwrap(), from, 1, &mut |_: Event<'_>| ()).unwrap_err().to_string();
     assert_eq!(error(Some(9)), "there is no checkpoint of step 9, expected one of: 0, 1, 2, 3, 4, 5");

@@ -63,7 +63,7 @@ pub(crate) const TINY: Kind = Kind {
 };
 
 /// What makes a run of a second in which everything happens several times, if its kind does not say otherwise.
-const SMALL: [&str; 14] = [
+const SMALL: [&str; 15] = [
     "run.steps=4",
     "run.check_logps=all",
     "rollout.prompts_per_step=4",
@@ -78,6 +78,7 @@ const SMALL: [&str; 14] = [
     "eval.samples=2",
     "checkpoint.every=1",
     "checkpoint.keep=2",
+    "records.every=1",
 ];
 
 /// A run directory, with the settings of its run.
@@ -110,7 +111,7 @@ impl<'a> Place<'a> {
     }
 
     /// Everything in the directory that must be the same in every session's outcome: the text of rows, summary and state
-    /// without what depends on time, and all other bytes of evaluations and of the last checkpoint.
+    /// without what depends on time, and all other bytes of evaluations, records and of the last checkpoint.
     ///
     /// Other checkpoints depend on where a run was stopped, and `config.toml` holds the number of threads.
     pub(crate) fn outcome(&self) -> BTreeMap<String, Vec<u8>> {
@@ -121,6 +122,7 @@ impl<'a> Place<'a> {
         let timeless_summary = RunSummary { wall_secs: 0.0, cpu_secs: 0.0, peak_rss_mb: 0.0, ..summary };
         outcome.insert("summary.json".into(), serde_json::to_vec(&timeless_summary).unwrap());
         self.read_into(&mut outcome, &self.path.join("eval"));
+        self.read_into(&mut outcome, &self.path.join("rollouts"));
         let (_, last) = run.checkpoints().unwrap().pop().expect("a finished run has a checkpoint");
         self.read_into(&mut outcome, &last);
         outcome
@@ -147,7 +149,8 @@ impl<'a> Place<'a> {
 
     /// Files, directories and checkpoints with this extension.
     pub(crate) fn with_extension(&self, extension: &str) -> Vec<PathBuf> {
-        let places = [self.path.clone(), self.path.join("checkpoints"), self.path.join("eval")];
+        let subdirectories = ["checkpoints", "eval", "rollouts"].map(|name| self.path.join(name));
+        let places = [vec![self.path.clone()], subdirectories.to_vec()].concat();
         let entries = places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten();
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()

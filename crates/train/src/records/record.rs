@@ -1,0 +1,44 @@
+//! What is recorded of a step.
+
+use std::ops::Range;
+
+use vapo_lm::Tokenizer;
+
+use crate::{batch::Batch, credit::Credit, trace::TokenTrace};
+
+/// Tokens of a row group, unless a response alone has more: a reader of one response decodes no more, and the writer holds
+/// no more.
+const TOKENS_PER_ROW_GROUP: usize = 1 << 16;
+
+/// What is recorded of a step.
+pub(crate) struct StepRecord<'a> {
+    pub(crate) step: u64,
+    /// Updates of the policy before the step.
+    pub(crate) policy_version: u64,
+    pub(crate) batch: &'a Batch<'a>,
+    pub(crate) credit: &'a Credit,
+    /// `None` in value pretraining.
+    pub(crate) trace: Option<&'a TokenTrace>,
+    pub(crate) tokenizer: &'a Tokenizer,
+}
+
+impl StepRecord<'_> {
+    /// Tokens of some responses.
+    pub(super) fn lengths(&self, responses: Range<usize>) -> Vec<usize> {
+        responses.map(|response| self.batch.tokens_of(response).len()).collect()
+    }
+
+    /// The first `end` responses, divided into row groups.
+    pub(super) fn row_groups(&self, end: usize) -> Vec<Range<usize>> {
+        let (mut groups, mut start, mut tokens) = (Vec::new(), 0, 0);
+        for (response, length) in self.lengths(0..end).into_iter().enumerate() {
+            if response > start && tokens + length > TOKENS_PER_ROW_GROUP {
+                groups.push(start..response);
+                (start, tokens) = (response, 0);
+            }
+            tokens += length;
+        }
+        groups.extend((start < end).then_some(start..end));
+        groups
+    }
+}
