@@ -1,4 +1,4 @@
-//! A run with one changed file, which is then resumed: the number of the file, and its content.
+//! A run with one changed file, which is then resumed: the number of the run and of the file, and its content.
 
 use std::path::Path;
 
@@ -6,11 +6,14 @@ use vapo_train::Run;
 
 use super::Directory;
 
-/// A run that vapo wrote before checkpoints had checksums, so that a changed file is read and not only compared.
-const RUN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/train/tests/fixtures/run-format-1");
+/// Runs that earlier versions wrote: with tensors in flat buffers, and with tensors by their names.
+const RUNS: [&str; 2] = [
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/train/tests/fixtures/run-format-1"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/train/tests/fixtures/run-format-3"),
+];
 const CHECKPOINT: &str = "checkpoints/step-000002";
 
-/// The files of the run. The last does not exist in it.
+/// The files of a run. The last is left out, so that a changed file is read and not only compared.
 const FILES: [&str; 14] = [
     "config.toml",
     "metrics.jsonl",
@@ -30,15 +33,15 @@ const FILES: [&str; 14] = [
 
 pub(crate) fn checkpoint(data: &[u8]) {
     let Some((number, content)) = data.split_first() else { return };
-    let changed = FILES[usize::from(*number) % FILES.len()];
+    let number = usize::from(*number);
+    let (run, changed) = (Path::new(RUNS[number / FILES.len() % RUNS.len()]), FILES[number % FILES.len()]);
     let directory = Directory::new();
     for folder in ["eval", "state", "policy", "critic"].map(|name| Path::new(CHECKPOINT).join(name)) {
         std::fs::create_dir_all(directory.path().join(folder)).expect("a directory");
     }
-    for name in FILES.iter().filter(|name| **name != changed) {
-        if let Ok(bytes) = std::fs::read(Path::new(RUN).join(name)) {
-            directory.write(name, &bytes);
-        }
+    for name in FILES[..FILES.len() - 1].iter().filter(|name| **name != changed) {
+        let bytes = std::fs::read(run.join(name)).expect("a file of the fixture");
+        directory.write(name, &without_checksums(name, bytes));
     }
     directory.write(changed, content);
     let resume = || Run::resume(&directory.path(), &["run.threads=1".to_owned(), "data.task=chain".to_owned()]);
@@ -48,4 +51,12 @@ pub(crate) fn checkpoint(data: &[u8]) {
     drop(first);
     let again = resume().unwrap_or_else(|error| panic!("a run that could be resumed can be resumed again: {error}"));
     assert_eq!(weights(&again), before, "it is the same run");
+}
+
+/// The file as it is in a run of the last format without checksums.
+fn without_checksums(name: &str, bytes: Vec<u8>) -> Vec<u8> {
+    if !name.ends_with("state.json") {
+        return bytes;
+    }
+    String::from_utf8(bytes).expect("JSON").replace("\"format_version\": 3", "\"format_version\": 2").into_bytes()
 }
