@@ -1,7 +1,8 @@
 //! Checks a run directory: that everything is there, in order and undamaged.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -136,7 +137,7 @@ impl Findings<'_> {
             };
             self.add(Severity::Good, &path, text);
         }
-        if fs::read(&path).is_ok_and(|bytes| bytes.last().is_some_and(|last| *last != b'\n')) {
+        if last_byte(&path).is_some_and(|last| last != b'\n') {
             self.note(&path, "ends with half a row: the process was killed while it wrote it".into());
         }
         Ok(rows)
@@ -145,23 +146,14 @@ impl Findings<'_> {
     /// Every recorded evaluation has its file, unless the run keeps only some.
     fn evaluations(&mut self, run: &RunDir, rows: &[Recorded], keeps_all: bool) -> Result<()> {
         let files = run.evaluations()?;
-        let evaluated = rows.iter().filter(|row| row.is_evaluated);
-        let steps: Vec<u64> = evaluated.map(|row| row.step).collect();
+        let steps: Vec<u64> = rows.iter().filter(|row| row.is_evaluated).map(|row| row.step).collect();
         let first_needed = if keeps_all { 0 } else { files.last().map_or(0, |(step, _)| *step) };
-        let needed = steps.iter().filter(|step| **step >= first_needed);
-        for step in needed.filter(|step| files.iter().all(|(of, _)| of != *step)) {
-            self.damage(&run.eval_path(*step), "is missing, but metrics.jsonl has its result".into());
-        }
-        let mut intact = 0;
-        for (step, path) in &files {
-            match check_evaluation(path) {
-                Err(error) => self.check(path, Err(error)),
-                Ok(()) if steps.contains(step) => intact += 1,
-                Ok(()) => self.note(path, "belongs to a step that is not recorded yet".into()),
-            }
-        }
-        if intact > 0 {
-            self.add(Severity::Good, &run.path().join("eval"), format!("recorded evaluations: {intact}"));
+        let texts = ["is missing, but metrics.jsonl has its result", "belongs to a step that is not recorded yet"];
+        let path_of = |step| run.eval_path(step);
+        let intact =
+            self.files_of_steps(&files, (&steps, first_needed), path_of, |path, _| check_evaluation(path), texts);
+        if !intact.is_empty() {
+            self.add(Severity::Good, &run.path().join("eval"), format!("recorded evaluations: {}", intact.len()));
         }
         Ok(())
     }
@@ -169,27 +161,46 @@ impl Findings<'_> {
     /// Every recorded step has its file, unless the run keeps only some.
     fn records(&mut self, run: &RunDir, rows: &[Recorded], keeps_all: bool) -> Result<()> {
         let files = run.records()?;
-        let recorded = rows.iter().filter(|row| row.has_rollouts);
-        let steps: Vec<u64> = recorded.map(|row| row.step).collect();
+        let steps: Vec<u64> = rows.iter().filter(|row| row.has_rollouts).map(|row| row.step).collect();
         let oldest = files.first().map(|(step, _)| *step).or(steps.last().copied());
         let first_needed = if keeps_all { 0 } else { oldest.unwrap_or(0) };
-        let needed = steps.iter().filter(|step| **step >= first_needed);
-        for step in needed.filter(|step| files.iter().all(|(of, _)| of != *step)) {
-            self.damage(&run.record_path(*step), "is missing, but metrics.jsonl says that it was written".into());
-        }
-        let (mut intact, mut responses) = (0, 0);
-        for (step, path) in &files {
-            match records::check(path, *step) {
-                Err(error) => self.check(path, Err(error)),
-                Ok(rows) if steps.contains(step) => (intact, responses) = (intact + 1, responses + rows),
-                Ok(_) => self.note(path, "belongs to a step whose row is not written yet".into()),
-            }
-        }
-        if intact > 0 {
-            let text = format!("recorded steps: {intact}, with {responses} responses");
+        let texts = [
+            "is missing, but metrics.jsonl says that it was written",
+            "belongs to a step whose row is not written yet",
+        ];
+        let path_of = |step| run.record_path(step);
+        let intact = self.files_of_steps(&files, (&steps, first_needed), path_of, records::check, texts);
+        if !intact.is_empty() {
+            let responses: usize = intact.iter().sum();
+            let text = format!("recorded steps: {}, with {responses} responses", intact.len());
             self.add(Severity::Good, &run.path().join(ROLLOUTS), text);
         }
         Ok(())
+    }
+
+    /// Compares files with the steps whose rows promise them; those before `first_needed` may be gone. Returns what `check`
+    /// says of the intact ones. The texts are for a missing file, and for one that no row promises.
+    fn files_of_steps<T>(
+        &mut self,
+        files: &[(u64, PathBuf)],
+        (steps, first_needed): (&[u64], u64),
+        path_of: impl Fn(u64) -> PathBuf,
+        check: impl Fn(&Path, u64) -> Result<T>,
+        [missing, early]: [&str; 2],
+    ) -> Vec<T> {
+        let needed = steps.iter().filter(|step| **step >= first_needed);
+        for step in needed.filter(|step| files.iter().all(|(of, _)| of != *step)) {
+            self.damage(&path_of(*step), missing.into());
+        }
+        let mut intact = Vec::new();
+        for (step, path) in files {
+            match check(path, *step) {
+                Err(error) => self.check(path, Err(error)),
+                Ok(found) if steps.contains(step) => intact.push(found),
+                Ok(_) => self.note(path, early.into()),
+            }
+        }
+        intact
     }
 
     fn checkpoints(&mut self, run: &RunDir, rows: &[Recorded]) -> Result<()> {
@@ -259,6 +270,15 @@ impl Findings<'_> {
         }
         Ok(())
     }
+}
+
+/// The last byte of a file; `None` if there is none.
+fn last_byte(path: &Path) -> Option<u8> {
+    let mut byte = [0];
+    let mut file = File::open(path).ok()?;
+    file.seek(SeekFrom::End(-1)).ok()?;
+    file.read_exact(&mut byte).ok()?;
+    Some(byte[0])
 }
 
 /// Whether a file of an evaluation is complete: a JSON object with samples per line.
