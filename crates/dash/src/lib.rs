@@ -1,0 +1,3 @@
+//! Web pages about runs, served by the program itself: no file of them is loaded from elsewhere.
+
+#![forbid(unsafe_code)]
