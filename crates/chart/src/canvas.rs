@@ -1,0 +1,102 @@
+//! Pictures in general: their document, and texts on them.
+
+use plotters::{
+    backend::{DrawingBackend, SVGBackend},
+    coord::Shift,
+    drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea},
+    style::{
+        Color, FontDesc, FontFamily, FontStyle, RGBAColor, TextStyle,
+        text_anchor::{HPos, Pos, VPos},
+    },
+};
+
+use crate::{
+    error::{Error, Result},
+    palette::GRAY,
+};
+
+/// Coordinates of plotters are whole numbers: a pixel has ten, so that curves are smooth and widths exact.
+const UNITS: f64 = 10.0;
+/// plotters divides the size of a text by this.
+const TEXT_SCALE: f64 = 1.24;
+
+/// The size of the texts of axes and legends, in pixels.
+pub(crate) const SMALL: f64 = 11.0;
+/// The size of titles.
+pub(crate) const TITLE: f64 = 12.5;
+
+/// Space around everything, in pixels.
+pub(crate) const MARGIN: f64 = 8.0;
+/// Height of a line of text.
+pub(crate) const LINE_HEIGHT: f64 = 18.0;
+/// The space between a line's end and its name.
+pub(crate) const LEADER: f64 = 22.0;
+
+/// The smallest and the largest picture, in pixels.
+const SIZES: [(u32, u32); 2] = [(120, 60), (10_000, 10_000)];
+
+/// Part of a picture.
+pub(crate) type Area<B> = DrawingArea<B, Shift>;
+/// The result of drawing on a backend.
+pub(crate) type Drawn<B, T = ()> = std::result::Result<T, DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
+
+/// Whole numbers for a length in pixels.
+pub(crate) fn units(pixels: f64) -> i32 {
+    (pixels * UNITS).round() as i32
+}
+
+/// Draws an SVG document.
+///
+/// # Errors
+/// The picture is too small or too large.
+pub(crate) fn document(
+    size: (u32, u32),
+    draw: impl for<'a> FnOnce(&Area<SVGBackend<'a>>) -> Drawn<SVGBackend<'a>>,
+) -> Result<String> {
+    let [least, most] = SIZES;
+    if size.0 < least.0 || size.1 < least.1 || size.0 > most.0 || size.1 > most.1 {
+        let message = format!("expected {}x{} to {}x{}", least.0, least.1, most.0, most.1);
+        return Err(Error { size, message });
+    }
+    let mut text = String::new();
+    let picture =
+        SVGBackend::with_string(&mut text, (size.0 * UNITS as u32, size.1 * UNITS as u32)).into_drawing_area();
+    let drawn = draw(&picture).and_then(|()| picture.present());
+    drop(picture);
+    drawn.map_err(|error| Error { size, message: error.to_string() })?;
+    Ok(finished(&text, size))
+}
+
+/// Sets the size of a document in pixels, and how its lines end and bend.
+fn finished(text: &str, (width, height): (u32, u32)) -> String {
+    let units = |pixels: u32| pixels * UNITS as u32;
+    let drawn = format!("width=\"{}\" height=\"{}\"", units(width), units(height));
+    let wanted = format!("width=\"{width}\" height=\"{height}\" stroke-linejoin=\"round\" stroke-linecap=\"round\"");
+    text.replacen(&drawn, &wanted, 1)
+}
+
+/// The style of a gray text of a size.
+pub(crate) fn gray(size: f64) -> TextStyle<'static> {
+    styled(size, GRAY.to_rgba())
+}
+
+/// The style of a text of a size and color.
+pub(crate) fn styled(size: f64, color: RGBAColor) -> TextStyle<'static> {
+    let font = FontDesc::new(FontFamily::SansSerif, size * UNITS * TEXT_SCALE, FontStyle::Normal);
+    TextStyle { font, color: color.to_backend_color(), pos: Pos::new(HPos::Left, VPos::Center) }
+}
+
+/// Writes a text: `at` is its left, middle or right end, at half of its height.
+pub(crate) fn write<B: DrawingBackend>(
+    area: &Area<B>,
+    text: &str,
+    at: (f64, f64),
+    end: HPos,
+    style: &TextStyle<'static>,
+) -> Drawn<B> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let style = style.pos(Pos::new(end, VPos::Center));
+    area.draw_text(text, &style, (units(at.0), units(at.1)))
+}
