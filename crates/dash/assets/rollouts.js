@@ -12,10 +12,10 @@ import { runFrame } from "./run.js";
 import { visible } from "./text.js";
 
 /** The filters by their names in the address and for the server. */
-const FIELDS = ["from", "to", "verdict", "reward_min", "reward_max", "length_min", "length_max", "stop_reason", "text", "sort", "descending"];
+const FIELDS = ["step_min", "step_max", "verdict", "data_source", "reward_min", "reward_max", "length_min", "length_max", "stop_reason", "text", "sort", "descending"];
 const ORDERS = [["step", "step"], ["reward", "reward"], ["length", "length"], ["score", "score"], ["lambda", "lambda"], ["mean_value", "mean value"], ["prompt", "prompt"]];
-const VERDICTS = ["right", "wrong", "malformed"];
-const STOPS = ["stop_token", "stop_string", "length"];
+/** What is offered where the server does not say what occurs. */
+const USUAL = { verdicts: ["right", "wrong", "malformed"], stop_reasons: ["stop_token", "stop_string", "length"], data_sources: [] };
 
 export async function rolloutsPage(context) {
   const { parameters, signal } = context;
@@ -37,7 +37,7 @@ export async function rolloutsPage(context) {
     },
     failed: (error) => fill(summary, h("span", { class: "problem-line" }, error.message)),
   });
-  const form = filterForm(data.records.steps, state, (changes) => {
+  const form = filterForm({ ...USUAL, ...data.records }, state, (changes) => {
     Object.assign(state, changes);
     changeParameters(changes, { replaces: "text" in changes });
     list.reset();
@@ -77,12 +77,12 @@ function responseRow(id, row) {
     h("span", { class: "row-step" }, h("span", {}, `step ${row.step}`), h("a", { href: groupAddress(id, row), tabindex: "-1" }, "group")));
 }
 
-function filterForm(steps, state, change) {
+function filterForm({ steps, verdicts, stop_reasons: stops, data_sources: sources }, state, change) {
   const fields = {};
   const later = debounced(200, change);
   const changed = (name, isTyped) => () => (isTyped ? later : change)({ [name]: fields[name].value });
   const select = (name, options, any) => (fields[name] = h("select", { onchange: changed(name) }, any && h("option", { value: "" }, any), options.map(([value, text]) => h("option", { value }, text))));
-  const bound = (name, label, attributes) => (fields[name] = h("input", { type: "number", step: "any", placeholder: name.endsWith("min") || name === "from" ? "from" : "to", "aria-label": label, oninput: changed(name, true), ...attributes }));
+  const bound = (name, label, attributes) => (fields[name] = h("input", { type: "number", step: "any", placeholder: name.endsWith("min") ? "from" : "to", "aria-label": label, oninput: changed(name, true), ...attributes }));
   const pair = (title, low, high, attributes = {}) => h("div", { class: "field", role: "group", "aria-label": title }, title, h("span", { class: "range" }, bound(low, `${title} from`, attributes), bound(high, `${title} to`, attributes)));
   fields.text = h("input", { type: "search", placeholder: "in prompt, response or answer", oninput: changed("text", true) });
   fields.descending = h("input", { type: "checkbox", onchange: () => change({ descending: fields.descending.checked ? "true" : "" }) });
@@ -98,9 +98,10 @@ function filterForm(steps, state, change) {
     }
   };
   const element = h("form", { class: "filters", role: "search", "aria-label": "Filters of responses", onsubmit: (event) => event.preventDefault() },
-    h("label", { class: "wide" }, "Text", fields.text), h("label", {}, "Verdict", select("verdict", VERDICTS.map((verdict) => [verdict, verdict]), "any")),
-    pair("Step", "from", "to", { list: "recorded-steps" }), pair("Reward", "reward_min", "reward_max"), pair("Length", "length_min", "length_max"),
-    h("label", {}, "End", select("stop_reason", STOPS.map((reason) => [reason, stopReason(reason)]), "any")),
+    h("label", { class: "wide" }, "Text", fields.text), h("label", {}, "Verdict", select("verdict", verdicts.map((verdict) => [verdict, visible(verdict)]), "any")),
+    pair("Step", "step_min", "step_max", { list: "recorded-steps" }), pair("Reward", "reward_min", "reward_max"), pair("Length", "length_min", "length_max"),
+    h("label", {}, "End", select("stop_reason", stops.map((reason) => [reason, stopReason(reason)]), "any")),
+    sources.length > 1 && h("label", {}, "Source", select("data_source", sources.map((source) => [source, visible(source)]), "any")),
     h("label", {}, "Order", select("sort", ORDERS)), h("label", { class: "check" }, fields.descending, "descending"), clear,
     h("datalist", { id: "recorded-steps" }, steps.slice(-200).map((step) => h("option", { value: String(step) }))));
   show(state);
