@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Ablate(AblateArgs),
     Bench(BenchArgs),
     Doctor(DoctorArgs),
+    #[cfg(feature = "dash")]
+    Dash(DashArgs),
 }
 
 /// A number up to a limit that fits an ordinary machine. (Settings in configs are checked separately.)
@@ -550,6 +552,39 @@ pub(crate) struct DoctorArgs {
     /// Run the program, or ask the server, that the run's config names as its verifier
     #[arg(long, requires = "replay")]
     pub(crate) allow_verifier: bool,
+}
+
+#[cfg(feature = "dash")]
+const DASH_EXAMPLES: &str = "\
+Examples:
+  vapo dash                                            # all runs below runs, at http://127.0.0.1:8276/
+  vapo dash runs/vapo-001                              # one run
+  vapo dash studies/paper --port 0                     # a study, at any free port
+  ssh -L 8276:localhost:8276 HOST vapo dash            # runs on another machine, seen on this one
+  vapo dash --address 0.0.0.0                          # reachable from other machines, with a token
+
+Follows runs while they train, and changes nothing. Everything that the pages need is in the program: nothing is loaded from elsewhere. More: docs/dashboard.md";
+
+/// Serve web pages about runs, and follow runs that train
+#[cfg(feature = "dash")]
+#[derive(Args)]
+#[command(after_help = DASH_EXAMPLES)]
+pub(crate) struct DashArgs {
+    /// Directory of runs, of one run, or of a study
+    #[arg(default_value = "runs")]
+    pub(crate) runs: PathBuf,
+
+    /// Port; 0: any free one
+    #[arg(long, default_value_t = 8276)]
+    pub(crate) port: u16,
+
+    /// Address to listen on; an address that other machines reach requires a token
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) address: std::net::IpAddr,
+
+    /// Show pages only to those who know this word; `random` makes one [default: none on loopback, otherwise random]
+    #[arg(long)]
+    pub(crate) token: Option<String>,
 }
 
 const PRETRAIN_EXAMPLES: &str = "\

@@ -9,6 +9,8 @@ mod chat;
 mod config;
 mod conversation;
 mod critic;
+#[cfg(feature = "dash")]
+mod dash;
 mod doctor;
 mod eval;
 mod format;
@@ -71,6 +73,8 @@ fn run(command: Command) -> Result<Ending> {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        #[cfg(feature = "dash")]
+        Command::Dash(args) => dash::run(args),
     }?;
     Ok(Ending::Done)
 }

@@ -46,7 +46,7 @@ const SHAPED: [&str; 5] = [
 ];
 
 /// The pages for users and contributors; the changelog names settings of the past.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 17] = [
     "README.md",
     "SECURITY.md",
     "ARCHITECTURE.md",
@@ -63,6 +63,7 @@ const PAGES: [&str; 16] = [
     "docs/models.md",
     "docs/reliability.md",
     "docs/records.md",
+    "docs/dashboard.md",
 ];
 
 /// The sections of a config, by which a setting in a text is recognized.

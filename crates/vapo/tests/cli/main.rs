@@ -2,6 +2,8 @@
 
 mod ablate;
 mod chat;
+#[cfg(feature = "dash")]
+mod dash;
 mod evaluate;
 mod plan;
 mod program;

@@ -1,0 +1,86 @@
+//! `vapo dash`: starts, answers, ends.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, ChildStdout},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::program::Place;
+
+/// The first line that the program prints, and its output to keep open.
+fn first_line(child: &mut Child) -> (String, BufReader<ChildStdout>) {
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    (line, output)
+}
+
+/// The beginning of the answer to a request.
+fn ask(address: &str, target: &str) -> (String, TcpStream) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut start = [0; 15];
+    stream.read_exact(&mut start).unwrap();
+    (String::from_utf8(start.to_vec()).unwrap(), stream)
+}
+
+#[test]
+fn it_serves_until_a_signal_ends_it() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let place = Place::new();
+        let mut child = place.start(&["dash", ".", "--port", "0"]);
+        let (line, _output) = first_line(&mut child);
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap().to_owned();
+        assert!(address.starts_with("127.0.0.1:") && !line.contains("token"), "{line}");
+        assert_eq!(ask(&address, "/").0, "HTTP/1.1 200 OK");
+
+        let begin = Instant::now();
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    }
+}
+
+#[test]
+fn it_says_when_a_token_is_required() {
+    let place = Place::new();
+    let mut child = place.start(&["dash", ".", "--port", "0", "--token", "random"]);
+    let (line, mut output) = first_line(&mut child);
+    let (address, token) = line.split_once("http://").unwrap().1.split_once("/?token=").unwrap();
+    let token = token.split_whitespace().next().unwrap();
+    let mut notice = String::new();
+    output.read_line(&mut notice).unwrap();
+    assert!(notice.contains("its token is required"), "{notice}");
+    assert_eq!(ask(address, "/").0, "HTTP/1.1 401 Un");
+    assert_eq!(ask(address, &format!("/?token={token}")).0, "HTTP/1.1 303 Se");
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_cannot_be_served_is_an_error() {
+    let place = Place::new();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let error = place.vapo(&["dash", ".", "--port", &port]).failed(1);
+    assert_eq!(
+        error,
+        format!(
+            "error: port {port} is in use, expected a free one: choose another with --port, or --port 0 for any free one\n"
+        )
+    );
+    let error = place.vapo(&["dash", "none"]).failed(1);
+    assert!(error.starts_with("error: cannot read none: "), "{error}");
+    let error = place.vapo(&["dash", ".", "--address", "elsewhere"]).failed(2);
+    assert!(error.contains("elsewhere"), "{error}");
+    let error = place.vapo(&["dash", ".", "--token", "short"]).failed(1);
+    assert!(error.contains("expected 8 to 200"), "{error}");
+}
