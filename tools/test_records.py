@@ -28,7 +28,7 @@ COLUMNS = {
     "step": "BIGINT", "prompt_id": "BIGINT", "problem": "BIGINT", "data_source": "VARCHAR", "prompt": "VARCHAR",
     "response": "VARCHAR", "answer": "VARCHAR", "extracted_answer": "VARCHAR", "verdict": "VARCHAR", "reason": "VARCHAR",
     "score": "FLOAT", "scores": "MAP(VARCHAR, FLOAT)", "reward": "FLOAT", "stop_reason": "VARCHAR", "prompt_tokens": "INTEGER",
-    "response_tokens": "INTEGER", "lambda": "DOUBLE", "policy_version": "BIGINT", **LISTS,
+    "response_tokens": "INTEGER", "lambda": "DOUBLE", "first_wrong_token": "INTEGER", "policy_version": "BIGINT", **LISTS,
 }
 IN_UPDATES = ["entropy", "ratio", "clip"]
 
@@ -44,6 +44,10 @@ def check_duckdb(files, rows):
     assert {name: kind for name, kind, *_ in types} == COLUMNS, types
     other_length = " OR ".join(f'len("{name}") <> response_tokens' for name in LISTS)
     assert duckdb.sql(f"SELECT count(*) FROM {source} WHERE {other_length}").fetchall() == [(0,)]
+    wrong = duckdb.sql(f"""
+        SELECT count(first_wrong_token), count(*), bool_and(verdict <> 'right' AND first_wrong_token < response_tokens)
+        FROM {source} WHERE first_wrong_token IS NOT NULL OR verdict = 'wrong'""").fetchall()
+    assert wrong[0][0] > wrong[0][1] / 2 and wrong[0][2], wrong
     by_step = duckdb.sql(f"""
         SELECT step, count(*), avg(reward), avg(response_tokens), count(entropy), list_avg(flatten(list(entropy)))
         FROM {source} GROUP BY step ORDER BY step""").fetchall()

@@ -17,6 +17,7 @@ use std::{
 };
 
 pub use options::DataOptions;
+pub use pages::check_pages;
 
 use crate::{Error, Message, Origin, Problem, Reward};
 use columns::Columns;

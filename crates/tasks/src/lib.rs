@@ -27,7 +27,7 @@ mod verifier;
 
 pub use builtin::{BuiltinTask, World};
 pub use data_task::{DataTask, TrainSet};
-pub use dataset::{DataOptions, Dataset};
+pub use dataset::{DataOptions, Dataset, check_pages};
 pub use error::{Error, RowError};
 pub use grade::{Grade, Response, Verdict};
 pub use parallel::parallel_map;

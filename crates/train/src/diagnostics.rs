@@ -8,6 +8,7 @@ use crate::{
     batch::Batch,
     credit::{Credit, ValueCredit},
     metrics::{Row, keys},
+    rollout::GradedRollout,
 };
 
 /// Diagnostics of a step's values and advantages.
@@ -44,16 +45,11 @@ pub struct ErrorDiagnostics {
 }
 
 impl Diagnostics {
-    /// Diagnoses a step before its updates; `range` is the least and the greatest reward.
-    pub(crate) fn of(
-        batch: &Batch<'_>,
-        credit: &Credit,
-        (task, tokenizer): (&dyn Task, &Tokenizer),
-        range: [f64; 2],
-    ) -> Self {
+    /// Diagnoses a step before its updates, with [`first_wrong_tokens`]; `range` is the least and the greatest reward.
+    pub(crate) fn of(batch: &Batch<'_>, credit: &Credit, first_wrong: &[Option<usize>], range: [f64; 2]) -> Self {
         Self {
             critic: credit.values.as_ref().map(|values| CriticDiagnostics::of(batch, values, range)),
-            errors: ErrorDiagnostics::of(batch, credit, task, tokenizer),
+            errors: ErrorDiagnostics::of(batch, credit, first_wrong),
         }
     }
 
@@ -99,15 +95,10 @@ pub(crate) fn explained_by_part<const PARTS: usize>(
 }
 
 impl ErrorDiagnostics {
-    fn of(batch: &Batch<'_>, credit: &Credit, task: &dyn Task, tokenizer: &Tokenizer) -> Self {
+    fn of(batch: &Batch<'_>, credit: &Credit, first_wrong: &[Option<usize>]) -> Self {
         let mut diagnostics = Self::default();
-        for (response, graded) in batch.responses().iter().enumerate() {
-            let rollout = &graded.rollout;
-            if graded.grade.verdict.is_correct() {
-                continue;
-            }
-            let Some(offset) = task.first_wrong_offset(&rollout.prompt.problem, &rollout.text) else { continue };
-            let wrong = token_at(&rollout.completion.tokens, offset, tokenizer);
+        for (response, wrong) in first_wrong.iter().enumerate() {
+            let Some(wrong) = *wrong else { continue };
             for (position, token) in batch.tokens_of(response).enumerate() {
                 let advantage = f64::from(credit.advantages[token]);
                 diagnostics.correlation.push(advantage, f64::from(u8::from(position == wrong)));
@@ -123,6 +114,16 @@ impl ErrorDiagnostics {
         }
         diagnostics
     }
+}
+
+/// For each response `[R]` that is not right, its first wrong token, where the task knows it.
+pub(crate) fn first_wrong_tokens(batch: &Batch<'_>, task: &dyn Task, tokenizer: &Tokenizer) -> Vec<Option<usize>> {
+    let first_wrong = |graded: &GradedRollout<'_>| {
+        let rollout = Some(&graded.rollout).filter(|_| !graded.grade.verdict.is_correct())?;
+        let offset = task.first_wrong_offset(&rollout.prompt.problem, &rollout.text)?;
+        Some(token_at(&rollout.completion.tokens, offset, tokenizer))
+    };
+    batch.responses().iter().map(first_wrong).collect()
 }
 
 /// The token containing byte `offset` of the response's text; the last token if the text ends before that.
@@ -195,7 +196,9 @@ mod tests {
             policy_lambdas: vec![1.0; 2],
         };
         let credit = Credit { advantages: vec![-0.2, -0.5, -0.1, 0.3], values: Some(values), reward_kl: None };
-        let diagnostics = Diagnostics::of(&batch, &credit, (&SecondCharacter, &text.tokenizer), [0.0, 1.0]);
+        let first_wrong = first_wrong_tokens(&batch, &SecondCharacter, &text.tokenizer);
+        assert_eq!(first_wrong, [Some(1), None], "a right answer has no wrong token");
+        let diagnostics = Diagnostics::of(&batch, &credit, &first_wrong, [0.0, 1.0]);
 
         let close = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-6, "{found:?}");
         close(diagnostics.errors.values_before.mean(), 0.5);

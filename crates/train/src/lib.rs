@@ -50,7 +50,7 @@ mod phase;
 pub mod pretrain;
 mod problems;
 mod progress;
-mod records;
+pub mod records;
 pub mod replay;
 pub mod report;
 mod resources;

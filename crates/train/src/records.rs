@@ -9,4 +9,5 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{check::check, record::StepRecord};
+pub(crate) use self::check::check;
+pub use self::{check::check_version, record::StepRecord};

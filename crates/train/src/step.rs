@@ -8,7 +8,7 @@ use crate::{
     batch::{Batch, RewardRules},
     config::{AlgorithmConfig, CriticStart},
     credit::Credit,
-    diagnostics::Diagnostics,
+    diagnostics::{Diagnostics, first_wrong_tokens},
     error::Result,
     network::Network,
     objective::StepColumns,
@@ -49,9 +49,11 @@ pub(crate) fn train_step(
     let credit = timing
         .lap(Stage::Credit, || Credit::assign(&batch, values, reference_logp.as_deref(), &algorithm(trainer, phase)));
 
-    let reads = (trainer.task.as_ref(), &trainer.text.tokenizer);
-    let diagnostics =
-        timing.lap(Stage::Credit, || Diagnostics::of(&batch, &credit, reads, trainer.config.reward_range()));
+    let (first_wrong, diagnostics) = timing.lap(Stage::Credit, || {
+        let first_wrong = first_wrong_tokens(&batch, trainer.task.as_ref(), &trainer.text.tokenizer);
+        let diagnostics = Diagnostics::of(&batch, &credit, &first_wrong, trainer.config.reward_range());
+        (first_wrong, diagnostics)
+    });
 
     if monitor.stopped() {
         return Ok(None);
@@ -73,7 +75,7 @@ pub(crate) fn train_step(
 
     if trainer.records_step() {
         let trace = policy.as_ref().and_then(|report| report.trace.as_ref());
-        timing.lap(Stage::Recording, || record(trainer, &batch, &credit, trace))?;
+        timing.lap(Stage::Recording, || record(trainer, &batch, &credit, &first_wrong, trace))?;
     }
 
     let report = StepReport {
@@ -101,10 +103,16 @@ fn algorithm(trainer: &Trainer, phase: Phase) -> AlgorithmConfig {
 }
 
 /// Records the rollouts of the step that has just been trained.
-fn record(trainer: &Trainer, batch: &Batch<'_>, credit: &Credit, trace: Option<&TokenTrace>) -> Result<()> {
+fn record(
+    trainer: &Trainer,
+    batch: &Batch<'_>,
+    credit: &Credit,
+    first_wrong: &[Option<usize>],
+    trace: Option<&TokenTrace>,
+) -> Result<()> {
     let (counters, tokenizer) = (&trainer.counters, &trainer.text.tokenizer);
     let (step, policy_version) = (counters.global_step + 1, counters.policy_updates);
-    let record = StepRecord { step, policy_version, batch, credit, trace, tokenizer };
+    let record = StepRecord { step, policy_version, batch, credit, first_wrong, trace, tokenizer };
     record.write(&trainer.rollouts, trainer.config.records.groups)
 }
 

@@ -6,5 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod rollouts;
 
 pub use error::{Error, Result};
+pub use rollouts::Rollouts;

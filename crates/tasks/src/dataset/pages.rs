@@ -3,10 +3,10 @@
 
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io::{BufReader, Read, Seek, SeekFrom},
 };
 
-use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::metadata::ColumnChunkMetaData;
 
 /// Maximum size of a page in bytes.
 const LARGEST_PAGE: u64 = 256 << 20;
@@ -16,17 +16,24 @@ const LARGEST_PAGES: u64 = 1 << 30;
 const FEW_VALUES: u64 = 1 << 20;
 /// Additional values that it may hold per row.
 const VALUES_PER_ROW: u64 = 64;
-/// Maximum length of a page header; with statistics, real ones have a few hundred bytes.
+/// Maximum length of a page header.
 const LONGEST_HEADER: u64 = 1 << 20;
+/// Real ones have a few dozen bytes, with statistics a few hundred.
+const USUAL_HEADER: usize = 512;
 
-/// Checks the pages of a row group against the limits above.
+/// Checks the pages of columns that are to be decoded, all of the same row group of so many rows, before the `parquet` crate
+/// allocates what they claim.
 ///
 /// # Errors
 /// The claimed and the allowed size.
-pub(super) fn check(mut file: &File, group: &RowGroupMetaData) -> Result<(), String> {
-    let rows = u64::try_from(group.num_rows()).map_err(|_| "a row group with a negative number of rows")?;
+pub fn check_pages<'a>(
+    mut file: &File,
+    columns: impl IntoIterator<Item = &'a ColumnChunkMetaData>,
+    rows: i64,
+) -> Result<(), String> {
+    let rows = u64::try_from(rows).map_err(|_| "a row group with a negative number of rows")?;
     let mut together = 0u64;
-    for column in group.columns() {
+    for column in columns {
         let name = column.column_path().string();
         let found = walk(&mut file, column).map_err(|problem| format!("column `{name}`: {problem}"))?;
         together = together.saturating_add(found.dictionary.saturating_add(found.largest));
@@ -63,7 +70,8 @@ fn walk(file: &mut &File, column: &ColumnChunkMetaData) -> Result<Chunk, String>
     let mut chunk = Chunk { compressed: length, ..Chunk::default() };
     while at < end {
         file.seek(SeekFrom::Start(at)).map_err(|error| error.to_string())?;
-        let mut compact = Compact { input: file.take(LONGEST_HEADER.min(end - at)), read: 0 };
+        let header = file.take(LONGEST_HEADER.min(end - at));
+        let mut compact = Compact { input: BufReader::with_capacity(USUAL_HEADER, header), read: 0 };
         let page = compact.page().map_err(|problem| format!("a page header at byte {at}: {problem}"))?;
         if page.bytes > LARGEST_PAGE {
             return Err(format!("a page claims {} bytes, expected at most {LARGEST_PAGE}", page.bytes));

@@ -15,7 +15,7 @@ use parquet::{
 use serde_json::{Map, Value};
 
 use super::{
-    pages,
+    pages::check_pages,
     row::{Each, Row},
 };
 use crate::Error;
@@ -44,7 +44,8 @@ fn read_file(path: &Path, file: File, each: &mut Each<'_>) -> Result<(), Error> 
     let mut number = 0;
     for index in 0..reader.num_row_groups() {
         let group = reader.get_row_group(index).map_err(wrong)?;
-        pages::check(&pages_file, group.metadata()).map_err(|problem| content(path, problem))?;
+        check_pages(&pages_file, group.metadata().columns(), group.metadata().num_rows())
+            .map_err(|problem| content(path, problem))?;
         for row in group.get_row_iter(None).map_err(wrong)? {
             number += 1;
             let fields = row.map_err(wrong)?.into_columns().into_iter();

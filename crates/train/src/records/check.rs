@@ -8,7 +8,7 @@ use std::{
 
 use parquet::{
     errors::ParquetError,
-    file::{reader::FileReader, serialized_reader::SerializedFileReader},
+    file::{metadata::FileMetaData, reader::FileReader, serialized_reader::SerializedFileReader},
     record::{Field, Row},
 };
 use sha2::{Digest, Sha256};
@@ -38,19 +38,10 @@ pub(crate) fn check(path: &Path, step: u64) -> Result<usize> {
 fn check_file(bytes: &[u8], file: File, step: u64) -> Result<usize, String> {
     let wrong = |error: ParquetError| format!("not a readable Parquet file: {error}");
     let reader = SerializedFileReader::new(file).map_err(wrong)?;
-    let entries = reader.metadata().file_metadata().key_value_metadata();
-    let entry = |key: &str| entries?.iter().find(|entry| entry.key == key)?.value.as_deref();
-    match entry(VERSION_KEY).and_then(|version| version.parse::<u32>().ok()) {
-        Some(version) if version > VERSION => {
-            return Err(format!(
-                "has the format {version}, expected at most {VERSION}: a newer version of vapo wrote it"
-            ));
-        }
-        Some(_) => {}
-        None => return Err(format!("is no record: it has no {VERSION_KEY}")),
-    }
+    let metadata = reader.metadata().file_metadata();
+    check_version(metadata)?;
     let sum = hex(Sha256::new_with_prefix(content(bytes).ok_or("has no end")?));
-    let expected = entry(SUM_KEY).unwrap_or_default();
+    let expected = entry(metadata, SUM_KEY).unwrap_or_default();
     if sum != expected {
         return Err(format!("the SHA-256 of its content is {sum:.8}.., expected {expected:.8}.. as in its metadata"));
     }
@@ -60,6 +51,24 @@ fn check_file(bytes: &[u8], file: File, step: u64) -> Result<usize, String> {
         check_row(&row.map_err(wrong)?, step).map_err(|problem| format!("row {rows}: {problem}"))?;
     }
     Ok(rows)
+}
+
+/// Checks that a Parquet file is a record, of a version that this program knows.
+///
+/// # Errors
+/// Says what it is instead.
+pub fn check_version(metadata: &FileMetaData) -> Result<(), String> {
+    match entry(metadata, VERSION_KEY).and_then(|version| version.parse::<u32>().ok()) {
+        Some(version) if version > VERSION => {
+            Err(format!("has the format {version}, expected at most {VERSION}: a newer version of vapo wrote it"))
+        }
+        Some(_) => Ok(()),
+        None => Err(format!("is no record: it has no {VERSION_KEY}")),
+    }
+}
+
+fn entry<'a>(metadata: &'a FileMetaData, key: &str) -> Option<&'a str> {
+    metadata.key_value_metadata()?.iter().find(|entry| entry.key == key)?.value.as_deref()
 }
 
 /// What a file holds before its metadata.

@@ -168,7 +168,10 @@ fn write_numbers<W: Write + Send>(
     let lengths = record.lengths(responses.clone());
     rows.required::<Int32Type>("response_tokens", lengths.into_iter().map(|length| length as i32))?;
     let lambdas = record.credit.values.as_ref().map(|values| &values.policy_lambdas);
-    rows.optional::<DoubleType>("lambda", responses.map(|response| lambdas.map(|lambdas| lambdas[response])))?;
+    let lambdas = responses.clone().map(|response| lambdas.map(|lambdas| lambdas[response]));
+    rows.optional::<DoubleType>("lambda", lambdas)?;
+    let first_wrong = record.first_wrong[responses].iter().map(|token| token.map(|token| token as i32));
+    rows.optional::<Int32Type>("first_wrong_token", first_wrong)?;
     rows.required::<Int64Type>("policy_version", graded.iter().map(|_| record.policy_version as i64))
 }
 

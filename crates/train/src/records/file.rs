@@ -31,11 +31,11 @@ use crate::{
 };
 
 impl StepRecord<'_> {
-    /// Writes the file of the step, with the responses to its first `groups` prompts.
+    /// Writes the file of the step into a directory, with the responses to its first `groups` prompts.
     ///
     /// # Errors
     /// It cannot be written.
-    pub(crate) fn write(&self, directory: &Path, groups: Option<usize>) -> Result<()> {
+    pub fn write(&self, directory: &Path, groups: Option<usize>) -> Result<()> {
         let path = directory.join(record_name(self.step));
         let all = self.batch.groups();
         let recorded = &all[..groups.map_or(all.len(), |groups| groups.min(all.len()))];

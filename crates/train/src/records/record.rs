@@ -11,15 +11,21 @@ use crate::{batch::Batch, credit::Credit, trace::TokenTrace};
 const TOKENS_PER_ROW_GROUP: usize = 1 << 16;
 
 /// What is recorded of a step.
-pub(crate) struct StepRecord<'a> {
-    pub(crate) step: u64,
+pub struct StepRecord<'a> {
+    /// The step.
+    pub step: u64,
     /// Updates of the policy before the step.
-    pub(crate) policy_version: u64,
-    pub(crate) batch: &'a Batch<'a>,
-    pub(crate) credit: &'a Credit,
+    pub policy_version: u64,
+    /// Its responses.
+    pub batch: &'a Batch<'a>,
+    /// Their credit.
+    pub credit: &'a Credit,
+    /// The first wrong token of each response, where the task knows it `[R]`.
+    pub first_wrong: &'a [Option<usize>],
     /// `None` in value pretraining.
-    pub(crate) trace: Option<&'a TokenTrace>,
-    pub(crate) tokenizer: &'a Tokenizer,
+    pub trace: Option<&'a TokenTrace>,
+    /// For prompts and tokens as text.
+    pub tokenizer: &'a Tokenizer,
 }
 
 impl StepRecord<'_> {

@@ -39,6 +39,7 @@ const RESPONSE: &str = "
     REQUIRED INT32 prompt_tokens;
     REQUIRED INT32 response_tokens;
     OPTIONAL DOUBLE lambda;
+    OPTIONAL INT32 first_wrong_token;
     REQUIRED INT64 policy_version;
 ";
 

@@ -69,6 +69,9 @@ fn trace() -> TokenTrace {
     }
 }
 
+/// Of the three responses of [`batch`].
+const FIRST_WRONG: [Option<usize>; 3] = [None, Some(2), Some(0)];
+
 /// The file of step 12 with the responses to some prompts.
 fn write(
     directory: &Path,
@@ -78,7 +81,16 @@ fn write(
     groups: Option<usize>,
 ) -> File {
     let tokenizer = tokenizer();
-    let record = StepRecord { step: 12, policy_version: 34, batch, credit, trace, tokenizer: &tokenizer };
+    let first_wrong: Vec<Option<usize>> = FIRST_WRONG.into_iter().cycle().take(batch.responses().len()).collect();
+    let record = StepRecord {
+        step: 12,
+        policy_version: 34,
+        batch,
+        credit,
+        first_wrong: &first_wrong,
+        trace,
+        tokenizer: &tokenizer,
+    };
     record.write(directory, groups).unwrap();
     File::open(directory.join("step-000012.parquet")).unwrap()
 }
@@ -132,6 +144,7 @@ fn every_column_is_that_of_the_batch() {
         ("prompt_tokens", ["2", "2", "2"]),
         ("response_tokens", ["2", "3", "1"]),
         ("lambda", ["0.75", "0.875", "0"]),
+        ("first_wrong_token", ["null", "2", "0"]),
         ("policy_version", ["34", "34", "34"]),
         ("token_id", ["3 5", "4 4 4", "4"]),
         ("token", ["yes </s>", "no no no", "no"]),
@@ -146,7 +159,7 @@ fn every_column_is_that_of_the_batch() {
     ] {
         assert_eq!(column(&rows, name), expected, "{name}");
     }
-    assert_eq!(rows[0].len(), 28, "all columns are compared");
+    assert_eq!(rows[0].len(), 29, "all columns are compared");
 }
 
 /// Value pretraining has no updates of the policy, and other methods no critic.
@@ -188,8 +201,15 @@ fn a_file_that_cannot_be_written_is_reported_like_any_other() {
     let full = Path::new("/dev/full");
     let prompts = [prompt(7), prompt(8)];
     let (batch, credit, tokenizer) = (batch([&prompts[0], &prompts[1]]), credit(), tokenizer());
-    let record =
-        StepRecord { step: 12, policy_version: 0, batch: &batch, credit: &credit, trace: None, tokenizer: &tokenizer };
+    let record = StepRecord {
+        step: 12,
+        policy_version: 0,
+        batch: &batch,
+        credit: &credit,
+        first_wrong: &FIRST_WRONG,
+        trace: None,
+        tokenizer: &tokenizer,
+    };
     let root = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(full, root.path().join("step-000012.partial")).unwrap();
     let error = record.write(root.path(), None).unwrap_err().to_string();
@@ -243,6 +263,13 @@ fn every_damage_is_found() {
     );
     let foreign = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tasks/tests/data/trl.parquet");
     assert_eq!(checked(&fs::read(foreign).unwrap()).unwrap_err(), "FILE: is no record: it has no vapo.records.version");
+}
+
+#[test]
+fn a_record_without_a_column_that_came_later_is_complete() {
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/record-without-first-wrong-token.parquet");
+    let rows = rows(File::open(&old).unwrap());
+    assert_eq!((rows[0].len(), check(&old, 2).unwrap()), (28, 4));
 }
 
 /// `docs/records.md` has every column in its tables, and no other.
