@@ -1,7 +1,7 @@
 // The settings of a run: what differs from its preset, and what from another run.
 
 import { get } from "./api.js";
-import { debounced, fill, h } from "./dom.js";
+import { fill, h, whenTyped } from "./dom.js";
 import { count } from "./format.js";
 import { changeParameters } from "./router.js";
 import { companions, runFrame, withRuns } from "./run.js";
@@ -27,7 +27,7 @@ export async function configPage(context) {
   });
   const draw = () => {
     controls.show(state);
-    const found = comparison ? comparedRows(rows, comparison) : rows.map((row) => ({ ...row, values: [row.value] }));
+    const found = comparison ? comparedRows(rows, comparison) : rows.map((row) => ({ ...row, differs: row.value !== usual(row), values: [row.value] }));
     const kept = found.filter((row) => (state.all || row.differs) && matches(row, state.search));
     fill(summary, `${count(kept.length, "setting")} of ${rows.length}`, !state.all && (comparison ? ": those that differ between the runs" : `: those that differ from preset ${visible(data.entry.preset ?? "")}`));
     fill(table, configTable(kept, [id, ...(comparison ? state.others : [])]));
@@ -39,6 +39,11 @@ export async function configPage(context) {
     read(changed);
     return load();
   };
+}
+
+/** What a setting is without being set: the value of the preset, or the default where the preset does not set it. */
+function usual({ preset, default: value }) {
+  return preset ?? value;
 }
 
 /** The rows with the values of all runs; of other runs, the server tells only those that differ. */
@@ -53,7 +58,7 @@ function matches({ key, doc, values }, search) {
 }
 
 function configControls(id, runs, state, change) {
-  const search = h("input", { type: "search", placeholder: "key, value or meaning", oninput: debounced(120, () => change({ search: search.value }, true)) });
+  const search = whenTyped(h("input", { type: "search", placeholder: "key, value or meaning" }), 120, (text) => change({ search: text }, true));
   const all = h("input", { type: "checkbox", onchange: () => change({ all: all.checked }) });
   const other = h("select", { onchange: () => change({ others: other.value ? [other.value] : [] }) }, h("option", { value: "" }, "its preset"), runs.filter((run) => run.id !== id).map((run) => h("option", { value: run.id }, visible(run.id))));
   return {
@@ -69,7 +74,7 @@ function configControls(id, runs, state, change) {
 function configTable(rows, runs) {
   if (rows.length === 0) return h("p", {}, "No setting to show: none differs, or none matches the search.");
   const titles = ["setting", ...(runs.length === 1 ? ["value", "preset"] : runs.map((run) => visible(run))), "meaning"];
-  const values = (row) => (runs.length === 1 ? [row.value, row.preset] : runs.map((_, index) => row.values[index] ?? row.values[0]));
+  const values = (row) => (runs.length === 1 ? [row.value, usual(row)] : runs.map((_, index) => row.values[index] ?? row.values[0]));
   const line = (row) => h("tr", { class: row.differs ? "differs" : "" }, h("th", { scope: "row" }, h("code", {}, visible(row.key))),
     values(row).map((value) => h("td", {}, h("code", {}, visible(String(value ?? "–"))))), h("td", { class: "doc" }, visible(row.doc ?? "")));
   return h("table", { class: "grid-table" }, h("thead", {}, h("tr", {}, titles.map((title) => h("th", { scope: "col" }, title)))), h("tbody", {}, rows.map(line)));

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { nothing, notesBox } from "./badge.js";
 import { Chart } from "./chart.js";
 import { comparisonTables } from "./compare.js";
-import { atNextFrame, debounced, fill, h } from "./dom.js";
+import { atNextFrame, debounced, fill, h, whenTyped } from "./dom.js";
 import { onChange } from "./live.js";
 import { firstMetrics, metricChooser, titleOf } from "./metrics.js";
 import { changeParameters } from "./router.js";
@@ -85,8 +85,10 @@ class Curves {
     this.axis = h("select", { onchange: () => this.change({ axis: this.axis.value, from: "", to: "" }) }, AXES.map(([value, name]) => h("option", { value }, name)));
     this.smooth = input({ type: "range", min: "0", max: "0.99", step: "0.01", oninput: () => this.smoothing() });
     this.smoothed = h("output", {});
-    const range = debounced(300, () => this.change({ from: this.from.value, to: this.to.value }));
-    [this.from, this.to] = ["from", "to"].map((name) => input({ type: "number", min: "0", step: "any", placeholder: name, "aria-label": `Range ${name}`, oninput: range }));
+    [this.from, this.to] = ["from", "to"].map((name) => {
+      const field = input({ type: "number", min: "0", step: "any", placeholder: name, "aria-label": `Range ${name}` });
+      return whenTyped(field, 300, (value) => this.change({ [name]: value }));
+    });
     this.all = h("button", { type: "button", onclick: () => this.change({ from: "", to: "" }) }, "Whole range");
     this.add = h("select", { onchange: () => this.add.value && this.setOthers([...this.state.others, this.add.value]) });
     fill(this.controls, h("label", {}, "x-axis", this.axis), h("label", {}, "Smoothing", h("span", { class: "slider" }, this.smooth, this.smoothed)),

@@ -53,13 +53,30 @@ export function freshId(prefix) {
   return `${prefix}-${freshId.count}`;
 }
 
-/** Calls a function after it has not been asked for a while. */
+/** Calls a function after it has not been asked for a while; `now` calls it at once if it has been asked. */
 export function debounced(wait, action) {
-  let timer;
-  return (...values) => {
+  let [timer, asked] = [undefined, undefined];
+  const later = (...values) => {
     clearTimeout(timer);
-    timer = setTimeout(() => action(...values), wait);
+    asked = values;
+    timer = setTimeout(later.now, wait);
   };
+  later.now = () => {
+    if (asked === undefined) return;
+    clearTimeout(timer);
+    const values = asked;
+    asked = undefined;
+    action(...values);
+  };
+  return later;
+}
+
+/** Calls a function while somebody types in a field, after a pause, and at the latest when the field is left. */
+export function whenTyped(field, wait, action) {
+  const later = debounced(wait, () => action(field.value));
+  field.addEventListener("input", () => later());
+  field.addEventListener("blur", () => later.now());
+  return field;
 }
 
 /** Calls a function at the next frame, however often it is asked for. */

@@ -29,7 +29,7 @@ export function fact(name, ...value) {
 
 /** The facts about a response as a list. */
 export function responseFacts(response) {
-  const scores = Object.entries(response.scores ?? {}).map(([name, score]) => `${visible(name)} ${number(score)}`);
+  const scores = (response.scores ?? []).map(({ name, score }) => `${visible(name)} ${number(score)}`);
   return h("dl", { class: "facts" },
     fact("verdict", verdictBadge(response.verdict)),
     fact("reward", number(response.reward)),

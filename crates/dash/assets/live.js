@@ -15,13 +15,13 @@ function tell(change) {
   for (const listener of [...listeners]) listener(change);
 }
 
-/** Listens for changes, for as long as the page is open; shows in an element whether it can. */
+/** Listens for changes while the page can be seen; shows in an element whether it can. */
 export function listen(place) {
-  let [wait, timer, wasLost] = [1, undefined, false];
+  let [wait, timer, wasLost, source] = [1, undefined, false, undefined];
   const show = (state, text) => fill(place, h("span", { class: `signal ${state}`, "aria-hidden": "true" }), text);
   const connect = () => {
     clearInterval(timer);
-    const source = new EventSource("api/events");
+    source = new EventSource("api/events");
     source.onopen = () => {
       wait = 1;
       show("on", "live");
@@ -43,7 +43,14 @@ export function listen(place) {
       timer = setInterval(count, 1000);
     };
   };
+  // Browsers have few connections for a server, so a page in the background has none.
+  const follow = () => {
+    clearInterval(timer);
+    source?.close();
+    wasLost ||= document.hidden;
+    if (!document.hidden) connect();
+  };
   show("off", "connecting");
-  connect();
-  addEventListener("pagehide", () => clearInterval(timer));
+  follow();
+  document.addEventListener("visibilitychange", follow);
 }

@@ -29,6 +29,8 @@ const KEYS = [
  * when the reader chooses others, `signal` ends it.
  */
 export function microscope(response, choice, changed, signal) {
+  const { text } = response.tokens;
+  if (!text || text.length === 0 || quantitiesOf(response.tokens).length === 0) return h("p", { class: "nothing" }, "No tokens are recorded for this response.");
   return new Microscope(response, choice, changed, signal).element;
 }
 
@@ -36,7 +38,7 @@ class Microscope {
   constructor(response, choice, changed, signal) {
     this.response = response;
     this.tokens = response.tokens;
-    this.count = this.tokens.id.length;
+    this.count = this.tokens.text.length;
     this.changed = changed;
     this.available = quantitiesOf(this.tokens);
     this.quantity = this.available.find((quantity) => quantity.key === choice.quantity) ?? this.available[0];
@@ -163,7 +165,7 @@ class Microscope {
     const standing = [token === this.response.first_wrong && "the first wrong token", this.extremes?.includes(token) && `stands out by its ${this.quantity.name}`].filter(Boolean);
     fill(this.details,
       h("p", { class: "token-big" }, h("bdi", { class: "given" }, visible(shortened(this.tokens.text[token], 200), true) || "∅")),
-      h("p", { class: "quiet" }, `token ${token + 1} of ${this.count}, id ${this.tokens.id[token]}`),
+      h("p", { class: "quiet" }, `token ${token + 1} of ${this.count}, id ${this.tokens.id?.[token] ?? "–"}`),
       standing.length > 0 && h("p", { class: "standing" }, standing.join("; ")),
       h("table", {}, h("tbody", {}, this.available.map(row),
         h("tr", {}, h("th", { scope: "row" }, "probability"), h("td", {}, fixed(Math.exp(this.tokens.logprob[token]), 4))))));

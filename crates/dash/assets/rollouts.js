@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { nothing, notesBox } from "./badge.js";
-import { debounced, fill, h } from "./dom.js";
+import { fill, h, whenTyped } from "./dom.js";
 import { verdictBadge, stopReason } from "./facts.js";
 import { count, number } from "./format.js";
 import { VirtualList } from "./list.js";
@@ -79,12 +79,11 @@ function responseRow(id, row) {
 
 function filterForm({ steps, verdicts, stop_reasons: stops, data_sources: sources }, state, change) {
   const fields = {};
-  const later = debounced(200, change);
-  const changed = (name, isTyped) => () => (isTyped ? later : change)({ [name]: fields[name].value });
-  const select = (name, options, any) => (fields[name] = h("select", { onchange: changed(name) }, any && h("option", { value: "" }, any), options.map(([value, text]) => h("option", { value }, text))));
-  const bound = (name, label, attributes) => (fields[name] = h("input", { type: "number", step: "any", placeholder: name.endsWith("min") ? "from" : "to", "aria-label": label, oninput: changed(name, true), ...attributes }));
+  const typed = (name, field) => (fields[name] = whenTyped(field, 200, (value) => change({ [name]: value })));
+  const select = (name, options, any) => (fields[name] = h("select", { onchange: () => change({ [name]: fields[name].value }) }, any && h("option", { value: "" }, any), options.map(([value, text]) => h("option", { value }, text))));
+  const bound = (name, label, attributes) => typed(name, h("input", { type: "number", step: "any", placeholder: name.endsWith("min") ? "from" : "to", "aria-label": label, ...attributes }));
   const pair = (title, low, high, attributes = {}) => h("div", { class: "field", role: "group", "aria-label": title }, title, h("span", { class: "range" }, bound(low, `${title} from`, attributes), bound(high, `${title} to`, attributes)));
-  fields.text = h("input", { type: "search", placeholder: "in prompt, response or answer", oninput: changed("text", true) });
+  typed("text", h("input", { type: "search", placeholder: "in prompt, response or answer" }));
   fields.descending = h("input", { type: "checkbox", onchange: () => change({ descending: fields.descending.checked ? "true" : "" }) });
   const clear = h("button", { type: "button", onclick: () => {
     const empty = Object.fromEntries(FIELDS.map((field) => [field, ""]));

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { alarmBadge, nothing, stateBadge } from "./badge.js";
 import { pathOf } from "./curve.js";
-import { debounced, fill, h, s } from "./dom.js";
+import { debounced, fill, h, s, whenTyped } from "./dom.js";
 import { ago, count, percent, stateOf } from "./format.js";
 import { onChange } from "./live.js";
 import { address, changeParameters } from "./router.js";
@@ -71,7 +71,7 @@ function matches(run, { search, state, tag }) {
 }
 
 function build(root, filters, change) {
-  const search = h("input", { type: "search", placeholder: "name, preset, model, tag", oninput: debounced(120, () => change({ search: search.value }, { replaces: true })) });
+  const search = whenTyped(h("input", { type: "search", placeholder: "name, preset, model, tag" }), 120, (text) => change({ search: text }, { replaces: true }));
   const state = h("select", { onchange: () => change({ state: state.value }) }, h("option", { value: "" }, "any state"), STATES.map((name) => h("option", { value: name }, name)));
   const sort = h("select", { onchange: () => change({ sort: sort.value === "newest" ? "" : sort.value }) }, Object.entries(ORDERS).map(([key, order]) => h("option", { value: key }, order.name)));
   const show = (now) => {
