@@ -5,8 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod critic;
 mod error;
+pub mod quantity;
 pub mod rollouts;
 
+pub use critic::CriticView;
 pub use error::{Error, Result};
+pub use quantity::{Quantity, Scale};
 pub use rollouts::Rollouts;

@@ -7,7 +7,7 @@ mod response;
 #[cfg(test)]
 mod synthetic;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod texts;
 
 use std::{
@@ -17,11 +17,15 @@ use std::{
     thread,
 };
 
+use parquet::data_type::FloatType;
 use serde::Serialize;
 use vapo_tasks::parallel_map;
 use vapo_train::RunDir;
 
-use crate::error::{Error, Result};
+use crate::{
+    critic::ValuedAnswer,
+    error::{Error, Result},
+};
 use index::{RecordIndex, Stamp};
 use query::Conditions;
 use texts::{ANSWER, PROMPT, Texts};
@@ -31,6 +35,8 @@ pub use response::{Response, TermScore, Tokens};
 
 /// Bytes of texts that are kept for further queries; those of other records are read again for each.
 const TEXTS_IN_MEMORY: usize = 96 << 20;
+/// The verdict on right answers.
+const RIGHT: &str = "right";
 /// Threads that read records: a training run may need the others.
 const MAX_THREADS: usize = 4;
 
@@ -246,7 +252,7 @@ impl Rollouts {
                     groups.push(Group::new(entry, text(PROMPT), text(ANSWER)));
                 }
                 if let Some(group) = groups.last_mut() {
-                    group.add(entry, record.word(entry.verdict) == "right");
+                    group.add(entry, record.word(entry.verdict) == RIGHT);
                 }
             }
             groups
@@ -280,6 +286,21 @@ impl Rollouts {
         let rows = if row < record.entries.len() { row..row + 1 } else { 0..0 };
         let response = response::read(record, rows)?.pop();
         response.ok_or_else(|| Error::Unknown(format!("row {row} in the record of step {step}")))
+    }
+
+    /// Values and returns of a step's responses; none without a critic.
+    pub(crate) fn values(&self, step: u64) -> Result<Vec<ValuedAnswer>> {
+        let record = self.record(step)?;
+        record.read(|file| {
+            let column = |name: &str| file.lists::<FloatType>(name, 0..file.rows());
+            let lists = column("value.list.element")?.into_iter().zip(column("return.list.element")?);
+            let numbers = |list: Vec<Option<f32>>| list.into_iter().map(|number| number.unwrap_or(f32::NAN)).collect();
+            let answer = |(entry, (values, returns)): (&index::Entry, (Option<Vec<_>>, Option<Vec<_>>))| {
+                let is_right = record.word(entry.verdict) == RIGHT;
+                Some(ValuedAnswer { is_right, values: numbers(values?), returns: numbers(returns?) })
+            };
+            Ok(record.entries.iter().zip(lists).filter_map(answer).collect())
+        })
     }
 
     fn record(&self, step: u64) -> Result<&RecordIndex> {

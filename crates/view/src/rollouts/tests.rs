@@ -9,6 +9,33 @@ use super::{
 
 const SHAPE: Shape = Shape { prompts: 3, group_size: 4, tokens: 12 };
 
+/// A response of three tokens about which nothing is recorded.
+pub(crate) fn response() -> Response {
+    Response {
+        step: 1,
+        row: 0,
+        prompt_id: 1,
+        problem: 1,
+        data_source: "sums".into(),
+        prompt: String::new(),
+        response: String::new(),
+        answer: String::new(),
+        extracted_answer: None,
+        verdict: "wrong".into(),
+        reason: None,
+        score: None,
+        scores: Vec::new(),
+        reward: 0.0,
+        stop_reason: "stop_token".into(),
+        prompt_tokens: 1,
+        response_tokens: 3,
+        lambda: None,
+        policy_version: 0,
+        first_wrong: None,
+        tokens: Tokens::default(),
+    }
+}
+
 /// Every response of the run, one by one.
 fn all(rollouts: &Rollouts) -> Vec<Response> {
     let rows = |step| (0..).map_while(move |row| rollouts.response(step, row).ok());
