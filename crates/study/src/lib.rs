@@ -17,6 +17,7 @@
 mod arm;
 mod chart;
 mod error;
+mod evaluations;
 mod file;
 mod interval;
 mod markdown;
@@ -27,9 +28,10 @@ mod results;
 
 pub use arm::{ArmResult, CurvePoint, Reach};
 pub use error::{Error, Result};
+pub use evaluations::Evaluations;
 pub use file::{Arm, Budget, Chart, Study};
 pub use interval::Interval;
-pub use plan::{Job, JobState, Plan};
+pub use plan::{CRASH_FILE, Job, JobState, Plan};
 pub use record::{Cost, Metric, Point, Record, newest_accuracy};
 pub use report::{is_time_field, write_report};
 pub use results::Results;

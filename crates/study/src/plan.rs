@@ -20,7 +20,7 @@ use crate::{
 const WITHOUT_EFFECT: &[&str] = &["run.dir", "run.threads"];
 
 /// File in a run's directory with the reason why it ended early.
-const CRASH_FILE: &str = "crash.txt";
+pub const CRASH_FILE: &str = "crash.txt";
 
 /// All runs of a study.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use vapo_train::{
 
 use crate::{
     error::{Error, Result},
+    evaluations::Evaluations,
     plan::{Job, JobState},
 };
 
@@ -35,9 +36,11 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Adds a step's row: its counters are totals, its times are for this step.
-    fn after(self, row: &Row) -> Result<Self> {
-        let number = |key: &str| Ok::<f64, Error>(row.required(key)?.unwrap_or(0.0));
+    /// Adds a step, whose metrics `number` looks up: its counters are totals, its times are for this step.
+    ///
+    /// # Errors
+    /// Those of `number`.
+    pub fn after<E>(self, number: impl Fn(&str) -> Result<f64, E>) -> Result<Self, E> {
         Ok(Self {
             updates: number(keys::POLICY_UPDATES)?,
             critic_updates: number(keys::CRITIC_UPDATES)?,
@@ -136,22 +139,18 @@ impl Record {
     /// A row lacks a metric that every step has.
     pub(crate) fn of_rows(seed: u64, rows: &[Row]) -> Result<Self> {
         let phases = rows.iter().map(Row::phase).collect::<vapo_train::Result<Vec<_>>>()?;
-        let mut points: Vec<Point> = Vec::new();
+        let mut evaluations = Evaluations::default();
         let (mut cost, mut pretraining) = (Cost::default(), Cost::default());
-        for (index, (row, phase)) in rows.iter().zip(&phases).enumerate() {
+        for (row, &phase) in rows.iter().zip(&phases) {
             if phase.is_some() {
-                cost = cost.after(row)?;
+                cost = cost.after(|key| Ok::<f64, Error>(row.required(key)?.unwrap_or(0.0)))?;
             }
-            if *phase == Some(Phase::ValuePretraining) {
+            if phase == Some(Phase::ValuePretraining) {
                 pretraining = cost;
-                let ends = phases.get(index + 1) != Some(&Some(Phase::ValuePretraining));
-                if let (true, Some(first)) = (ends, points.first()) {
-                    points.push(Point { cost, accuracy: first.accuracy });
-                }
-            } else if let Some(accuracy) = row.accuracy() {
-                points.push(Point { cost, accuracy });
             }
+            evaluations.push(cost, phase, row.accuracy());
         }
+        let points = evaluations.points().iter().map(|&(cost, accuracy)| Point { cost, accuracy }).collect();
         let of_phase = |wanted: Phase| -> Vec<&Row> {
             rows.iter().zip(&phases).filter(|(_, phase)| **phase == Some(wanted)).map(|(row, _)| row).collect()
         };

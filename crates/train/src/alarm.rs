@@ -32,9 +32,6 @@ pub enum Sign {
     Answers,
 }
 
-/// The order of the streaks in a checkpoint, so new signs must be added at the end.
-const SIGNS: [Sign; 7] =
-    [Sign::Critic, Sign::Entropy, Sign::Length, Sign::Ratio, Sign::Groups, Sign::Sampling, Sign::Answers];
 /// Number of consecutive steps for which a condition must hold.
 const PATIENCE: u64 = 3;
 /// Maximum number of alarms kept for the summary.
@@ -87,9 +84,9 @@ impl Alarms {
         if let (None, Some(policy)) = (self.start, &report.policy) {
             self.start = policy.entropy.mean().zip(report.rollout.response_tokens.mean());
         }
-        self.streaks.resize(SIGNS.len(), 0);
+        self.streaks.resize(Sign::ALL.len(), 0);
         let mut begun = Vec::new();
-        for (index, sign) in SIGNS.into_iter().enumerate() {
+        for (index, sign) in Sign::ALL.into_iter().enumerate() {
             if report.phase != Phase::Policy && sign != Sign::Answers {
                 continue;
             }
@@ -185,6 +182,10 @@ fn is_unsolved(report: &StepReport) -> bool {
 }
 
 impl Sign {
+    /// All of them. It is also the order of the streaks in a checkpoint, so new signs must be added at the end.
+    pub const ALL: [Self; 7] =
+        [Self::Critic, Self::Entropy, Self::Length, Self::Ratio, Self::Groups, Self::Sampling, Self::Answers];
+
     /// Its name in metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -195,6 +196,33 @@ impl Sign {
             Self::Groups => "groups",
             Self::Sampling => "sampling",
             Self::Answers => "answers",
+        }
+    }
+
+    /// Its condition, what that means, and what helps.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::Critic => {
+                "explained variance below -0.5, or all values within 0.001: advantages are measured against a critic that is worse than a constant, or is one. Pretrain it longer (`value_pretraining.steps`), lower `critic_optimizer.learning_rate`, or bound its values (`critic.bound`)"
+            }
+            Self::Entropy => {
+                "entropy below 5 % of the first step's while less than 90 % of the sampled answers are right: the policy has become certain before it is right, and samples hardly anything new. Lower `policy_optimizer.learning_rate` or `algorithm.positive_lm_weight`"
+            }
+            Self::Length => {
+                "mean length below half of the first step's while less than 90 % of the sampled answers are right: usually a critic that is biased early in the answer, or credit that does not reach back far enough. Pretrain the critic longer, or raise `algorithm.length_adaptive_alpha`"
+            }
+            Self::Ratio => {
+                "`actor/ppo_kl` above 0.2, or a ratio above 10,000: the updates of a step move the policy so far that its samples say little about it. Lower `policy_optimizer.learning_rate`, `algorithm.minibatches_per_epoch` or `algorithm.epochs`"
+            }
+            Self::Groups => {
+                "in at least 90 % of the groups all scores are equal (groups of one do not count), and `vapo/alarm/answers` does not explain it: comparing the answers to a prompt teaches nothing. Take harder or easier problems, larger groups, or `algorithm.dynamic_sampling_rounds`"
+            }
+            Self::Sampling => {
+                "dynamic sampling did not find all groups in its rounds, so the step had fewer: too many problems are solved always or never. Take other problems, or raise `algorithm.dynamic_sampling_rounds`"
+            }
+            Self::Answers => {
+                "at least 90 % of the answers cut off, or at least 90 % malformed, while less than 90 % of the sampled answers are right; watched in value pretraining too: the reward measures the limit or the format, not the solution. Check `rollout.max_new_tokens`, `data.chat`, `data.prompt_template` and `reward.verifier`"
+            }
         }
     }
 }

@@ -82,6 +82,7 @@ pub use evaluation::{Evaluation, Measure};
 pub use files::write_atomically;
 pub use fork::fork;
 pub use import::import;
+pub use lock::Holder;
 pub use memory::MemoryPlan;
 pub use metrics::{Row, keys::is_time_field};
 pub use models::base_directory;

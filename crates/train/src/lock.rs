@@ -1,6 +1,7 @@
 //! One process at a time works in a run directory.
 
 use std::{
+    fmt,
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Write},
     path::Path,
@@ -14,6 +15,32 @@ use crate::error::{Error, Result};
 pub(crate) const LOCK: &str = "run.lock";
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// The process that works on a run, as the lock names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id; `None` if it has not written it yet.
+    pub process: Option<u32>,
+    /// Its machine; empty if it has not written it yet.
+    pub host: String,
+}
+
+impl Holder {
+    fn read(text: &str) -> Self {
+        let parts = text.trim().strip_prefix("process ").and_then(|rest| rest.split_once(" on "));
+        let (process, host) = parts.unwrap_or_default();
+        Self { process: process.parse().ok(), host: host.to_owned() }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.process {
+            Some(process) => write!(f, "process {process} on {}", self.host),
+            None => f.write_str("another process"),
+        }
+    }
+}
 
 /// The right to write a run directory, held until it is dropped or the process ends for any reason.
 #[derive(Debug)]
@@ -40,7 +67,7 @@ impl RunLock {
                 return Err(Error::Run(format!(
                     "{} is in use by {}, expected no other process: wait until it has ended, or stop it (with a checkpoint) by SIGTERM",
                     directory.display(),
-                    if holder.trim().is_empty() { "another process" } else { holder.trim() },
+                    Holder::read(&holder),
                 )));
             }
             Err(TryLockError::Error(error)) if is_unsupported(&error) => return Ok(Self { file: None }),
@@ -56,12 +83,13 @@ impl RunLock {
     }
 
     /// The process that has locked a run directory, if there is one.
-    pub(crate) fn holder(directory: &Path) -> Option<String> {
+    pub(crate) fn holder(directory: &Path) -> Option<Holder> {
         let mut file = File::open(directory.join(LOCK)).ok()?;
         let Err(TryLockError::WouldBlock) = file.try_lock_shared() else { return None };
         let mut holder = String::new();
-        file.read_to_string(&mut holder).ok()?;
-        Some(holder.trim().to_owned())
+        // Whoever it is, the lock is held.
+        let _ = file.read_to_string(&mut holder);
+        Some(Holder::read(&holder))
     }
 
     /// Whether the file system has locks: without them, nothing prevents two processes from working on one run.
@@ -99,7 +127,9 @@ mod tests {
         let first = RunLock::acquire(root.path()).unwrap();
         assert!(first.is_effective() && !RunLock { file: None }.is_effective());
         let holder = RunLock::holder(root.path()).unwrap();
-        assert!(holder.starts_with(&format!("process {} on ", process::id())), "{holder}");
+        assert!(holder.process == Some(process::id()) && !holder.host.is_empty(), "{holder}");
+        assert_eq!(Holder::read(&format!("{holder}\n")), holder);
+        assert_eq!(Holder::read("").to_string(), "another process");
         let error = RunLock::acquire(root.path()).err().unwrap().to_string();
         let expected = format!("{} is in use by process {} on ", root.path().display(), process::id());
         assert!(error.starts_with(&expected), "{error}");

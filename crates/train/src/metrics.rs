@@ -81,9 +81,7 @@ impl Row {
 
     /// The held-out accuracy, if it was measured after the step: the mean over data sources.
     pub fn accuracy(&self) -> Option<f64> {
-        let entries = self.entries().filter(|(key, _)| keys::eval::is_accuracy(key));
-        let accuracies: Vec<f64> = entries.filter_map(|(_, value)| value.as_f64()).collect();
-        (!accuracies.is_empty()).then(|| accuracies.iter().sum::<f64>() / accuracies.len() as f64)
+        mean_accuracy(self.entries().filter_map(|(key, value)| Some((key, value.as_f64()?))))
     }
 
     /// The step of the row.
@@ -110,6 +108,13 @@ impl Row {
             _ => None,
         }
     }
+}
+
+/// The held-out accuracy in the metrics of a row: the mean over data sources; `None` if it was not measured.
+pub fn mean_accuracy<'a>(metrics: impl Iterator<Item = (&'a str, f64)>) -> Option<f64> {
+    let accuracies = metrics.filter(|(key, _)| keys::eval::is_accuracy(key)).map(|(_, accuracy)| accuracy);
+    let (sum, count) = accuracies.fold((0.0, 0u32), |(sum, count), accuracy| (sum + accuracy, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 pub(crate) fn share(part: usize, whole: u64) -> Option<f64> {

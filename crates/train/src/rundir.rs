@@ -20,11 +20,13 @@ use std::{
 };
 
 use crate::{
+    alarm::Alarm,
+    checkpoint::load_state,
     config::{CheckpointConfig, Config, Resolved, Role, Settings},
     error::{Error, Result},
     files::{PARTIAL, REPLACED, fill_atomically, remove_directory_atomically, sync_parent, write_atomically},
     links::refuse_links_out,
-    lock::{LOCK, RunLock},
+    lock::{Holder, LOCK, RunLock},
     metrics::Row,
     summary::RunSummary,
 };
@@ -93,7 +95,7 @@ impl RunDir {
     /// # Errors
     /// Another process has locked it, a link leads out of it, or a file cannot be removed.
     pub(crate) fn take_over(&self) -> Result<RunLock> {
-        refuse_links_out(&self.path, &SUBDIRECTORIES)?;
+        self.refuse_links_out()?;
         let lock = RunLock::acquire(&self.path)?;
         self.create_subdirectories()?;
         let subdirectories = SUBDIRECTORIES.map(|name| self.path.join(name));
@@ -126,6 +128,19 @@ impl RunDir {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The process that works on the run, if there is one.
+    pub fn holder(&self) -> Option<Holder> {
+        RunLock::holder(&self.path)
+    }
+
+    /// Refuses a run in which a link leads out of its directory, so that its files' names might stand for any file of the user.
+    ///
+    /// # Errors
+    /// There is such a link, or the directory cannot be read.
+    pub fn refuse_links_out(&self) -> Result<()> {
+        refuse_links_out(&self.path, &SUBDIRECTORIES)
     }
 
     /// The config with which the run was started.
@@ -205,6 +220,19 @@ impl RunDir {
         }
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
         serde_json::from_str(&text).map(Some).map_err(|error| Error::file(&path, error.to_string()))
+    }
+
+    /// The alarms so far with their messages: those of the summary, or of the newest checkpoint while there is none.
+    ///
+    /// # Errors
+    /// The file that holds them cannot be read.
+    pub fn alarms(&self) -> Result<Vec<Alarm>> {
+        let newest = self.checkpoints()?.pop();
+        match (self.summary()?, newest) {
+            (Some(summary), _) => Ok(summary.alarms),
+            (None, Some((_, checkpoint))) => Ok(load_state(&checkpoint)?.alarms.raised),
+            (None, None) => Ok(Vec::new()),
+        }
     }
 
     /// Appends a row and syncs it.
@@ -348,7 +376,8 @@ impl RunDir {
         write_atomically(&path, format!("{text}\n").as_bytes())
     }
 
-    pub(crate) fn metrics_path(&self) -> PathBuf {
+    /// The path of `metrics.jsonl`.
+    pub fn metrics_path(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
     }
 }

@@ -1,6 +1,9 @@
 //! Errors of reading a run.
 
-use std::path::PathBuf;
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// Why a run, or a part of it, cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -38,3 +41,13 @@ pub enum Error {
 
 /// A result with this crate's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// For `map_err` after an operation on a file; a file that is missing was there before.
+    pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> Self {
+        |source| match source.kind() {
+            ErrorKind::NotFound => Self::Gone(path.to_path_buf()),
+            _ => Self::Io { path: path.to_path_buf(), source },
+        }
+    }
+}

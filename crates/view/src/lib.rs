@@ -5,12 +5,26 @@
 
 #![forbid(unsafe_code)]
 
+mod config;
 pub mod critic;
+mod entry;
 mod error;
+mod lines;
+mod metrics;
 pub mod quantity;
 pub mod rollouts;
+mod row;
+mod runs;
+#[cfg(test)]
+mod tests;
+mod view;
 
+pub use config::Setting;
 pub use critic::CriticView;
+pub use entry::{RunEntry, RunState};
 pub use error::{Error, Result};
+pub use metrics::{Axis, MetricsTable, smooth};
 pub use quantity::{Quantity, Scale};
 pub use rollouts::Rollouts;
+pub use runs::Runs;
+pub use view::View;

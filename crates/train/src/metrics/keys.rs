@@ -200,9 +200,12 @@ pub fn reward_term(name: &str) -> SummaryKeys<String> {
     SummaryKeys { mean: key("mean"), max: key("max"), min: key("min") }
 }
 
+/// The beginning of the names of alarms.
+pub const ALARM: &str = "vapo/alarm/";
+
 /// Whether an alarm holds, 0 or 1.
 pub fn alarm(name: &str) -> String {
-    format!("vapo/alarm/{name}")
+    format!("{ALARM}{name}")
 }
 
 /// Metrics of an evaluation, for each data source.
