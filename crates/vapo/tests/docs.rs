@@ -124,6 +124,15 @@ fn documented_metrics() -> BTreeSet<String> {
 }
 
 #[test]
+fn alarms_are_explained_in_the_words_of_the_docs() {
+    let page = read("docs/vapo.md");
+    for sign in vapo_train::alarm::Sign::ALL {
+        let row = format!("\n| `vapo/alarm/{}` | {} |\n", sign.name(), sign.explanation());
+        assert!(page.contains(&row), "docs/vapo.md has no row{row}");
+    }
+}
+
+#[test]
 fn every_metric_of_a_run_is_documented_and_every_documented_one_exists() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("tiny.toml"), RUN).unwrap();

@@ -26,7 +26,7 @@ use crate::{
 /// Most points of a list's little curves.
 const SPARK_POINTS: usize = 60;
 /// The files by whose times and lengths a change of a run is seen.
-pub(crate) const FILES: [&str; 4] = ["config.toml", "metrics.jsonl", "summary.json", vapo_study::CRASH_FILE];
+const FILES: [&str; 4] = ["config.toml", "metrics.jsonl", "summary.json", vapo_study::CRASH_FILE];
 
 /// A run in a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -225,6 +225,14 @@ impl LineSink for Progress {
         self.alarms += active.difference(&self.active).count();
         (self.active, self.step, self.rows) = (active, step, self.rows + 1);
     }
+}
+
+/// Whether a directory is that of a run whose files are its own.
+pub(crate) fn is_run(directory: &Path) -> bool {
+    let kind = |name: &str| fs::symlink_metadata(directory.join(name)).ok().map(|metadata| metadata.file_type());
+    let is_file = |name: &str| kind(name).is_some_and(|kind| kind.is_file());
+    let has_link = || FILES.iter().any(|name| kind(name).is_some_and(|kind| kind.is_symlink()));
+    is_file("config.toml") && (is_file("metrics.jsonl") || is_file("run.lock")) && !has_link()
 }
 
 fn stamps(run: &Path) -> Stamps {

@@ -11,7 +11,7 @@ use std::{
 use vapo_train::RunDir;
 
 use crate::{
-    entry::{EntryReader, FILES, RunEntry},
+    entry::{EntryReader, RunEntry, is_run},
     error::{Error, Result},
     view::View,
 };
@@ -161,14 +161,6 @@ fn is_plain(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     let is_single = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);
     is_single && !name.starts_with('.')
-}
-
-/// Whether a directory is that of a run whose files are its own.
-pub(crate) fn is_run(directory: &Path) -> bool {
-    let kind = |name: &str| fs::symlink_metadata(directory.join(name)).ok().map(|metadata| metadata.file_type());
-    let is_file = |name: &str| kind(name).is_some_and(|kind| kind.is_file());
-    let has_link = || FILES.iter().any(|name| kind(name).is_some_and(|kind| kind.is_symlink()));
-    is_file("config.toml") && (is_file("metrics.jsonl") || is_file("run.lock")) && !has_link()
 }
 
 #[cfg(test)]

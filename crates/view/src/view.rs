@@ -6,10 +6,9 @@ use vapo_train::{RunDir, RunSummary};
 
 use crate::{
     config::{RecordedConfig, Setting},
-    entry::{EntryReader, RunEntry},
+    entry::{EntryReader, RunEntry, is_run},
     error::{Error, Result},
     metrics::MetricsTable,
-    runs::is_run,
 };
 
 /// A run with its metrics, which follow what the run writes.
