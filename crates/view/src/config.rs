@@ -29,13 +29,8 @@ pub struct Setting {
     pub preset: Option<String>,
     /// Its explanation.
     pub doc: String,
-}
-
-impl Setting {
-    /// Whether the run departs from its preset here.
-    pub fn differs(&self) -> bool {
-        !IDENTITY.contains(&self.key.as_str()) && self.preset.as_ref() != Some(&self.value)
-    }
+    /// Whether the run departs from its preset here. Seed and directory only say which run it is.
+    pub differs: bool,
 }
 
 /// The settings in a run's `config.toml`.
@@ -144,7 +139,8 @@ impl RecordedConfig {
                 let default = text(defaults, &key);
                 let value = self.value(&key).map(Value::to_string).or(preset.clone()).or(default.clone());
                 let doc = field.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
-                settings.push(Setting { value: value.unwrap_or_default(), default, preset, doc, key });
+                let differs = !IDENTITY.contains(&key.as_str()) && preset != value;
+                settings.push(Setting { value: value.unwrap_or_default(), default, preset, doc, differs, key });
             }
         }
         let unknown = self.entries.iter().filter(|(key, _)| !defaults.contains_key(key));
@@ -154,6 +150,7 @@ impl RecordedConfig {
             default: None,
             preset: None,
             doc: "This version of vapo does not have it.".into(),
+            differs: true,
         }));
         settings
     }
@@ -205,7 +202,7 @@ mod tests {
     use crate::tests::{TestRun, write_run};
 
     fn differing(config: &RecordedConfig) -> Vec<String> {
-        config.settings().into_iter().filter(Setting::differs).map(|setting| setting.key).collect()
+        config.settings().into_iter().filter(|setting| setting.differs).map(|setting| setting.key).collect()
     }
 
     #[test]
@@ -228,9 +225,9 @@ mod tests {
         let settings = config.settings();
         let of = |key: &str| settings.iter().find(|setting| setting.key == key).unwrap();
         let clip = of("algorithm.clip_high");
-        assert_eq!((&*clip.value, clip.preset.as_deref(), clip.differs()), ("0.3", Some("0.2"), true));
+        assert_eq!((&*clip.value, clip.preset.as_deref(), clip.differs), ("0.3", Some("0.2"), true));
         assert!(!clip.doc.is_empty() && clip.default.is_some());
-        assert!(!of("run.seed").differs() && !of("run.dir").differs() && of("eval.every").differs());
+        assert!(!of("run.seed").differs && !of("run.dir").differs && of("eval.every").differs);
         assert_eq!(config.tags(), ["grpo", "built-in", "chain", "no critic", "clip_high=0.3"]);
         assert_eq!((config.steps(), config.has_critic()), (70, false));
     }

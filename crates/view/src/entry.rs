@@ -67,7 +67,7 @@ pub struct RunEntry {
 
 /// Whether a run is running.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// A process works on it.
     Running {
