@@ -5,7 +5,7 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 /// What a handler returns.
 pub(crate) type Answer = Result<Response, Failure>;
@@ -33,11 +33,28 @@ impl Failure {
     }
 }
 
+impl From<vapo_view::Error> for Failure {
+    fn from(error: vapo_view::Error) -> Self {
+        let status = match error {
+            vapo_view::Error::Gone(_) | vapo_view::Error::Unknown(_) => StatusCode::NOT_FOUND,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let body = serde_json::json!({ "error": self.message }).to_string();
         (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
     }
+}
+
+/// A value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Answer {
+    let unwritable = |error: serde_json::Error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+    let body = serde_json::to_vec(value).map_err(unwritable)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 /// Parts of the path, such as the id of a run; what is not of the type is answered as a failure.

@@ -1,16 +1,21 @@
 //! Web pages about runs, served by the program itself: no file of them is loaded from elsewhere.
 //!
 //! [`Server::bind`] opens the directory of runs and a port, [`Server::serve`] answers. `guard` decides about every request
-//! before any handler sees it.
+//! before any handler sees it; handlers read run directories through `site` on threads of their own, never on the one that
+//! moves bytes. Nothing is written, and only what `vapo-view` lists below the directory of runs is read.
 
 #![forbid(unsafe_code)]
 
 mod answer;
+mod api;
 mod assets;
+mod changes;
 mod error;
 mod guard;
 mod parameters;
+mod recent;
 mod server;
+mod site;
 mod token;
 
 pub use error::{Error, Result};

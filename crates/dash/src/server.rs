@@ -11,9 +11,11 @@ use axum::{Router, http::Uri, middleware, routing::get};
 
 use crate::{
     answer::Failure,
-    assets,
+    api, assets,
+    changes::watch,
     error::{Error, Result},
     guard::{Guard, guard},
+    site::Site,
     token::Token,
 };
 
@@ -50,6 +52,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     token: Option<Token>,
+    site: Arc<Site>,
 }
 
 impl Server {
@@ -58,8 +61,7 @@ impl Server {
     /// # Errors
     /// The directory does not exist, the token is unfit, or the port is not free.
     pub fn bind(settings: &Settings) -> Result<Self> {
-        let unreadable = |source| vapo_view::Error::Io { path: settings.root.clone(), source };
-        std::fs::read_dir(&settings.root).map_err(unreadable)?;
+        let site = Arc::new(Site::open(&settings.root)?);
         let token = settings.token()?;
         let wanted = SocketAddr::new(settings.address, settings.port);
         let listener = TcpListener::bind(wanted).map_err(|source| match source.kind() {
@@ -69,7 +71,7 @@ impl Server {
         let listen = |source| Error::Listen { address: wanted, source };
         let address = listener.local_addr().map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
-        Ok(Self { listener, address, token })
+        Ok(Self { listener, address, token, site })
     }
 
     /// The address of the page, with the token if there is one.
@@ -94,21 +96,25 @@ impl Server {
     /// The system has no thread or no socket for it.
     pub fn serve(self) -> Result<()> {
         let system = |source| Error::System { action: "start the server", source };
+        // One thread moves bytes; readers have their own, as many as `Site` allows at a time.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
         let guard = Guard::new(self.address.ip(), self.token);
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(self.listener).map_err(system)?;
-            axum::serve(listener, router(guard)).await.map_err(system)
+            tokio::spawn(watch(Arc::clone(self.site.runs()), Arc::clone(self.site.listeners())));
+            axum::serve(listener, router(self.site, guard)).await.map_err(system)
         })
     }
 }
 
-fn router(rules: Guard) -> Router {
+fn router(site: Arc<Site>, rules: Guard) -> Router {
     Router::new()
         .route("/", get(assets::page))
         .route("/assets/{name}", get(assets::asset))
+        .nest("/api", api::routes())
         .fallback(|uri: Uri| async move { Failure::not_found(format!("there is no {}", uri.path())) })
         .layer(middleware::from_fn_with_state(Arc::new(rules), guard))
+        .with_state(site)
 }
 
 /// The name by which other machines know this one.

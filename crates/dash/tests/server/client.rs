@@ -35,6 +35,13 @@ impl Reply {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
+    /// The value of an answer that succeeded.
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text());
+        assert_eq!(self.headers["content-type"], "application/json");
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
     /// The message of an answer that failed with this status.
     pub(crate) fn error(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", self.text());
