@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use vapo_tasks::Verdict;
-use vapo_tasks::math::{self, Rule};
+use vapo_tasks::math::{self, Rounding, Rule};
 
 const PASSES: usize = 5;
 
@@ -24,7 +24,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut verdicts = String::new();
     for _ in 0..PASSES {
         let start = Instant::now();
-        verdicts = pairs.iter().map(|(gold, answer)| symbol(&math::grade(Rule::Auto, gold, answer))).collect();
+        verdicts = pairs
+            .iter()
+            .map(|(gold, answer)| symbol(&math::grade(Rule::Auto, Rounding::Strict, gold, answer)))
+            .collect();
         fastest = fastest.min(start.elapsed());
     }
     for verdict in verdicts.chars() {

@@ -7,26 +7,34 @@
 mod answers;
 mod atoms;
 mod budget;
+mod chinese;
 mod compare;
 mod constant;
+mod counting;
 mod double;
 mod expr;
 mod extract;
 mod lexer;
+mod lists;
 mod matrix;
+mod measured;
 mod numeric;
 mod parser;
 mod rational;
 mod region;
+mod remarks;
 mod residue;
 mod scalar;
+mod spoken;
 mod text;
 mod token;
+mod units;
 mod words;
 
 use std::borrow::Cow;
 
 pub use answers::Equality;
+pub use budget::Rounding;
 pub use extract::Rule;
 
 use crate::Verdict;
@@ -46,10 +54,10 @@ pub fn compare(gold: &str, answer: &str) -> Equality {
     let gold = reference(gold);
     match extract(answer, Rule::Auto) {
         None => Equality::Unreadable,
-        Some(found) => match answers::compare(&gold, &found) {
+        Some(found) => match answers::compare(&gold, &found, Rounding::Strict) {
             Equality::Equal => Equality::Equal,
             // A short text may be the answer itself, including its words.
-            _ if found != answer && answer.len() <= MAX_WHOLE => answers::compare(&gold, answer),
+            _ if found != answer && answer.len() <= MAX_WHOLE => answers::compare(&gold, answer, Rounding::Strict),
             verdict => verdict,
         },
     }
@@ -75,12 +83,14 @@ pub fn equal(gold: &str, answer: &str) -> bool {
 }
 
 /// Grades a response: [`Verdict::Malformed`] if it contains no readable answer, otherwise right or wrong.
-pub fn grade(rule: Rule, gold: &str, response: &str) -> Verdict {
+pub fn grade(rule: Rule, rounding: Rounding, gold: &str, response: &str) -> Verdict {
     let Some(answer) = extract(response, rule) else {
         return Verdict::malformed("no answer");
     };
-    match answers::compare(&reference(gold), &answer) {
+    match answers::compare(&reference(gold), &answer, rounding) {
         Equality::Equal => Verdict::graded(true),
+        // A reference in words may be one of which only a part would be taken for the answer.
+        _ if rule == Rule::Auto && response.trim() == gold.trim() => Verdict::graded(true),
         Equality::Different => Verdict::graded(false),
         Equality::Unreadable => Verdict::malformed("unreadable answer"),
     }

@@ -22,7 +22,10 @@ pub use protocol::read_reply;
 use serde::{Deserialize, Serialize};
 pub use worker::kill_workers;
 
-use crate::{Error, math::Rule};
+use crate::{
+    Error,
+    math::{Rounding, Rule},
+};
 
 /// A verifier with its settings, as named in a config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,9 @@ pub enum Verifier {
         /// Where to look for the answer.
         #[serde(default)]
         rule: Rule,
+        /// Whether a rounded decimal equals an exact reference answer.
+        #[serde(default)]
+        rounding: Rounding,
     },
     /// The response's answer equals the reference answer character by character, ignoring surrounding white space.
     Exact {
@@ -205,7 +211,9 @@ impl Verifier {
     pub(crate) fn build(&self) -> Result<Box<dyn Grader>, Error> {
         self.validate()?;
         Ok(match self {
-            Verifier::Math { rule } => Box::new(mathematical::Mathematical { rule: *rule }),
+            Verifier::Math { rule, rounding } => {
+                Box::new(mathematical::Mathematical { rule: *rule, rounding: *rounding })
+            }
             Verifier::Exact { marker } => Box::new(exact::Exact { marker: marker.clone() }),
             Verifier::Numeric { marker, tolerance } => {
                 Box::new(numeric::Numeric { marker: marker.clone(), tolerance: numeric::parse_tolerance(*tolerance)? })

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use vapo_tasks::math::{self, Equality, Rule};
+use vapo_tasks::{
+    Verdict,
+    math::{self, Equality, Rounding, Rule},
+};
 
 fn tests_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
@@ -25,9 +28,21 @@ fn table_of_cases() {
             _ => Equality::Unreadable,
         };
         count += 1;
+        if line.starts_with("reply") {
+            let found = math::grade(Rule::Auto, Rounding::Strict, &gold, &answer);
+            let right = match expected {
+                Equality::Equal => found.is_correct(),
+                Equality::Different => !found.is_correct(),
+                Equality::Unreadable => matches!(found, Verdict::Malformed { .. }),
+            };
+            if !right {
+                wrong.push(format!("{line}: {found:?} of {:?}", math::extract(&answer, Rule::Auto)));
+            }
+            continue;
+        }
         let found = math::compare(&gold, &answer);
         let back = math::compare(&answer, &gold);
-        let symmetric = verdict == ">" || line.starts_with("reply") || expected != Equality::Equal || back == expected;
+        let symmetric = verdict == ">" || expected != Equality::Equal || back == expected;
         if found != expected || !symmetric {
             wrong.push(format!("{line}: {found:?}, in the other order {back:?}"));
         }
@@ -111,7 +126,7 @@ fn reference_answers_are_found_in_their_solutions() {
             let boxed = format!("\\boxed{{{gold}}}");
             let solution = row["solution"].as_str().filter(|_| !name.starts_with("aime"));
             for response in std::iter::once(boxed.as_str()).chain(solution) {
-                if !math::grade(Rule::Auto, gold, response).is_correct() {
+                if !math::grade(Rule::Auto, Rounding::Strict, gold, response).is_correct() {
                     missed.push(format!("{name}: {gold}"));
                 }
             }
@@ -121,10 +136,65 @@ fn reference_answers_are_found_in_their_solutions() {
 }
 
 #[test]
+fn reported_answers_get_the_right_verdict() {
+    let rows = shared("verifier_reports.jsonl").unwrap_or_default();
+    let agrees = |row: &&serde_json::Value| {
+        let text = |name: &str| row[name].as_str().unwrap();
+        let verdict = math::grade(Rule::Auto, Rounding::Strict, text("gold"), text("pred"));
+        Some(verdict.is_correct()) == row["expected"].as_bool()
+    };
+    let wrong: Vec<_> = rows.iter().filter(|row| !agrees(row)).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn tags_and_rules_work_together() {
+    for (rule, response, expected) in [
+        (Rule::Boxed, "<think>\\boxed{1}</think><answer>2</answer>", Some("2")),
+        (Rule::Boxed, "<answer>so \\boxed{2}</answer>", Some("2")),
+        (Rule::Hashes, "<answer>2</answer>", Some("2")),
+        (Rule::Dapo, "<answer>Answer: 2</answer>", Some("2")),
+        (Rule::LastExpression, "<think>1</think> 2", Some("2")),
+        (Rule::Dapo, "**Answer**: 58", Some("58")),
+        (Rule::Dapo, "Answer: The value is 58", Some("58")),
+        (Rule::Auto, "<think>the answer is 1", None),
+        // A stop string may have cut off the end of the tag.
+        (Rule::Auto, "<think>1</think><answer>2", Some("2")),
+    ] {
+        assert_eq!(math::extract(response, rule).as_deref(), expected, "{rule:?} of {response:?}");
+    }
+}
+
+#[test]
+fn rounding_is_a_setting() {
+    for (gold, answer, right) in [
+        ("\\frac16", "0.1667", true),
+        ("\\frac16", "0.167", true),
+        ("\\frac16", "0.17", false),
+        ("\\frac16", "0.1666", false),
+        ("-\\frac16", "-0.1667", true),
+        ("\\sqrt2", "1.41", true),
+        ("\\sqrt2", "1.42", false),
+        ("\\pi", "3.1416", true),
+        ("3.14159", "3.142", true),
+        ("3.14", "3.142", false),
+        ("(0.4, \\frac{22}{7}]", "(0.4, 3.1429]", true),
+        ("\\begin{pmatrix}1/3\\\\2/3\\end{pmatrix}", "\\begin{pmatrix}0.33333\\\\0.66667\\end{pmatrix}", true),
+        ("1234.56", "1235", false),
+        ("x/3", "0.333", false),
+    ] {
+        let graded = |rounding| math::grade(Rule::Auto, rounding, gold, answer).is_correct();
+        assert_eq!(graded(Rounding::GivenDigits), right, "{gold}, {answer}");
+        assert!(!graded(Rounding::Strict), "{gold}, {answer}");
+    }
+}
+
+#[test]
 fn real_replies_are_graded_as_people_graded_them() {
     let rows = shared("verifier_real_gsm8k.jsonl").unwrap_or_default();
     let agrees = |row: &&serde_json::Value| {
-        let verdict = math::grade(Rule::Auto, row["gold"].as_str().unwrap(), row["response"].as_str().unwrap());
+        let verdict =
+            math::grade(Rule::Auto, Rounding::Strict, row["gold"].as_str().unwrap(), row["response"].as_str().unwrap());
         Some(verdict.is_correct()) == row["expected"].as_bool()
     };
     let agree = rows.iter().filter(agrees).count();
@@ -156,7 +226,10 @@ fn verdicts_of_other_test_suites() {
                 }
             }
             "normalize" => math::equal(text("expected"), text("text")),
-            _ => Some(math::grade(rule, text("gold"), text("pred")).is_correct()) == row["expected"].as_bool(),
+            _ => {
+                Some(math::grade(rule, Rounding::Strict, text("gold"), text("pred")).is_correct())
+                    == row["expected"].as_bool()
+            }
         };
         let id = row["id"].as_u64().unwrap();
         if agrees == DISPUTED.contains(&id) {

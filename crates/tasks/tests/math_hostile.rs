@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
-use vapo_tasks::math::{self, Rule};
+use vapo_tasks::math::{self, Rounding, Rule};
 
 #[global_allocator]
 static PEAK: PeakAlloc = PeakAlloc;
@@ -76,7 +76,7 @@ fn every_verdict_keeps_the_bounds() {
             for rule in [Rule::Auto, Rule::Boxed, Rule::AnswerLine, Rule::Dapo, Rule::Hashes, Rule::LastExpression] {
                 let before = PEAK.current_usage();
                 PEAK.reset_peak_usage();
-                let time = fastest(|| drop(math::grade(rule, gold, &text)));
+                let time = fastest(|| drop(math::grade(rule, Rounding::Strict, gold, &text)));
                 let memory = PEAK.peak_usage() - before;
                 if time > TIME_BOUND || memory > MEMORY_BOUND {
                     broken.push(format!("{name}, {rule:?}, {gold:.20}: {time:?}, {memory} bytes"));

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value, json};
-use vapo_tasks::{Grade, Problem, Response, Reward, Verdict, parallel_map};
+use vapo_tasks::{Grade, Problem, Response, Reward, Verdict, Verifier, parallel_map};
 use vapo_train::threads;
 
 use crate::{
@@ -137,9 +137,41 @@ fn judge(number: usize, line: &[u8], reward: &Reward) -> Result<Judged, String> 
     let data_source = text_of(&row, "data_source")?.unwrap_or_default();
     let prompt = text_of(&row, "prompt")?.or(text_of(&row, "problem")?).unwrap_or_default();
     let tokens = row.get("tokens").and_then(Value::as_u64).map(|tokens| tokens as usize);
+    let own = own_verifier(&row)?.map(Reward::try_from).transpose().map_err(|error| error.to_string())?;
     let problem = Problem { index: number as u64, prompt, answer: gold, data_source, extra: row, ..Problem::default() };
-    let Grade { verdict, .. } = reward.grade(&problem, Response { text: &text, tokens });
+    let Grade { verdict, .. } = own.as_ref().unwrap_or(reward).grade(&problem, Response { text: &text, tokens });
     Ok(Judged { number, gold: problem.answer, text, expected, verdict })
+}
+
+/// Settings that a row may choose for itself, as fields or in its `options`.
+const OWN_SETTINGS: [&str; 5] = ["rule", "rounding", "marker", "tolerance", "pattern"];
+
+/// The verifier that a row names by `kind`, `rule` or `options`; `None` if it leaves the choice to the command.
+///
+/// Other values of `kind` and other options, which files of other projects have, are left alone. A row never names a program
+/// or a server.
+fn own_verifier(row: &Map<String, Value>) -> Result<Option<Verifier>, String> {
+    let kind = row.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let options = row.get("options").and_then(Value::as_object);
+    let setting = |name: &&str| options.and_then(|options| options.get(*name)).or_else(|| row.get(*name));
+    let mut settings: Map<String, Value> =
+        OWN_SETTINGS.iter().filter_map(|name| Some(((*name).to_owned(), setting(name)?.clone()))).collect();
+    let boxed = options.and_then(|options| options.get("strict_box_verify")) == Some(&Value::Bool(true));
+    let implied = match kind {
+        _ if boxed => Some("boxed"),
+        "equal_dapo" => Some("dapo"),
+        _ => None,
+    };
+    if let Some(rule) = implied {
+        settings.entry("rule").or_insert_with(|| rule.into());
+    }
+    let is_own = ["math", "exact", "numeric", "regex", "format"].contains(&kind);
+    if settings.is_empty() && !is_own {
+        return Ok(None);
+    }
+    settings.insert("kind".into(), if is_own { kind } else { "math" }.into());
+    let verifier = serde_json::from_value(Value::Object(settings));
+    verifier.map(Some).map_err(|error| format!("the row's own verifier: {error}"))
 }
 
 /// The reference answer, the text to grade and the expected verdict. A row with only `text` and `expected` tests
@@ -329,6 +361,32 @@ mod tests {
             let error = judged(line).unwrap_err();
             assert!(error.starts_with(words), "{error}");
         }
+    }
+
+    #[test]
+    fn a_row_chooses_its_rule_and_options() {
+        for (line, verdict) in [
+            (r#"{"gold": "7", "pred": "Answer: 8\n\\boxed{7}", "kind": "math"}"#, "right"),
+            (r#"{"gold": "7", "pred": "Answer: 8\n\\boxed{7}", "rule": "dapo"}"#, "wrong"),
+            (r#"{"gold": "7", "pred": "Answer: 8\n\\boxed{7}", "kind": "equal_dapo"}"#, "wrong"),
+            (
+                r#"{"gold": "7", "pred": "Answer: 8\n\\boxed{7}", "kind": "equal_dapo", "options": {"strict_box_verify": true}}"#,
+                "right",
+            ),
+            (r#"{"gold": "1/6", "pred": "0.1667", "kind": "math"}"#, "wrong"),
+            (r#"{"gold": "1/6", "pred": "0.1667", "options": {"rounding": "given-digits"}}"#, "right"),
+            (r#"{"gold": "1/6", "pred": "0.1666", "options": {"rounding": "given-digits"}}"#, "wrong"),
+            (r#"{"gold": "7", "pred": "so 7.001", "kind": "numeric", "options": {"tolerance": 0.01}}"#, "right"),
+        ] {
+            assert_eq!(judged(line).map(|(verdict, _)| verdict), Ok(verdict), "{line}");
+        }
+        let error = judged(r#"{"gold": "7", "pred": "7", "rule": "last"}"#).unwrap_err();
+        assert!(error.starts_with("the row's own verifier: unknown variant `last`"), "{error}");
+        // A row starts no program: an unknown kind is the command's choice.
+        assert_eq!(
+            judged(r#"{"gold": "7", "pred": "7", "kind": "command", "command": ["false"]}"#),
+            Ok(("right", None))
+        );
     }
 
     #[test]

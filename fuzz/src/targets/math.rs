@@ -20,7 +20,7 @@ pub(crate) fn math(data: &[u8]) {
     for (gold, given) in [(&latex, &plain), (&plain, &latex)] {
         assert_eq!(math::compare(gold, given), Equality::Equal, "{gold}   {given}");
         let boxed = format!("So the result is \\boxed{{{given}}}.");
-        assert!(math::grade(math::Rule::Boxed, gold, &boxed).is_correct(), "{gold}   {boxed}");
+        assert!(math::grade(math::Rule::Boxed, math::Rounding::Strict, gold, &boxed).is_correct(), "{gold}   {boxed}");
     }
 }
 

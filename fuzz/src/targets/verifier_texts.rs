@@ -1,6 +1,6 @@
 //! A reference answer, a response, a marker, a regular expression and tags, through every verifier that needs no program.
 
-use vapo_tasks::math::{self, Equality, Rule};
+use vapo_tasks::math::{self, Equality, Rounding, Rule};
 use vapo_tasks::{Grade, Problem, Response, Reward, Verdict, Verifier};
 
 use super::{parts, text};
@@ -19,7 +19,7 @@ pub(crate) fn verifier_texts(data: &[u8]) {
         Verifier::Format { tags: tags.clone(), opened: false },
         Verifier::Format { tags, opened: true },
     ];
-    verifiers.extend(RULES.map(|rule| Verifier::Math { rule }));
+    verifiers.extend(RULES.map(|rule| Verifier::Math { rule, rounding: Rounding::Strict }));
     for verifier in verifiers {
         let kind = verifier.kind();
         let Ok(reward) = Reward::try_from(verifier) else { continue };

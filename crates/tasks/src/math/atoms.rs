@@ -4,13 +4,16 @@ use super::expr::{Brackets, Expr, Function};
 use super::parser::{Parser, apply, times};
 use super::rational::Rational;
 use super::token::{END_GROUP, GROUP, Kind, ROW};
-use super::words;
+use super::{matrix, words};
 
 /// Larger matrices are not read.
 const MAX_ENTRIES: usize = 400;
 
 impl Parser {
     pub(super) fn atom(&mut self) -> Option<Expr> {
+        if let Some(choice) = self.prefixed_choice() {
+            return Some(choice);
+        }
         let kind = self.peek()?.clone();
         self.at += 1;
         match kind {
@@ -19,17 +22,57 @@ impl Parser {
             Kind::Word { letters, upright } => self.word(letters, upright),
             Kind::Command(name) => self.command(&name),
             Kind::Begin => self.matrix(),
-            Kind::Symbol(symbol) => self.bracketed(symbol),
+            Kind::Symbol(symbol) => {
+                let inside = self.bracketed(symbol)?;
+                match inside {
+                    // `(1101)_2`
+                    Expr::Number { value, places: None } if symbol == '(' && self.accept('_') => {
+                        self.in_base(value.numerator.to_string())
+                    }
+                    inside => Some(inside),
+                }
+            }
             Kind::End => None,
         }
+    }
+
+    /// A number of choices whose total stands before the letter: `{}_9C_4`, `^9C_4`, `9C4`.
+    fn prefixed_choice(&mut self) -> Option<Expr> {
+        let kind = |at: usize| self.tokens.get(at).map(|token| &token.kind);
+        let number = |at: usize| match kind(at) {
+            Some(Kind::Number { digits, places: None }) => digits.parse::<i64>().ok(),
+            _ => None,
+        };
+        let empty = kind(self.at) == Some(&Kind::Symbol(GROUP)) && kind(self.at + 1) == Some(&Kind::Symbol(END_GROUP));
+        let at = self.at + if empty { 2 } else { 0 };
+        let raised = matches!(kind(at), Some(Kind::Symbol('_' | '^')));
+        let at = at + usize::from(raised);
+        let (above, letter) = (number(at)?, kind(at + 1)?);
+        let Kind::Letter(name @ ('C' | 'P')) = letter else { return None };
+        let lowered = usize::from(kind(at + 2) == Some(&Kind::Symbol('_')));
+        let below = number(at + 2 + lowered)?;
+        // Without marks the three must touch.
+        let marked = raised && lowered == 1;
+        let touching = lowered == 0 && !raised && [1, 2].iter().all(|ahead| !self.tokens[at + ahead].spaced);
+        if !marked && !touching {
+            return None;
+        }
+        let name = name.to_string();
+        self.at = at + 3 + lowered;
+        Some(Expr::Call(name, vec![Expr::integer(above), Expr::integer(below)]))
+    }
+
+    /// Digits in the base that follows, all of which must be below it.
+    fn in_base(&mut self, digits: String) -> Option<Expr> {
+        let Expr::Number { value, .. } = self.deeper(Parser::atom)? else { return None };
+        let base = u32::try_from(value.to_i64()?).ok().filter(|base| (2..=36).contains(base))?;
+        digits.chars().all(|digit| digit.is_digit(base)).then_some(Expr::Based(digits, base))
     }
 
     fn number(&mut self, digits: String, places: Option<u32>) -> Option<Expr> {
         if self.peek_symbol() == Some('_') {
             self.at += 1;
-            let base = self.deeper(Parser::atom)?;
-            let Expr::Number { value, .. } = base else { return None };
-            return Some(Expr::Based(digits, u32::try_from(value.to_i64()?).ok()?));
+            return self.in_base(digits);
         }
         if let (Some(places), Some(Kind::Command(name))) = (places, self.peek())
             && (name == "overline" || name == "dot")
@@ -91,12 +134,17 @@ impl Parser {
         loop {
             if self.accept('\'') {
                 name.push('\'');
+            } else if self.accept_star() {
+                name.push('⋆');
             } else if self.accept('_') {
                 name.push('_');
                 name += &self.raw_group();
             } else {
                 break;
             }
+        }
+        if matches!(name.as_str(), "f" | "g" | "h") && self.accept_inverse() {
+            name += "⁻¹";
         }
         if self.peek_symbol() == Some('(') && self.is_function_call(&name) {
             self.at += 1;
@@ -107,6 +155,30 @@ impl Parser {
         Some(Expr::Symbol(name))
     }
 
+    /// The mark of an inverse function before its argument: `f^{-1}(x)`.
+    fn accept_inverse(&mut self) -> bool {
+        let one = Kind::Number { digits: "1".into(), places: None };
+        let mark = [Kind::Symbol('^'), Kind::Symbol(GROUP), Kind::Symbol('-'), one, Kind::Symbol(END_GROUP)];
+        let next = self.tokens[self.at..].iter().map(|token| &token.kind);
+        let found =
+            next.clone().take(mark.len()).eq(mark.iter()) && next.clone().nth(mark.len()) == Some(&Kind::Symbol('('));
+        self.at += if found { mark.len() } else { 0 };
+        found
+    }
+
+    /// The star of `x^*` and `x^{*}`.
+    fn accept_star(&mut self) -> bool {
+        let kind = |ahead: usize| self.tokens.get(self.at + ahead).map(|token| &token.kind);
+        if kind(0) != Some(&Kind::Symbol('^')) {
+            return false;
+        }
+        let grouped = usize::from(kind(1) == Some(&Kind::Symbol(GROUP)));
+        let closed = grouped == 0 || kind(3) == Some(&Kind::Symbol(END_GROUP));
+        let found = closed && kind(1 + grouped) == Some(&Kind::Letter('⋆'));
+        self.at += if found { 2 + 2 * grouped } else { 0 };
+        found
+    }
+
     /// Whether a letter before parentheses is a function: f, g, h always; capitals and others if a name or number is inside.
     fn is_function_call(&self, name: &str) -> bool {
         let first = name.chars().next().unwrap_or(' ');
@@ -115,9 +187,21 @@ impl Parser {
         matches!(first, 'f' | 'g' | 'h') || (single && (first.is_uppercase() || matches!(first, 'p' | 'q' | 'u' | 'v')))
     }
 
-    /// The contents of an index, as text.
+    /// The contents of an index, as text. Without braces it is one letter, and the letters behind it are factors.
     fn raw_group(&mut self) -> String {
         let mut text = String::new();
+        if let Some(Kind::Word { letters, upright: false }) = self.peek()
+            && letters.len() <= 3
+        {
+            let (index, rest) = (letters[..1].to_owned(), letters[1..].to_owned());
+            let rest = if rest.len() == 1 {
+                Kind::Letter(rest.chars().next().unwrap_or(' '))
+            } else {
+                Kind::Word { letters: rest, upright: false }
+            };
+            self.tokens[self.at].kind = rest;
+            return index;
+        }
         let mut open = 0;
         while let Some(kind) = self.peek() {
             match kind {
@@ -153,10 +237,16 @@ impl Parser {
             let argument = Expr::Symbol(letters[function.len()..].to_owned());
             return Some(apply(words::function(function)?, argument));
         }
-        if let Some(value) = words::numeral(&letters) {
-            return Some(Expr::integer(value));
+        if let "half" | "quarter" = letters.as_str() {
+            return Some(Expr::integer(1).quotient(Expr::integer(i64::try_from(words::part(&letters)?).ok()?)));
         }
-        let product = !upright && letters.len() <= 3 && letters.bytes().all(|b| b.is_ascii_lowercase());
+        if let Some(value) = words::numeral(&letters).or_else(|| words::ordinal(&letters)) {
+            return Some(Expr::integer(i64::try_from(value).ok()?));
+        }
+        let product = !upright
+            && letters.len() <= 3
+            && letters.bytes().all(|b| b.is_ascii_lowercase())
+            && !words::is_text(&letters);
         if !product {
             let name = if letters.len() > 3 { letters.to_ascii_lowercase() } else { letters };
             return self.name(name);
@@ -178,7 +268,7 @@ impl Parser {
             return self.function(function);
         }
         match name {
-            "frac" | "dfrac" | "tfrac" | "cfrac" => {
+            "frac" | "dfrac" | "tfrac" | "cfrac" | "nicefrac" | "sfrac" | "flatfrac" => {
                 let above = self.argument()?;
                 Some(above.quotient(self.argument()?))
             }
@@ -187,6 +277,11 @@ impl Parser {
             "binom" | "dbinom" | "tbinom" => {
                 let above = self.argument()?;
                 Some(Expr::Binomial(Box::new(above), Box::new(self.argument()?)))
+            }
+            "determinant" => {
+                self.accept_begin()?;
+                let Expr::Matrix(rows) = self.matrix()? else { return None };
+                matrix::determinant(&rows)
             }
             "emptyset" | "varnothing" => Some(Expr::Several(Brackets::Set, vec![])),
             "reals" => Some(Expr::Reals),
@@ -284,13 +379,22 @@ impl Parser {
         }
     }
 
-    /// An operator known by name, with its limits and operand.
+    fn accept_begin(&mut self) -> Option<()> {
+        matches!(self.peek(), Some(Kind::Begin)).then_some(())?;
+        self.at += 1;
+        Some(())
+    }
+
+    /// An operator known by name, with its limits and operand; before a relation it is a name: `\min = 8`.
     fn operator(&mut self, name: &str) -> Option<Expr> {
         let mut name = name.to_owned();
         while let Some(mark @ ('_' | '^')) = self.peek_symbol() {
             self.at += 1;
             name.push(mark);
             name += &self.raw_group();
+        }
+        if matches!(self.peek_symbol(), Some('=' | '≈')) {
+            return Some(Expr::Symbol(name));
         }
         Some(Expr::Call(name, vec![self.deeper(Parser::product)?]))
     }

@@ -2,11 +2,10 @@
 
 use super::budget::Budget;
 use super::expr::{Brackets, Expr, Function, Relation};
+use super::lists::{self, same_lists};
+use super::parser::UNNAMED;
 use super::region::Region;
-use super::{matrix, scalar, words};
-
-/// Longer lists are not compared.
-const MAX_ITEMS: usize = 300;
+use super::{matrix, scalar, units};
 
 /// Whether an answer means the same as the reference answer.
 pub(super) fn same(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
@@ -28,6 +27,9 @@ pub(super) fn same(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
         (None, Some(set)) if matches!(gold, Expr::Several(..)) => return same(gold, set, budget),
         _ => {}
     }
+    if let Some((gold, answer)) = lists::without_qualifiers(gold, answer) {
+        return same(&gold, &answer, budget);
+    }
     if let (Expr::Related(..), _) | (_, Expr::Related(..)) = (gold, answer) {
         return same_relations(gold, answer, budget);
     }
@@ -35,7 +37,7 @@ pub(super) fn same(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
         return same;
     }
     if let (Expr::Several(..), _) | (_, Expr::Several(..)) = (gold, answer) {
-        return same_lists(gold, answer, budget);
+        return same_lists(gold, answer, &|gold, answer| same(gold, answer, budget));
     }
     if let (Expr::Ratio(..), _) | (_, Expr::Ratio(..)) = (gold, answer) {
         return same_ratios(gold, answer, budget);
@@ -101,7 +103,7 @@ fn without_unit(expr: &Expr) -> Expr {
 }
 
 fn is_known_unit(unit: &str) -> bool {
-    unit.split([' ', '^', '/']).all(|word| words::unit(word).is_some() || word.parse::<u8>().is_ok())
+    unit.split([' ', '^', '/']).all(|word| units::unit(word).is_some() || word.parse::<u8>().is_ok())
 }
 
 fn has_plus_minus(expr: &Expr) -> bool {
@@ -164,7 +166,8 @@ fn same_regions(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
         }
         other => Region::of(other, budget),
     };
-    let variable_differs = matches!((bounded_variable(gold), bounded_variable(answer)), (Some(a), Some(b)) if a != b);
+    let variables = (bounded_variable(gold), bounded_variable(answer));
+    let variable_differs = matches!(variables, (Some(a), Some(b)) if a != b && a != UNNAMED && b != UNNAMED);
     match (region(gold), region(answer)) {
         (Some(gold), Some(answer)) => Some(!variable_differs && gold.equals(&answer, budget)),
         // Bounds without a position on the real line are compared as written.
@@ -176,10 +179,15 @@ fn same_regions(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
 /// The single variable that an inequality bounds.
 fn bounded_variable(expr: &Expr) -> Option<&str> {
     let Expr::Related(first, rest) = expr else { return None };
-    std::iter::once(&**first).chain(rest.iter().map(|(_, side)| side)).find_map(|side| match side {
+    std::iter::once(&**first).chain(rest.iter().map(|(_, side)| side)).find_map(variable)
+}
+
+/// The first variable of an expression.
+fn variable(expr: &Expr) -> Option<&str> {
+    match expr {
         Expr::Symbol(name) => Some(name.as_str()),
-        _ => None,
-    })
+        other => other.children().into_iter().find_map(variable),
+    }
 }
 
 /// The meaning of a chain of equations: the value of its label, or an equation between its ends.
@@ -206,6 +214,20 @@ fn statement(expr: &Expr) -> Statement<'_> {
         _ if is_label(first) || is_constant(first) || is_operator(first) => Statement::Value(Some(first), value),
         _ => Statement::Equation,
     }
+}
+
+/// The constant in which a chain of equalities between other things ends, or with which it begins.
+fn chain_value(expr: &Expr) -> Option<&Expr> {
+    let Expr::Related(first, rest) = expr else { return None };
+    if let (true, [(Relation::Equal, other)]) = (is_constant(first), rest.as_slice())
+        && !is_constant(other)
+    {
+        return Some(first);
+    }
+    let equalities = rest.iter().all(|(relation, _)| matches!(relation, Relation::Equal | Relation::About));
+    let exact = rest.iter().take_while(|(relation, _)| *relation == Relation::Equal).count().max(1);
+    let value = &rest[exact - 1].1;
+    (equalities && is_constant(value) && !is_constant(first)).then_some(value)
 }
 
 /// Whether an expression names the quantity asked for: `x`, `f(x)`, `|AB|`, `AB/CD`, `(p, q)`.
@@ -239,12 +261,18 @@ fn same_relations(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
         && !matches!((gold, answer), (Expr::Related(..), Expr::Several(Brackets::Ordered { .. }, _)))
         && !matches!((gold, answer), (Expr::Several(Brackets::Ordered { .. }, _), Expr::Related(..)))
     {
-        return same_lists(gold, answer, budget);
+        return same_lists(gold, answer, &|gold, answer| same(gold, answer, budget));
     }
     let as_equation = |expr: &Expr| match expr {
         Expr::Related(first, rest) => rest.last().map(|(_, last)| (**first).clone().minus(last.clone())),
         _ => None,
     };
+    // `m + n = 61` for 61.
+    if !matches!(gold, Expr::Related(..))
+        && let Some(value) = chain_value(answer)
+    {
+        return same(gold, value, budget);
+    }
     match (statement(gold), statement(answer)) {
         (Statement::Value(left_label, left), Statement::Value(right_label, right)) => {
             let clash = matches!((left_label, right_label), (Some(a), Some(b)) if labels_clash(a, b));
@@ -256,7 +284,9 @@ fn same_relations(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
             let equations = (as_equation(gold), as_equation(answer));
             both && matches!(equations, (Some(a), Some(b)) if scalar::proportional(&a, &b, budget))
         }
-        (Statement::Other, Statement::Other) => same_chains(gold, answer, budget),
+        (Statement::Other, Statement::Other) => {
+            same_chains(gold, answer, budget) || same_inequality(gold, answer, budget)
+        }
         (Statement::Other, _) | (_, Statement::Other) => false,
         _ => match (as_equation(gold), as_equation(answer)) {
             (Some(a), Some(b)) => scalar::proportional(&a, &b, budget),
@@ -299,6 +329,29 @@ fn same_chains(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
     matches(sides[0], &forward) || matches(sides[sides.len() - 1], &backward)
 }
 
+/// Whether one inequality is a multiple of the other: `x - y > 2` and `2y - 2x < -4`.
+fn same_inequality(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
+    // As `difference > 0` or `difference >= 0`, and whether it is strict.
+    let positive = |expr: &Expr| {
+        let Expr::Related(first, rest) = expr else { return None };
+        let [(relation, second)] = rest.as_slice() else { return None };
+        let (first, second) = ((**first).clone(), second.clone());
+        match relation {
+            Relation::Greater => Some((first.minus(second), true)),
+            Relation::AtLeast => Some((first.minus(second), false)),
+            Relation::Less => Some((second.minus(first), true)),
+            Relation::AtMost => Some((second.minus(first), false)),
+            _ => None,
+        }
+    };
+    match (positive(gold), positive(answer)) {
+        (Some((gold, strict)), Some((answer, other))) => {
+            strict == other && scalar::positive_multiple(&gold, &answer, budget)
+        }
+        _ => false,
+    }
+}
+
 /// Compares matrices, where a column or row is also a tuple; `None` if neither side is a matrix.
 fn same_matrices(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
     let holds = |expr: &Expr| expr.any(&|part| matches!(part, Expr::Matrix(_)));
@@ -320,54 +373,6 @@ fn same_matrices(gold: &Expr, answer: &Expr, budget: &Budget) -> Option<bool> {
         left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right, budget))
     };
     Some(left.len() == right.len() && left.iter().zip(&right).all(same_row))
-}
-
-fn same_lists(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
-    let (gold_brackets, gold) = items(gold);
-    let (answer_brackets, answer) = items(answer);
-    if gold.len().max(answer.len()) > MAX_ITEMS {
-        return false;
-    }
-    let pairwise =
-        || gold.len() == answer.len() && gold.iter().zip(&answer).all(|(left, right)| same(left, right, budget));
-    match (gold_brackets, answer_brackets) {
-        (Some(left @ Brackets::Ordered { .. }), Some(right @ Brackets::Ordered { .. })) => {
-            // With two items, `[1, 2]` may be an interval and `(1, 2)` a point; with three, both are the same tuple.
-            (left == right || gold.len() != 2) && pairwise()
-        }
-        (Some(Brackets::Ordered { .. }), Some(Brackets::Set))
-        | (Some(Brackets::Set), Some(Brackets::Ordered { .. })) => false,
-        (Some(ordered @ Brackets::Ordered { .. }), Some(Brackets::None))
-        | (Some(Brackets::None), Some(ordered @ Brackets::Ordered { .. })) => {
-            // `-2, 2` may be the point (-2, 2) but not the interval [-2, 2].
-            let point = ordered == Brackets::Ordered { left_closed: false, right_closed: false };
-            (point || gold.len() != 2) && pairwise()
-        }
-        (Some(Brackets::Ordered { .. }), None) | (None, Some(Brackets::Ordered { .. })) => pairwise(),
-        _ => same_members(&gold, &answer, budget),
-    }
-}
-
-/// The items of a list; a single value is its own only item.
-fn items(expr: &Expr) -> (Option<Brackets>, Vec<&Expr>) {
-    match expr {
-        Expr::Several(brackets, items) => (Some(*brackets), items.iter().collect()),
-        // `n = 2, 3, 4` means the same as the list of its values.
-        other => (None, vec![other]),
-    }
-}
-
-/// Whether two lists have the same members in any order. Duplicates matter only if the reference answer contains some.
-fn same_members(gold: &[&Expr], answer: &[&Expr], budget: &Budget) -> bool {
-    let mut taken = vec![false; answer.len()];
-    for item in gold {
-        let Some(at) = (0..answer.len()).find(|&at| !taken[at] && same(item, answer[at], budget)) else { return false };
-        taken[at] = true;
-    }
-    let repeats =
-        gold.iter().enumerate().any(|(at, item)| gold[..at].iter().any(|earlier| same(earlier, item, budget)));
-    let left = || (0..answer.len()).filter(|&at| !taken[at]);
-    left().all(|at| !repeats && gold.iter().any(|item| same(item, answer[at], budget)))
 }
 
 /// Compares ratios by proportion and times of day part by part.

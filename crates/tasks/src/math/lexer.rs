@@ -1,7 +1,8 @@
 //! Splits LaTeX and plain text into tokens of a common notation.
 
+use super::chinese::{self, Piece};
 use super::token::{END_GROUP, GROUP, Kind, ROW, Token, WIDE};
-use super::words;
+use super::{spoken, units, words};
 
 /// Longer answers are not parsed.
 pub(super) const MAX_ANSWER: usize = 10_000;
@@ -31,6 +32,8 @@ struct Lexer<'a> {
     groups: Vec<(bool, bool)>,
     /// Open parentheses, brackets and set braces.
     brackets: usize,
+    /// What follows the next number: a percent sign after `百分之`, a divisor after `分之`.
+    pending: Vec<Kind>,
 }
 
 /// Splits a text into tokens; `None` if it is too long.
@@ -39,14 +42,15 @@ pub(super) fn tokens(text: &str, commas: Commas) -> Option<Vec<Token>> {
         return None;
     }
     let (groups, tokens) = (Vec::new(), Vec::new());
-    let mut lexer = Lexer { text, at: 0, tokens, spaced: false, commas, groups, brackets: 0 };
+    let pending = Vec::new();
+    let mut lexer = Lexer { text, at: 0, tokens, spaced: false, commas, groups, brackets: 0, pending };
     while lexer.at < text.len() {
         lexer.step()?;
         if lexer.tokens.len() > MAX_TOKENS {
             return None;
         }
     }
-    Some(lexer.tokens)
+    Some(spoken::spelled_out(lexer.tokens))
 }
 
 impl Lexer<'_> {
@@ -55,8 +59,13 @@ impl Lexer<'_> {
     }
 
     fn push(&mut self, kind: Kind) {
+        let is_number = matches!(kind, Kind::Number { .. });
         self.tokens.push(Token { kind, spaced: self.spaced });
         self.spaced = false;
+        if is_number {
+            let pending = std::mem::take(&mut self.pending);
+            self.tokens.extend(pending.into_iter().map(|kind| Token { kind, spaced: false }));
+        }
     }
 
     fn symbol(&mut self, symbol: char) {
@@ -75,7 +84,18 @@ impl Lexer<'_> {
             '.' if self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) && !self.after_digit() => {
                 return self.number();
             }
+            '.' if self.rest().starts_with("...") => {
+                self.at += 3;
+                self.push(Kind::Letter('…'));
+            }
             _ if next.is_ascii_alphabetic() => self.letters(),
+            _ if chinese::is_chinese(next) => return self.chinese(),
+            // Braces that only change the spacing of a symbol: `9{:}15`.
+            '{' if self.rest()[1..].starts_with([':', ',', '=', '-', '+']) && self.rest()[2..].starts_with('}') => {
+                let symbol = self.rest()[1..].chars().next()?;
+                self.at += 3;
+                self.character(symbol);
+            }
             '{' => {
                 self.groups.push((self.upright(), false));
                 self.symbol(GROUP);
@@ -99,6 +119,13 @@ impl Lexer<'_> {
         self.text[..self.at].ends_with(|c: char| c.is_ascii_digit())
     }
 
+    /// Whether the text so far ends with a caret, so that a star is a mark on a name: `x^*`, `x^{*}`.
+    fn after_caret(&self) -> bool {
+        let grouped = matches!(self.tokens.last(), Some(token) if token.kind == Kind::Symbol(GROUP));
+        let before = self.tokens.len().checked_sub(1 + usize::from(grouped));
+        before.is_some_and(|at| self.tokens[at].kind == Kind::Symbol('^'))
+    }
+
     /// Any other character.
     fn character(&mut self, c: char) {
         match c {
@@ -110,6 +137,7 @@ impl Lexer<'_> {
                 self.brackets = self.brackets.saturating_sub(1);
                 self.symbol(c);
             }
+            '*' | '⋆' if self.after_caret() => self.push(Kind::Letter('⋆')),
             '*' if self.rest().starts_with('*') => {
                 self.at += 1;
                 self.symbol('^');
@@ -139,7 +167,7 @@ impl Lexer<'_> {
             '）' => self.symbol(')'),
             '％' => self.symbol('%'),
             '’' | '′' => self.symbol('\''),
-            '€' | '£' | '¥' | '₹' => self.currency(),
+            '€' | '£' | '¥' | '₹' => self.currency(c),
             '√' => self.push(Kind::Command("sqrt".into())),
             '∛' => self.push(Kind::Command("cbrt".into())),
             '∅' => self.push(Kind::Command("emptyset".into())),
@@ -157,9 +185,45 @@ impl Lexer<'_> {
         }
     }
 
-    /// A currency sign before or after a number; it does not change the value.
-    fn currency(&mut self) {
+    /// A currency sign before or after a number.
+    fn currency(&mut self, sign: char) {
         self.spaced = true;
+        let name = match sign {
+            '$' => "dollar",
+            '€' => "euro",
+            '£' => "pound",
+            '₹' => "rupee",
+            // Of several currencies.
+            _ => return,
+        };
+        self.push(Kind::Word { letters: name.to_owned(), upright: true });
+    }
+
+    /// Chinese words and numbers.
+    fn chinese(&mut self) -> Option<()> {
+        let (piece, length) = chinese::piece(self.rest());
+        let word = self.rest()[..length].to_owned();
+        self.at += length;
+        match piece {
+            Piece::Known(latex) => {
+                let known = tokens(latex, self.commas)?;
+                self.tokens.extend(known);
+            }
+            Piece::Number(value) => self.push(Kind::Number { digits: value.to_string(), places: None }),
+            Piece::Scale(value) => {
+                self.symbol('*');
+                self.push(Kind::Number { digits: value.to_string(), places: None });
+            }
+            Piece::PercentOf => self.pending.push(Kind::Symbol('%')),
+            Piece::PartsOf => {
+                if matches!(self.tokens.last().map(|token| &token.kind), Some(Kind::Number { .. })) {
+                    let divisor = self.tokens.pop()?.kind;
+                    self.pending.extend([Kind::Symbol('/'), divisor]);
+                }
+            }
+            Piece::Word => self.push(Kind::Word { letters: word, upright: true }),
+        }
+        Some(())
     }
 
     fn superscript(&mut self, first: char) {
@@ -233,6 +297,9 @@ impl Lexer<'_> {
         }
         let run = self.rest()[..length].to_owned();
         self.at += length;
+        if self.is_unit(&run) {
+            return self.push(Kind::Word { letters: run, upright: true });
+        }
         if let Some(letter) = words::constant(&run) {
             self.push(letter);
         } else if upright || (length > 1 && !self.is_superscripted(&run)) {
@@ -242,6 +309,16 @@ impl Lexer<'_> {
                 self.push(Kind::Letter(letter));
             }
         }
+    }
+
+    /// Whether letters are part of a unit with a slash: `5 m/s`.
+    fn is_unit(&self, run: &str) -> bool {
+        let kind = |back: usize| self.tokens.len().checked_sub(back).map(|at| &self.tokens[at].kind);
+        let is_below = kind(1) == Some(&Kind::Symbol('/')) && matches!(kind(2), Some(Kind::Word { upright: true, .. }));
+        let below = self.rest().strip_prefix('/').map(name_at);
+        let is_above =
+            matches!(kind(1), Some(Kind::Number { .. })) && below.is_some_and(|below| units::unit(below).is_some());
+        (is_below || is_above) && units::unit(run).is_some()
     }
 
     /// Whether a short run is in an exponent or index (`x^{ab}`), where it is a product or a name.
@@ -267,7 +344,7 @@ impl Lexer<'_> {
             let decimals = self.digits();
             places = Some(decimals.len() as u32);
             digits += &decimals;
-        } else if self.rest().starts_with(".\\overline{") || self.rest().starts_with(".\\dot{") {
+        } else if [".\\overline{", ".\\dot{", ".("].iter().any(|mark| self.rest().starts_with(mark)) {
             self.at += 1;
             places = Some(0);
         }
@@ -275,8 +352,47 @@ impl Lexer<'_> {
             return None;
         }
         debug_assert!(self.at > start);
-        self.push(Kind::Number { digits, places });
+        match places.and_then(|places| self.cycle(&mut digits, places)) {
+            Some((places, cycle)) => self.repeating(digits, places, cycle),
+            None => self.push(Kind::Number { digits, places }),
+        }
         Some(())
+    }
+
+    /// The digits that repeat in `0.1(6)` or `0.166\ldots`, which are removed from the digits, and the places that remain.
+    fn cycle(&mut self, digits: &mut String, places: u32) -> Option<(u32, String)> {
+        if let Some(inside) = self.rest().strip_prefix('(') {
+            let length = inside.bytes().take_while(u8::is_ascii_digit).count();
+            let cycle = inside[..length].to_owned();
+            let closed = length > 0 && inside[length..].starts_with(')');
+            self.at += if closed { length + 2 } else { 0 };
+            return closed.then_some((places, cycle));
+        }
+        let dots = ["\\ldots", "\\dots", "\\cdots", "...", "…"];
+        let mark = dots.iter().find(|mark| self.rest().starts_with(**mark))?;
+        self.at += mark.len();
+        let decimals = &digits[digits.len() - places as usize..];
+        let is_repeated = |length: &usize| {
+            let end = &decimals[decimals.len() - length..];
+            decimals[..decimals.len() - length].ends_with(end)
+        };
+        let length = (1..=decimals.len() / 2).find(is_repeated)?;
+        let cycle = decimals[decimals.len() - length..].to_owned();
+        let mut kept = decimals.len();
+        while kept >= length && decimals[..kept].ends_with(&cycle) {
+            kept -= length;
+        }
+        digits.truncate(digits.len() - decimals.len() + kept);
+        Some((kept as u32, cycle))
+    }
+
+    /// A decimal whose last digits repeat, in the notation with a bar.
+    fn repeating(&mut self, digits: String, places: u32, cycle: String) {
+        self.push(Kind::Number { digits, places: Some(places) });
+        self.push(Kind::Command("overline".into()));
+        self.symbol(GROUP);
+        self.push(Kind::Number { digits: cycle, places: None });
+        self.symbol(END_GROUP);
     }
 
     fn digits(&mut self) -> String {
@@ -329,7 +445,10 @@ impl Lexer<'_> {
         let Some(c) = self.rest().chars().next() else { return };
         self.at += c.len_utf8();
         match c {
-            '\\' => self.symbol(ROW),
+            '\\' => {
+                self.symbol(ROW);
+                self.skip_row_spacing();
+            }
             '{' => {
                 self.brackets += 1;
                 self.symbol('{');
@@ -340,14 +459,26 @@ impl Lexer<'_> {
             }
             '%' => self.symbol('%'),
             '|' => self.symbol('|'),
-            '$' => self.currency(),
+            '$' => self.currency('$'),
             '\'' | '#' | '&' => {}
             _ => self.spaced = true,
         }
     }
 
+    /// The additional space after a row: `\\[6pt]`.
+    fn skip_row_spacing(&mut self) {
+        let units = ["pt", "em", "ex", "mm", "cm", "in"];
+        let length = self.rest().strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(length, _)| length);
+        if let Some(length) = length.filter(|length| units.iter().any(|unit| length.ends_with(unit))) {
+            self.at += length.len() + 2;
+        }
+    }
+
     fn named(&mut self, name: &str) {
         if let Some(symbol) = words::symbol(name) {
+            if symbol == '*' && self.after_caret() {
+                return self.push(Kind::Letter('⋆'));
+            }
             if matches!(symbol, '{') {
                 self.brackets += 1;
             }
@@ -414,9 +545,13 @@ impl Lexer<'_> {
         let name = rest.strip_prefix('{').and_then(|inner| inner.split_once('}')).map_or("", |(name, _)| name);
         let tabular = name.contains("matrix") || name == "array" || name == "cases";
         let has_columns = name == "array" && begins;
+        let is_determinant = name == "vmatrix" && begins;
         self.skip_argument();
         if has_columns {
             self.skip_argument();
+        }
+        if is_determinant {
+            self.push(Kind::Command("determinant".into()));
         }
         if tabular {
             self.push(if begins { Kind::Begin } else { Kind::End });

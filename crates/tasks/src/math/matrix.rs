@@ -7,6 +7,10 @@ use super::parser::times;
 
 type Rows = Vec<Vec<Expr>>;
 
+/// Determinants of more rows are not computed.
+const MAX_DETERMINANT: usize = 4;
+/// Nor determinants whose entries have more nodes in all: cofactors repeat them.
+const MAX_ENTRIES_SIZE: u64 = 200;
 /// Larger powers are not computed.
 const MAX_POWER: i64 = 8;
 
@@ -25,11 +29,38 @@ pub(super) fn rows(expr: &Expr, budget: &Budget) -> Option<Rows> {
         Expr::Product(factors) => product(factors, budget),
         Expr::Power(base, exponent) => {
             let base = rows(base, budget)?;
+            if matches!(&**exponent, Expr::Symbol(name) if ["T", "t", "\\top", "\\intercal"].contains(&name.as_str())) {
+                return Some(transposed(&base));
+            }
             let times = rational(exponent, budget)?.to_i64().filter(|times| (1..=MAX_POWER).contains(times))?;
             (1..times).try_fold(base.clone(), |power, _| multiplied(&power, &base, budget))
         }
         _ => None,
     }
+}
+
+fn transposed(rows: &Rows) -> Rows {
+    (0..rows[0].len()).map(|column| rows.iter().map(|row| row[column].clone()).collect()).collect()
+}
+
+/// The determinant of a square matrix of at most [`MAX_DETERMINANT`] rows, by cofactors.
+pub(super) fn determinant(rows: &Rows) -> Option<Expr> {
+    let size: u64 = rows.iter().flatten().map(Expr::size).sum();
+    if size > MAX_ENTRIES_SIZE || rows.len() > MAX_DETERMINANT || rows.iter().any(|row| row.len() != rows.len()) {
+        return None;
+    }
+    let [first, rest @ ..] = rows.as_slice() else { return None };
+    if rest.is_empty() {
+        return Some(first[0].clone());
+    }
+    let cofactor = |column: usize| {
+        let without =
+            |row: &Vec<Expr>| row.iter().enumerate().filter(|(at, _)| *at != column).map(|(_, e)| e.clone()).collect();
+        let minor = determinant(&rest.iter().map(without).collect())?;
+        let term = times(first[column].clone(), minor);
+        Some(if column.is_multiple_of(2) { term } else { term.negated() })
+    };
+    (0..rows.len()).map(cofactor).collect::<Option<Vec<_>>>().map(Expr::Sum)
 }
 
 fn each(rows: Rows, budget: &Budget, change: impl Fn(Expr) -> Expr) -> Option<Rows> {

@@ -3,8 +3,10 @@
 use super::expr::{Brackets, Expr, Function, Relation, SetOperation};
 use super::lexer::{self, Commas};
 use super::token::{END_GROUP, GROUP, Kind, ROW, Token, WIDE};
-use super::words;
+use super::{units, words};
 
+/// The variable of a bound in words: `at most 7`.
+pub(super) const UNNAMED: &str = "?";
 /// Deeper nesting is not parsed; a parenthesis takes about six levels.
 const MAX_DEPTH: u32 = 200;
 /// Longer chains of left-associative operations (`a/b/c`, `5!!`) are not parsed.
@@ -27,6 +29,7 @@ pub(super) fn parse(text: &str, commas: Commas) -> Option<Expr> {
     parser.skip_filler();
     let items = parser.items(&[])?;
     parser.skip_separators();
+    parser.skip_remark()?;
     let complete = parser.at == parser.tokens.len();
     match items.len() {
         _ if !complete => None,
@@ -34,6 +37,30 @@ pub(super) fn parse(text: &str, commas: Commas) -> Option<Expr> {
         1 => items.into_iter().next(),
         _ => Some(Expr::Several(Brackets::None, items)),
     }
+}
+
+/// Parses what follows the last `=` of a chain whose beginning is no mathematics: `Volume of the cone = 12\pi`.
+pub(super) fn parse_value(text: &str, commas: Commas) -> Option<Expr> {
+    let tokens = lexer::tokens(text, commas)?;
+    let mut depth = 0;
+    let mut last = None;
+    for (at, token) in tokens.iter().enumerate() {
+        match &token.kind {
+            Kind::Symbol('(' | '[' | '{' | GROUP) | Kind::Begin => depth += 1,
+            Kind::Symbol(')' | ']' | '}' | END_GROUP) | Kind::End => depth -= 1,
+            // A list of equations is not one value.
+            Kind::Symbol(',' | ';' | WIDE | ROW | '∨' | '∧') if depth == 0 => return None,
+            Kind::Word { letters, .. } if words::is_connective(letters) || words::is_denial(letters) => return None,
+            Kind::Symbol('=') if depth == 0 => last = Some(at),
+            Kind::Symbol('<' | '>' | '≤' | '≥' | '≠' | '∈') if depth == 0 => return None,
+            _ => {}
+        }
+    }
+    let tokens = tokens[last? + 1..].to_vec();
+    let mut parser = Parser { tokens, at: 0, depth: 0, chain: 0, bars: 0, in_set: false };
+    let value = parser.relation()?;
+    parser.skip_remark()?;
+    (parser.at == parser.tokens.len()).then_some(value)
 }
 
 impl Parser {
@@ -79,6 +106,7 @@ impl Parser {
     }
 
     fn skip_filler(&mut self) {
+        self.skip_subject();
         loop {
             match self.peek() {
                 Some(Kind::Word { letters, .. }) if words::is_filler(letters) => self.at += 1,
@@ -108,7 +136,9 @@ impl Parser {
     pub(super) fn items(&mut self, closing: &[char]) -> Option<Vec<Expr>> {
         let mut items = Vec::new();
         self.skip_separators();
-        while self.at < self.tokens.len() && !self.peek_symbol().is_some_and(|symbol| closing.contains(&symbol)) {
+        let closes = |parser: &Self| parser.peek_symbol().is_some_and(|symbol| closing.contains(&symbol));
+        let ends = |parser: &Self| parser.is_remark() || parser.word_at(parser.at) == Some("not");
+        while self.at < self.tokens.len() && !closes(self) && !ends(self) {
             items.push(self.deeper(Parser::relation)?);
             if !self.skip_separators() {
                 break;
@@ -134,6 +164,11 @@ impl Parser {
     }
 
     pub(super) fn relation(&mut self) -> Option<Expr> {
+        if let Some((relation, words)) = self.bound_in_words() {
+            self.at += words;
+            let bound = self.union()?;
+            return Some(Expr::Related(Box::new(Expr::Symbol(UNNAMED.to_owned())), vec![(relation, bound)]));
+        }
         let first = self.union()?;
         let mut rest = Vec::new();
         while let Some(relation) = self.relation_symbol() {
@@ -169,11 +204,12 @@ impl Parser {
     fn ratio(&mut self) -> Option<Expr> {
         let start = self.at;
         let first = self.measured()?;
-        if self.in_set || self.peek_symbol() != Some(':') {
+        if self.in_set || !(self.peek_symbol() == Some(':') || self.is_to()) {
             return Some(first);
         }
         let mut parts = vec![first];
-        while self.accept(':') {
+        while self.is_to() || self.peek_symbol() == Some(':') {
+            self.at += 1;
             parts.push(self.sum()?);
         }
         // `12:05` is a time of day; `3:5` may be one too, but less clearly.
@@ -181,58 +217,6 @@ impl Parser {
         let clock = self.tokens[start..self.at].last().is_some_and(two_digits);
         let ratio = Expr::Ratio(parts, clock);
         Some(self.with_unit(ratio))
-    }
-
-    fn measured(&mut self) -> Option<Expr> {
-        let value = self.sum()?;
-        Some(self.with_unit(value))
-    }
-
-    /// Takes the words after a value as its unit.
-    fn with_unit(&mut self, value: Expr) -> Expr {
-        let start = self.at;
-        let mut unit = String::new();
-        loop {
-            match self.peek() {
-                Some(Kind::Word { letters, .. }) if !words::is_connective(letters) => {
-                    let name = words::unit(letters).map_or_else(|| letters.to_ascii_lowercase(), str::to_owned);
-                    unit = if unit.is_empty() { name } else { format!("{unit} {name}") };
-                    self.at += 1;
-                }
-                Some(Kind::Symbol('^' | '/' | GROUP | END_GROUP)) if self.is_unit_mark() => {
-                    unit.push(if self.peek_symbol() == Some('/') { '/' } else { '^' });
-                    self.at += 1;
-                }
-                Some(Kind::Number { digits, places: None }) if unit.ends_with('^') => {
-                    unit += &digits.clone();
-                    self.at += 1;
-                }
-                Some(Kind::Command(name)) if name == "pmod" || name == "bmod" || name == "mod" => {
-                    self.at += 1;
-                    self.deeper(|parser| parser.product());
-                    unit = "mod".to_owned();
-                }
-                _ => break,
-            }
-        }
-        if self.at == start {
-            return value;
-        }
-        measured(value, unit)
-    }
-
-    /// Whether a power, group or slash at this place belongs to a unit: `cm^2`, `cm^{2}`, `m/s`.
-    fn is_unit_mark(&self) -> bool {
-        let before = |back: usize| self.at.checked_sub(back).map(|at| &self.tokens[at].kind);
-        let word = |back: usize| matches!(before(back), Some(Kind::Word { .. }));
-        let caret = |back: usize| before(back) == Some(&Kind::Symbol('^'));
-        match self.peek_symbol() {
-            Some('^') => word(1),
-            Some(GROUP) => caret(1) && word(2),
-            Some(END_GROUP) => before(2) == Some(&Kind::Symbol(GROUP)) && caret(3) && word(4),
-            Some('/') => matches!(self.tokens.get(self.at + 1).map(|token| &token.kind), Some(Kind::Word { .. })),
-            _ => false,
-        }
     }
 
     pub(super) fn sum(&mut self) -> Option<Expr> {
@@ -275,6 +259,7 @@ impl Parser {
                     self.longer()?;
                     product = product.quotient(self.signed()?);
                 }
+                _ if self.skip_parenthesis() => {}
                 _ if self.starts_factor() => product = self.adjoined(product)?,
                 _ => return Some(product),
             }
@@ -283,7 +268,7 @@ impl Parser {
 
     /// Whether a slash precedes a unit (`5 km/h`, `$3 / hour`).
     fn is_per(&self) -> bool {
-        self.word_at(self.at + 1).is_some_and(|word| words::unit(word).is_some())
+        self.word_at(self.at + 1).is_some_and(|word| units::unit(word).is_some())
     }
 
     /// Whether the previous token is an integer, which forms a mixed number with a fraction after it.
@@ -311,10 +296,13 @@ impl Parser {
     /// The operand of a minus sign: adjacent factors, up to `*` and similar operators.
     fn signed_product(&mut self) -> Option<Expr> {
         let mut product = self.signed()?;
-        while self.starts_factor() {
-            product = self.adjoined(product)?;
+        loop {
+            match self.skip_parenthesis() {
+                true => {}
+                false if self.starts_factor() => product = self.adjoined(product)?,
+                false => return Some(product),
+            }
         }
-        Some(product)
     }
 
     /// A product and the factor that follows without an operator, or the two parts of a mixed number.
@@ -373,7 +361,8 @@ impl Parser {
         }
         let capitals = letters.bytes().all(|b| b.is_ascii_uppercase());
         letters.len() <= 3
-            && words::unit(letters).is_none()
+            && !words::is_text(letters)
+            && units::unit(letters).is_none()
             && (capitals || letters.bytes().all(|b| b.is_ascii_lowercase()))
     }
 
@@ -391,6 +380,9 @@ impl Parser {
             match self.peek_symbol() {
                 Some('^') => {
                     self.at += 1;
+                    if self.accept_ordinal() {
+                        continue;
+                    }
                     if self.accept_degrees() {
                         (!matches!(base, Expr::Apply(Function::Degrees, _))).then_some(())?;
                         base = apply(Function::Degrees, base);
@@ -449,15 +441,6 @@ impl Parser {
 
 pub(super) fn apply(function: Function, argument: Expr) -> Expr {
     Expr::Apply(function, Box::new(argument))
-}
-
-/// A value with its unit; percent and degree signs are separate operators.
-fn measured(value: Expr, unit: String) -> Expr {
-    match unit.as_str() {
-        "percent" => apply(Function::Percent, value),
-        "degree" => apply(Function::Degrees, value),
-        _ => Expr::Measured(Box::new(value), unit),
-    }
 }
 
 pub(super) fn times(left: Expr, right: Expr) -> Expr {

@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 
 use super::budget::Budget;
-use super::expr::{Brackets, Expr, Relation, SetOperation};
+use super::constant::rational;
+use super::expr::{Brackets, Expr, Function, Relation, SetOperation};
 use super::scalar;
 
 /// Unions of more pieces are not compared.
@@ -72,6 +73,8 @@ impl Region {
             [(Relation::In, set)] => Region::of(set, budget),
             [(relation, bound)] if is_variable(first) => Region::of_bound(*relation, bound, budget),
             [(relation, variable)] if is_variable(variable) => Region::of_bound(relation.reversed(), first, budget),
+            [(relation, side)] => Region::of_side(first, *relation, side, budget)
+                .or_else(|| Region::of_side(side, relation.reversed(), first, budget)),
             [(left, variable), (right, bound)] if is_variable(variable) => {
                 let below = Region::of_bound(left.reversed(), first, budget)?;
                 below.combined(SetOperation::Intersection, Region::of_bound(*right, bound, budget)?, budget)
@@ -95,6 +98,45 @@ impl Region {
             Relation::NotEqual => vec![below(false), above(false)],
             _ => return None,
         }))
+    }
+
+    /// The solutions of an inequality between a linear expression of one variable, or its absolute value, and a number.
+    fn of_side(side: &Expr, relation: Relation, bound: &Expr, budget: &Budget) -> Option<Region> {
+        if let Expr::Apply(Function::Abs, inside) = side {
+            let above = Region::of_side_or_variable(inside, relation, bound, budget)?;
+            let below = Region::of_side_or_variable(inside, relation.reversed(), &bound.clone().negated(), budget)?;
+            let operation = match relation {
+                Relation::Less | Relation::AtMost => SetOperation::Intersection,
+                Relation::Greater | Relation::AtLeast => SetOperation::Union,
+                _ => return None,
+            };
+            return above.combined(operation, below, budget);
+        }
+        let difference = side.clone().minus(bound.clone());
+        let name = only_variable(&difference)?;
+        let at = |x: i64| {
+            let value = difference.clone().map(&|part| match part {
+                Expr::Symbol(_) => Expr::integer(x),
+                other => other,
+            });
+            rational(&value, budget)
+        };
+        let (zero, one, two) = (at(0)?, at(1)?, at(2)?);
+        let slope = one.add(&zero.negate(), budget)?;
+        if name.is_empty() || slope.is_zero() || two.add(&one.negate(), budget)? != slope {
+            return None;
+        }
+        let relation = if slope.is_negative() { relation.reversed() } else { relation };
+        let value = zero.negate().mul(&slope.inverse()?, budget)?;
+        Region::of_bound(relation, &Expr::Number { value, places: None }, budget)
+    }
+
+    fn of_side_or_variable(side: &Expr, relation: Relation, bound: &Expr, budget: &Budget) -> Option<Region> {
+        if is_variable(side) {
+            Region::of_bound(relation, bound, budget)
+        } else {
+            Region::of_side(side, relation, bound, budget)
+        }
     }
 
     /// Several inequalities in one variable: their union if they are disjoint, otherwise their intersection.
@@ -190,6 +232,25 @@ impl Region {
         };
         self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(left, right)| same(left, right))
     }
+}
+
+/// The name of the only variable of an expression.
+fn only_variable(expr: &Expr) -> Option<String> {
+    let own = match expr {
+        Expr::Symbol(name) => Some(name.clone()),
+        Expr::Call(..) => return None,
+        _ => None,
+    };
+    let mut names = own
+        .into_iter()
+        .map(Some)
+        .chain(expr.children().into_iter().filter(|child| holds_variable(child)).map(only_variable));
+    let first = names.next()??;
+    names.all(|name| name.as_ref() == Some(&first)).then_some(first)
+}
+
+fn holds_variable(expr: &Expr) -> bool {
+    expr.any(&|part| matches!(part, Expr::Symbol(_) | Expr::Call(..)))
 }
 
 fn is_variable(expr: &Expr) -> bool {

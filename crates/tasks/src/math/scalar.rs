@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::budget::Budget;
+use super::budget::{Budget, Rounding};
 use super::constant::rational;
+use super::counting;
 use super::expr::{Expr, Function};
 use super::numeric::{Ball, Point};
 use super::rational::Rational;
@@ -11,6 +12,8 @@ use super::residue::FIELDS;
 
 /// A decimal with this many places counts as the rounded form of a value with which it agrees in every place.
 const ROUNDED_PLACES: u32 = 6;
+/// A rounded answer has at least this many significant digits with [`Rounding::GivenDigits`].
+const GIVEN_DIGITS: usize = 3;
 /// It must also have this many significant digits.
 const ROUNDED_DIGITS: usize = 6;
 
@@ -19,7 +22,19 @@ const RESOLUTION: f64 = 1e-18;
 
 /// Whether two scalars are equal: residues and fractions exactly, roots and transcendental functions to about 20 digits
 /// at several points. A decimal of six places or more may be the rounded value of the other.
+///
+/// Names such as `C_9^4` and `P(9,2)` are read as numbers of choices where that makes them equal.
 pub(super) fn equal(left: &Expr, right: &Expr, budget: &Budget) -> bool {
+    if equal_as_written(left, right, budget) {
+        return true;
+    }
+    match (counting::read(left), counting::read(right)) {
+        (None, None) => false,
+        (first, second) => equal_as_written(first.as_ref().unwrap_or(left), second.as_ref().unwrap_or(right), budget),
+    }
+}
+
+fn equal_as_written(left: &Expr, right: &Expr, budget: &Budget) -> bool {
     if is_infinite(left) || is_infinite(right) {
         return infinity(left) == infinity(right);
     }
@@ -52,6 +67,9 @@ fn by_residue(left: &Expr, right: &Expr, budget: &Budget) -> Option<bool> {
 
 /// Whether one side is a long decimal that rounds the other; `None` if neither is.
 fn by_rounding(left: &Expr, right: &Expr, budget: &Budget) -> Option<bool> {
+    if budget.rounding == Rounding::GivenDigits && rounds_to(left, right, budget) {
+        return Some(true);
+    }
     let (decimal, other) = match (decimal(left), decimal(right)) {
         (None, None) => return None,
         (Some(left), Some(right)) => return Some(left.0.within_last_place(&right.0, left.1.min(right.1))),
@@ -67,6 +85,40 @@ fn by_rounding(left: &Expr, right: &Expr, budget: &Budget) -> Option<bool> {
     let distance = ball.distance(POINTS[0].evaluate(&number, budget)?);
     let constant = !other.any(&|part| matches!(part, Expr::Symbol(_) | Expr::Call(..)));
     constant.then_some(distance < libm::pow(10.0, -f64::from(places)))
+}
+
+/// Whether the reference, rounded to the places of an answer with at least three significant digits, is the answer.
+fn rounds_to(gold: &Expr, answer: &Expr, budget: &Budget) -> bool {
+    let places = |expr: &Expr| match expr {
+        Expr::Number { places, .. } => *places,
+        _ => None,
+    };
+    let (number, sign) = match answer {
+        Expr::Negated(inner) => (&**inner, -1),
+        other => (other, 1),
+    };
+    let (Expr::Number { value, .. }, Some(given)) = (number, places(number)) else { return false };
+    let digits = value.numerator.to_string().trim_start_matches('-').len();
+    // A reference with fewer places says less than the answer.
+    if digits < GIVEN_DIGITS || places(gold).is_some_and(|places| places <= given) {
+        return false;
+    }
+    let signed = if sign < 0 { value.negate() } else { value.clone() };
+    let half = Rational::decimal("5", given + 1);
+    match (rational(gold, budget), half) {
+        (Some(exact), Some(half)) => {
+            let difference = signed.add(&exact.negate(), budget);
+            difference.is_some_and(|difference| difference <= half && difference.negate() <= half)
+        }
+        (None, Some(_)) => {
+            let number = Expr::Number { value: signed, places: None };
+            let balls = (POINTS[0].evaluate(gold, budget), POINTS[0].evaluate(&number, budget));
+            let constant = !gold.any(&|part| matches!(part, Expr::Symbol(_) | Expr::Call(..)));
+            let bound = 0.5 * libm::pow(10.0, -f64::from(given));
+            matches!(balls, (Some(exact), Some(number)) if constant && exact.distance(number) <= bound)
+        }
+        _ => false,
+    }
 }
 
 /// The value and the number of places of a decimal that is long enough to be rounded.
@@ -171,4 +223,11 @@ pub(super) fn proportional(left: &Expr, right: &Expr, budget: &Budget) -> bool {
 /// The same for equations without numeric values: only an equal or opposite side counts.
 fn proportional_residues(left: &Expr, right: &Expr, budget: &Budget) -> bool {
     by_residue(left, right, budget) == Some(true) || by_residue(left, &right.clone().negated(), budget) == Some(true)
+}
+
+/// Whether `left` is a positive multiple of `right`, so that `left > 0` has the same solutions as `right > 0`.
+pub(super) fn positive_multiple(left: &Expr, right: &Expr, budget: &Budget) -> bool {
+    let sides = || Some((POINTS[0].evaluate(left, budget)?, POINTS[0].evaluate(right, budget)?));
+    proportional(left, right, budget)
+        && sides().is_some_and(|(a, b)| a.is_real() && b.is_real() && (a.re.high > 0.0) == (b.re.high > 0.0))
 }

@@ -8,6 +8,7 @@ const SYMBOLS: &[(&str, char)] = &[
     ("cdot", '*'),
     ("times", '*'),
     ("ast", '*'),
+    ("star", '*'),
     ("div", '/'),
     ("le", '≤'),
     ("leq", '≤'),
@@ -150,6 +151,11 @@ const SILENT: &[&str] = &[
     "par",
     "noindent",
     "strut",
+    "blacksquare",
+    "square",
+    "Box",
+    "qed",
+    "checkmark",
 ];
 
 const UPRIGHT: &[&str] = &[
@@ -199,6 +205,9 @@ const OTHERS: &[&str] = &[
     "dfrac",
     "tfrac",
     "cfrac",
+    "nicefrac",
+    "sfrac",
+    "flatfrac",
     "sqrt",
     "binom",
     "dbinom",
@@ -226,6 +235,8 @@ const OTHERS: &[&str] = &[
     "lcm",
     "det",
     "over",
+    "top",
+    "intercal",
 ];
 
 fn find(table: &[(&str, char)], name: &str) -> Option<char> {
@@ -328,6 +339,14 @@ pub(super) fn is_filler(word: &str) -> bool {
         "are",
         "be",
         "only",
+        "indeed",
+        "simply",
+        "just",
+        "now",
+        "precisely",
+        "roughly",
+        "around",
+        "nearly",
         "therefore",
         "so",
         "either",
@@ -336,56 +355,8 @@ pub(super) fn is_filler(word: &str) -> bool {
     fillers.contains(&word)
 }
 
-/// Units in all their spellings, singular first; the first name is the canonical one.
-const UNITS: &[&[&str]] = &[
-    &["percent", "percents", "pct", "percentage"],
-    &["degree", "degrees", "deg"],
-    &["radian", "radians", "rad"],
-    &["cm", "centimeter", "centimeters", "centimetre", "centimetres", "cms"],
-    &["mm", "millimeter", "millimeters", "millimetre", "millimetres"],
-    &["km", "kilometer", "kilometers", "kilometre", "kilometres", "kms"],
-    &["m", "meter", "meters", "metre", "metres"],
-    &["inch", "inches", "in"],
-    &["foot", "feet", "ft"],
-    &["yard", "yards", "yd", "yds"],
-    &["mile", "miles", "mi"],
-    &["kg", "kilogram", "kilograms", "kgs"],
-    &["g", "gram", "grams"],
-    &["mg", "milligram", "milligrams"],
-    &["pound", "pounds", "lb", "lbs"],
-    &["ounce", "ounces", "oz"],
-    &["ton", "tons"],
-    &["second", "seconds", "sec", "secs", "s"],
-    &["minute", "minutes", "min", "mins"],
-    &["hour", "hours", "hr", "hrs", "h"],
-    &["day", "days"],
-    &["week", "weeks"],
-    &["month", "months"],
-    &["year", "years", "yr", "yrs"],
-    &["dollar", "dollars", "usd", "USD"],
-    &["cent", "cents"],
-    &["euro", "euros"],
-    &["yuan"],
-    &["liter", "liters", "litre", "litres", "l", "L"],
-    &["ml", "mL", "milliliter", "milliliters"],
-    &["gallon", "gallons"],
-    &["mph"],
-    &["kph"],
-    &["acre", "acres"],
-    &["am", "AM"],
-    &["pm", "PM"],
-];
-
-/// The canonical form of a word that is a unit.
-pub(super) fn unit(word: &str) -> Option<&'static str> {
-    let found = UNITS.iter().find(|names| names.contains(&word));
-    let lower = word.to_ascii_lowercase();
-    let found = found.or_else(|| UNITS.iter().find(|names| lower.len() > 2 && names.contains(&lower.as_str())));
-    found.map(|names| names[0])
-}
-
 /// A number in words.
-pub(super) fn numeral(word: &str) -> Option<i64> {
+pub(super) fn numeral(word: &str) -> Option<u64> {
     const UNDER_TWENTY: [&str; 20] = [
         "zero",
         "one",
@@ -409,11 +380,160 @@ pub(super) fn numeral(word: &str) -> Option<i64> {
         "nineteen",
     ];
     const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-    let lower = word.to_ascii_lowercase();
-    let position = |names: &[&str]| names.iter().position(|name| *name == lower).map(|at| at as i64);
-    position(&UNDER_TWENTY).or_else(|| position(&TENS).map(|at| 10 * at + 20)).or(match lower.as_str() {
-        "hundred" => Some(100),
-        "thousand" => Some(1000),
-        _ => None,
-    })
+    let position = |names: &[&str]| names.iter().position(|name| name.eq_ignore_ascii_case(word)).map(|at| at as u64);
+    let power = || scale(word).filter(|factor| ![12, 20].contains(factor));
+    position(&UNDER_TWENTY).or_else(|| position(&TENS).map(|at| 10 * at + 20)).or_else(power)
+}
+
+/// Words that scale the number before them.
+const SCALES: &[(&str, u64)] = &[
+    ("dozen", 12),
+    ("dozens", 12),
+    ("score", 20),
+    ("hundred", 100),
+    ("hundreds", 100),
+    ("thousand", 1_000),
+    ("thousands", 1_000),
+    ("million", 1_000_000),
+    ("millions", 1_000_000),
+    ("billion", 1_000_000_000),
+    ("billions", 1_000_000_000),
+    ("trillion", 1_000_000_000_000),
+    ("trillions", 1_000_000_000_000),
+    ("lakh", 100_000),
+    ("lakhs", 100_000),
+    ("crore", 10_000_000),
+    ("crores", 10_000_000),
+];
+
+/// Words for parts of a whole, which divide the number before them.
+const PARTS: &[(&str, u64)] = &[
+    ("half", 2),
+    ("halves", 2),
+    ("third", 3),
+    ("thirds", 3),
+    ("quarter", 4),
+    ("quarters", 4),
+    ("fourth", 4),
+    ("fourths", 4),
+    ("fifth", 5),
+    ("fifths", 5),
+    ("sixth", 6),
+    ("sixths", 6),
+    ("seventh", 7),
+    ("sevenths", 7),
+    ("eighth", 8),
+    ("eighths", 8),
+    ("ninth", 9),
+    ("ninths", 9),
+    ("tenth", 10),
+    ("tenths", 10),
+    ("hundredth", 100),
+    ("hundredths", 100),
+    ("thousandth", 1_000),
+    ("thousandths", 1_000),
+];
+
+/// The number of a word in a table, ignoring case.
+fn number_of(table: &[(&str, u64)], word: &str) -> Option<u64> {
+    table.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, number)| *number)
+}
+
+/// The factor of a word that scales the number before it.
+pub(super) fn scale(word: &str) -> Option<u64> {
+    number_of(SCALES, word)
+}
+
+/// The parts that a word divides a whole into: `half`, `quarters`.
+pub(super) fn part(word: &str) -> Option<u64> {
+    number_of(PARTS, word)
+}
+
+/// The end of an ordinal number in digits.
+pub(super) fn is_ordinal(word: &str) -> bool {
+    ["st", "nd", "rd", "th"].contains(&word)
+}
+
+/// Words that begin a remark after an answer: `20 when k = 5`.
+pub(super) fn begins_remark(word: &str) -> bool {
+    const WORDS: [&str; 23] = [
+        "when",
+        "whenever",
+        "if",
+        "for",
+        "where",
+        "as",
+        "because",
+        "since",
+        "which",
+        "given",
+        "with",
+        "is",
+        "are",
+        "was",
+        "were",
+        "that",
+        "provided",
+        "but",
+        "after",
+        "before",
+        "out",
+        "assuming",
+        "according",
+    ];
+    WORDS.contains(&word)
+}
+
+/// Words that deny what stands next to them.
+pub(super) fn is_denial(word: &str) -> bool {
+    const WORDS: [&str; 13] = [
+        "not",
+        "never",
+        "no",
+        "cannot",
+        "isn",
+        "aren",
+        "doesn",
+        "don",
+        "incorrect",
+        "wrong",
+        "false",
+        "impossible",
+        "invalid",
+    ];
+    WORDS.iter().any(|denial| denial.eq_ignore_ascii_case(word))
+}
+
+/// Whether a run of letters is a word of a text rather than a product of variables.
+pub(super) fn is_text(word: &str) -> bool {
+    is_small_word(word) || begins_remark(word) || is_denial(word) || is_ordinal(word)
+}
+
+/// Short words of a text that are never products of variables.
+pub(super) fn is_small_word(word: &str) -> bool {
+    const WORDS: [&str; 18] = [
+        "no", "yes", "on", "so", "it", "if", "is", "at", "by", "of", "to", "or", "and", "not", "the", "odd", "all",
+        "any",
+    ];
+    WORDS.contains(&word)
+}
+
+/// Ordinal numbers in words, other than `second`, which is also a unit, and those that name parts of a whole.
+const ORDINALS: &[(&str, u64)] = &[
+    ("first", 1),
+    ("eleventh", 11),
+    ("twelfth", 12),
+    ("thirteenth", 13),
+    ("fourteenth", 14),
+    ("fifteenth", 15),
+    ("sixteenth", 16),
+    ("seventeenth", 17),
+    ("eighteenth", 18),
+    ("nineteenth", 19),
+    ("twentieth", 20),
+];
+
+/// An ordinal number in words.
+pub(super) fn ordinal(word: &str) -> Option<u64> {
+    number_of(ORDINALS, word)
 }

@@ -3,12 +3,13 @@
 use super::{Grader, Reading, number::literals};
 use crate::{
     Problem, Response, Verdict,
-    math::{self, Rule},
+    math::{self, Rounding, Rule},
 };
 
 #[derive(Debug)]
 pub(super) struct Mathematical {
     pub(super) rule: Rule,
+    pub(super) rounding: Rounding,
 }
 
 impl Grader for Mathematical {
@@ -17,7 +18,7 @@ impl Grader for Mathematical {
     }
 
     fn grade(&self, problem: &Problem, response: Response<'_>) -> Reading {
-        let verdict = math::grade(self.rule, &problem.answer, response.text);
+        let verdict = math::grade(self.rule, self.rounding, &problem.answer, response.text);
         let answer = match &verdict {
             // All right answers mean the same.
             Verdict::Graded { correct: true, .. } => Some(problem.answer.trim().to_owned()),

@@ -158,7 +158,7 @@ fn equal_answers_have_equal_keys() {
     assert_eq!(key(&number, "2/4"), key(&number, "0.5"));
     assert_eq!(key(&number, "-1,000.0"), Some("-1000".to_owned()));
     assert_eq!(key(&number, "none"), None);
-    let math = Verifier::Math { rule: Rule::Auto };
+    let math = Verifier::Math { rule: Rule::Auto, rounding: Rounding::Strict };
     assert_eq!(key(&math, "Answer: 14/2"), Some("7".to_owned()));
     assert_eq!((key(&math, "Answer: 0.50"), key(&math, "\\boxed{1/2}")), (Some("1/2".into()), Some("1/2".into())));
     assert_eq!(key(&math, "Answer: $x + 1$"), Some("x+1".to_owned()));
