@@ -1,5 +1,7 @@
 //! The results of an arm over its seeds.
 
+use serde::Serialize;
+
 use crate::{
     file::{Arm, Budget},
     interval::Interval,
@@ -32,7 +34,7 @@ pub struct ArmResult {
 }
 
 /// A point of the mean curve.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct CurvePoint {
     /// Mean cost.
     pub cost: Cost,

@@ -1,7 +1,9 @@
 //! Means over seeds and their confidence intervals.
 
+use serde::Serialize;
+
 /// A mean over seeds with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
     /// The mean.
     pub mean: f64,

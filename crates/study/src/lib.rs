@@ -32,6 +32,6 @@ pub use evaluations::Evaluations;
 pub use file::{Arm, Budget, Chart, Study};
 pub use interval::Interval;
 pub use plan::{CRASH_FILE, Job, JobState, Plan};
-pub use record::{Cost, Metric, Point, Record, newest_accuracy};
+pub use record::{Cost, LAST_SHARE, Metric, Point, Record, newest_accuracy};
 pub use report::{is_time_field, write_report};
 pub use results::Results;

@@ -1,5 +1,6 @@
 //! The results of a run: accuracy over cost, budgets, metrics.
 
+use serde::Serialize;
 use vapo_train::{
     Phase, Row, RunDir,
     metrics::keys::{self, is_bookkeeping, is_time_field},
@@ -12,12 +13,12 @@ use crate::{
 };
 
 /// The share of the policy training steps, at the end, over which a metric's last value is averaged.
-const LAST_SHARE: f64 = 0.1;
+pub const LAST_SHARE: f64 = 0.1;
 /// Number of steps at the end of value pretraining over which the critic's metrics are averaged.
 const LAST_PRETRAINING_STEPS: usize = 5;
 
 /// The cost of training so far, without evaluations and checkpoints.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Cost {
     /// Optimizer updates of the policy.
     pub updates: f64,
