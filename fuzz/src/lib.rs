@@ -20,6 +20,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("chat_template", targets::chat_template),
     ("checkpoint", targets::checkpoint),
     ("config", targets::config),
+    ("event_files", targets::event_files),
     ("gguf", targets::gguf),
     ("jsonl", targets::jsonl),
     ("math", targets::math),

@@ -6,7 +6,8 @@ use crate::{
     config::Config,
     error::{Error, Result},
     files::{create_directory_atomically, write_atomically},
-    rundir::{ROLLOUTS, RunDir},
+    rundir::{ROLLOUTS, RunDir, TENSORBOARD},
+    tensorboard::event_files,
 };
 
 /// Makes the run `config.run.dir` with everything that `run` has done up to its newest checkpoint; [`crate::Run::resume`]
@@ -37,6 +38,7 @@ pub(crate) fn fork_from(run: &RunDir, checkpoint: &Path, config: &Config) -> Res
         if rollouts.exists() {
             link_tree(&rollouts, &directory.join(ROLLOUTS))?;
         }
+        copy_events(&run.path().join(TENSORBOARD), &directory.join(TENSORBOARD))?;
         copy_file(&run.path().join("metrics.jsonl"), &directory.join("metrics.jsonl"))?;
         let config = config.clone().with_absolute_paths()?;
         write_atomically(&directory.join("config.toml"), config.to_commented_toml().as_bytes())
@@ -57,6 +59,13 @@ fn link_tree(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Event files are shortened in place when their run resumes.
+fn copy_events(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).map_err(Error::io("create", to))?;
+    let mut files = event_files(from)?.into_iter();
+    files.try_for_each(|(_, path)| copy_file(&path, &to.join(path.file_name().unwrap_or_default())))
 }
 
 fn copy_file(from: &Path, to: &Path) -> Result<()> {

@@ -15,7 +15,8 @@ use crate::{
     lock::RunLock,
     metrics::{Row, keys},
     records,
-    rundir::{DAMAGED, Line, ROLLOUTS, RunDir},
+    rundir::{DAMAGED, Line, ROLLOUTS, RunDir, TENSORBOARD},
+    tensorboard::{EventCheck, event_files},
 };
 
 /// What a check found.
@@ -56,6 +57,7 @@ pub fn inspect(run: &RunDir) -> Result<Vec<Finding>> {
     let rows = findings.metrics(run)?;
     findings.evaluations(run, &rows, keeps_all)?;
     findings.records(run, &rows, keeps_all_records)?;
+    findings.events(&run.path().join(TENSORBOARD), &rows)?;
     findings.checkpoints(run, &rows)?;
     findings.summary(run, &rows);
     findings.left_over()?;
@@ -174,6 +176,31 @@ impl Findings<'_> {
             let responses: usize = intact.iter().sum();
             let text = format!("recorded steps: {}, with {responses} responses", intact.len());
             self.add(Severity::Good, &run.path().join(ROLLOUTS), text);
+        }
+        Ok(())
+    }
+
+    /// Together, the event files of all sessions have every step once and in order. They are not synced with every step, and
+    /// may have begun later than the run.
+    fn events(&mut self, directory: &Path, rows: &[Recorded]) -> Result<()> {
+        let (files, mut events) = (event_files(directory)?, EventCheck::default());
+        for (_, path) in &files {
+            match events.follow(path) {
+                Ok(false) => {}
+                Ok(true) => self.note(path, "ends with half an event: the process was killed while it wrote it".into()),
+                Err(error) => {
+                    self.check(path, Err(error));
+                    return Ok(());
+                }
+            }
+        }
+        let [Some(first), Some(last)] = [events.steps.first(), events.steps.last()] else { return Ok(()) };
+        self.add(Severity::Good, directory, format!("has the events of steps {first} to {last}"));
+        let missing = rows.iter().filter(|row| row.step >= *first && events.steps.binary_search(&row.step).is_err());
+        let missing: Vec<u64> = missing.map(|row| row.step).collect();
+        if let Some(step) = missing.first() {
+            let text = format!("lacks {} steps of metrics.jsonl, the first of them is step {step}", missing.len());
+            self.note(directory, text);
         }
         Ok(())
     }

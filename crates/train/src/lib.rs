@@ -65,6 +65,7 @@ mod shapes;
 mod stage;
 mod step;
 mod summary;
+pub mod tensorboard;
 pub mod timing;
 pub mod trace;
 mod trainer;

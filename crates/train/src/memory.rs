@@ -28,7 +28,7 @@ const BYTES_PER_VALUE: usize = 4;
 const BYTES_PER_SAMPLED_TOKEN: usize = 12;
 /// In addition, in a step: old log-prob, raw and bounded value, advantage, target, return, reference log-prob, a minibatch's copies.
 const BYTES_PER_TRAINED_TOKEN: usize = BYTES_PER_SAMPLED_TOKEN + 32;
-/// In addition, in a step that is recorded: entropy, ratio and clip state.
+/// In addition, in a step that is recorded or shown in TensorBoard: entropy, ratio and clip state.
 const BYTES_PER_TRACED_TOKEN: usize = 9;
 
 /// The prompts sampled at once, the responses to each, and their maximum lengths.
@@ -111,7 +111,8 @@ impl MemoryPlan {
         });
         let sampled = |of: &dyn Fn(Sampled) -> usize| largest(of).max(of(evaluation));
         let tokens = |sampled: Sampled| sampled.responses() * sampled.response_tokens;
-        let traced = if config.records.every.is_some() { BYTES_PER_TRACED_TOKEN } else { 0 };
+        let traced =
+            if config.records.every.is_some() || config.tensorboard.enabled { BYTES_PER_TRACED_TOKEN } else { 0 };
         let columns =
             (largest(&tokens) * (BYTES_PER_TRAINED_TOKEN + traced)).max(tokens(evaluation) * BYTES_PER_SAMPLED_TOKEN);
         let values = |count: usize| (count * BYTES_PER_VALUE) as u64;

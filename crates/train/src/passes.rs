@@ -65,7 +65,7 @@ pub(crate) fn train_policy(
     let settings = (algorithm, trainer.config.rollout.temperature as f32);
     let step = trainer.counters.global_step + 1;
     let dumps = Dumps::new(&trainer.dumps, &trainer.config, &trainer.text.files, step);
-    let trace = trainer.records_step().then(|| TokenTrace::new(batch.num_tokens()));
+    let trace = trainer.traces_step().then(|| TokenTrace::new(batch.num_tokens()));
     let mut report = PolicyReport { trace, ..PolicyReport::default() };
     let mut progress = UpdateProgress::new(Stage::PolicyUpdates, trainer.config.policy_updates_per_step());
     for pass in 0..algorithm.epochs {

@@ -96,6 +96,7 @@ fn replayed(mut config: Config, directory: &Path) -> Config {
     config.checkpoint.every_minutes = None;
     config.checkpoint.keep_best = false;
     config.records.keep = None;
+    config.tensorboard.enabled = false;
     config
 }
 

@@ -33,10 +33,11 @@ use crate::{
     report::StepReport,
     resources::Usage,
     resume::{check_unchanged, newest_intact, reference, replanned},
-    rundir::{DUMPS, ROLLOUTS, RunDir},
+    rundir::{DUMPS, ROLLOUTS, RunDir, TENSORBOARD},
     setup::{checked_task, device},
     step::train_step,
     summary::{AccuracySummary, CriticSummary, RunSummary},
+    tensorboard::{self, EventFile},
     trainer::{Counters, Trainer},
     writer::CheckpointWriter,
 };
@@ -104,7 +105,9 @@ impl Run {
         let lost = run.directory.cut_metrics(step + u64::from(run.state.pending.is_none()))?;
         // The evaluation of the step itself is in its row, and its rollouts are recorded before that.
         run.directory.cut_samples(step + 1)?;
-        run.warnings.extend(damaged.into_iter().chain(lost));
+        let events = run.directory.path().join(TENSORBOARD);
+        let lost_events = tensorboard::cut(&events, step, run.state.pending.as_ref())?;
+        run.warnings.extend(damaged.into_iter().chain(lost).chain(lost_events));
         run.directory.write_config(&run.trainer.config)?;
         Ok(run)
     }
@@ -157,6 +160,8 @@ impl Run {
         });
         let warnings = endless_warning(&sampling).into_iter().chain(unlocked).collect();
         (trainer.dumps, trainer.rollouts) = (directory.path().join(DUMPS), directory.path().join(ROLLOUTS));
+        let events = || EventFile::new(directory.path().join(TENSORBOARD), trainer.counters.global_step);
+        trainer.events = trainer.config.tensorboard.enabled.then(events);
         let writer = CheckpointWriter::new(memory.copies_checkpoints(), trainer.config.checkpoint.background);
         let last_checkpoint = begun;
         Self { directory, _lock: lock, trainer, memory, state, writer, last_checkpoint, warnings, begun, usage_before }
@@ -222,7 +227,7 @@ impl Run {
                 // The checkpoint that an unrecorded row came from lacks its evaluation.
                 self.timed_checkpoint(&mut row, evaluates && report.is_none())?;
             }
-            self.directory.append_metrics(&row)?;
+            self.record_row(&row)?;
             let step = self.trainer.counters.global_step;
             monitor.tell(Event::Step { step, total: self.planned_steps(), report: report.as_ref() });
             self.report_saved(monitor)?;
@@ -256,6 +261,17 @@ impl Run {
             monitor.tell(Event::Warning(&alarm.message));
         }
         row
+    }
+
+    /// Writes a row where it is read: the run's own file first, because that one is synced.
+    fn record_row(&mut self, row: &Row) -> Result<()> {
+        self.directory.append_metrics(row)?;
+        self.trainer.events.as_mut().map_or(Ok(()), |events| events.write_row(row))
+    }
+
+    /// Makes durable what TensorBoard shows of the steps so far: a run that continues from here does not write it again.
+    fn sync_events(&mut self) -> Result<()> {
+        self.trainer.events.as_mut().map_or(Ok(()), EventFile::sync)
     }
 
     /// Whether the step of this row still needs an evaluation.
@@ -309,6 +325,9 @@ impl Run {
         {
             self.state.best = Some(Best { step, accuracy });
         }
+        if let Some(events) = &mut self.trainer.events {
+            events.add_evaluation(step, evaluation);
+        }
         write_atomically(&self.directory.eval_path(step), evaluation.to_jsonl().as_bytes())?;
         self.directory.remove_old_evaluations(self.trainer.config.eval.keep)
     }
@@ -336,6 +355,7 @@ impl Run {
     /// is the step's row, if it is not in `metrics.jsonl`.
     fn save_checkpoint(&mut self, unrecorded: Option<Row>, replace: bool) -> Result<PathBuf> {
         self.writer.wait()?;
+        self.sync_events()?;
         self.last_checkpoint = Instant::now();
         let trainer = &self.trainer;
         let path = self.directory.checkpoint_path(trainer.counters.global_step);
@@ -388,6 +408,7 @@ impl Run {
     /// Ends a run whose steps are all done.
     fn finish(&mut self, monitor: &mut Monitor<'_>) -> Result<Outcome> {
         self.writer.wait()?;
+        self.sync_events()?;
         self.report_saved(monitor)?;
         let (counters, config, (wall_secs, usage)) = (&self.trainer.counters, &self.trainer.config, self.used());
         let critic = if config.has_critic() { CriticSummary::of(self.directory.rows()?)? } else { None };

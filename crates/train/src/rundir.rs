@@ -6,6 +6,7 @@
 //! metrics.jsonl                a row per step
 //! eval/step-000020.jsonl       per problem: samples and verdicts
 //! rollouts/step-000020.parquet per response: text, verdict, and what each token was credited with
+//! tensorboard/                 event files, one of each session: rows, histograms of rollouts, sampled texts
 //! checkpoints/step-000020/     a checkpoint from which the run can continue; `.damaged`: one that was found damaged
 //! dumps/policy-step-000012/    the last update of a network that was skipped because its gradient was not finite
 //! summary.json                 written at the end
@@ -36,10 +37,11 @@ pub(crate) const DAMAGED: &str = "damaged";
 const CHECKPOINTS: &str = "checkpoints";
 const EVAL: &str = "eval";
 pub(crate) const ROLLOUTS: &str = "rollouts";
+pub(crate) const TENSORBOARD: &str = "tensorboard";
 pub(crate) const DUMPS: &str = "dumps";
 
-/// The subdirectories of every run. Runs of earlier versions have no [`ROLLOUTS`].
-const SUBDIRECTORIES: [&str; 3] = [CHECKPOINTS, EVAL, ROLLOUTS];
+/// The subdirectories of every run. Runs of earlier versions have no [`ROLLOUTS`] and no [`TENSORBOARD`].
+const SUBDIRECTORIES: [&str; 4] = [CHECKPOINTS, EVAL, ROLLOUTS, TENSORBOARD];
 
 /// The directory of one run.
 #[derive(Clone, Debug)]

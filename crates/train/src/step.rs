@@ -73,10 +73,8 @@ pub(crate) fn train_step(
         return Ok(None);
     }
 
-    if trainer.records_step() {
-        let trace = policy.as_ref().and_then(|report| report.trace.as_ref());
-        timing.lap(Stage::Recording, || record(trainer, &batch, &credit, &first_wrong, trace))?;
-    }
+    let trace = policy.as_ref().and_then(|report| report.trace.as_ref());
+    record(trainer, &batch, (&credit, &first_wrong, trace), &mut timing)?;
 
     let report = StepReport {
         phase,
@@ -102,18 +100,25 @@ fn algorithm(trainer: &Trainer, phase: Phase) -> AlgorithmConfig {
     algorithm
 }
 
-/// Records the rollouts of the step that has just been trained.
+/// Records the rollouts of the step that has just been trained, if they are to be, and adds them to the TensorBoard file.
 fn record(
-    trainer: &Trainer,
+    trainer: &mut Trainer,
     batch: &Batch<'_>,
-    credit: &Credit,
-    first_wrong: &[Option<usize>],
-    trace: Option<&TokenTrace>,
+    (credit, first_wrong, trace): (&Credit, &[Option<usize>], Option<&TokenTrace>),
+    timing: &mut Timing,
 ) -> Result<()> {
+    let is_recorded = trainer.records_step();
     let (counters, tokenizer) = (&trainer.counters, &trainer.text.tokenizer);
     let (step, policy_version) = (counters.global_step + 1, counters.policy_updates);
     let record = StepRecord { step, policy_version, batch, credit, first_wrong, trace, tokenizer };
-    record.write(&trainer.rollouts, trainer.config.records.groups)
+    if is_recorded {
+        let write = || record.write(&trainer.rollouts, trainer.config.records.groups);
+        timing.lap(Stage::Recording, write)?;
+    }
+    if let Some(events) = &mut trainer.events {
+        events.add_rollouts(&record, is_recorded);
+    }
+    Ok(())
 }
 
 /// Largest |sampled - recomputed log-prob|. By the engine's contract it is 0, so the sampled log-probs are used as the old ones.

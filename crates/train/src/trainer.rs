@@ -12,6 +12,7 @@ use crate::{
     models::Models,
     network::Network,
     phase::Phase,
+    tensorboard::EventFile,
 };
 
 /// All counters. With the weights and moments they are the complete state of a run.
@@ -60,6 +61,8 @@ pub(crate) struct Trainer {
     pub(crate) dumps: PathBuf,
     /// Where rollouts are recorded.
     pub(crate) rollouts: PathBuf,
+    /// The session's TensorBoard file, if it has one.
+    pub(crate) events: Option<EventFile>,
 }
 
 /// Prompts per step, and responses per prompt.
@@ -87,6 +90,7 @@ impl Trainer {
             counters: Counters::default(),
             dumps: PathBuf::from("dumps"),
             rollouts: PathBuf::from("rollouts"),
+            events: None,
             config,
         }
     }
@@ -105,6 +109,11 @@ impl Trainer {
     /// Whether the rollouts of the next step are recorded.
     pub(crate) fn records_step(&self) -> bool {
         self.config.records.every.is_some_and(|every| (self.counters.global_step + 1).is_multiple_of(every))
+    }
+
+    /// Whether it is noted what the updates of the next step do with each token.
+    pub(crate) fn traces_step(&self) -> bool {
+        self.events.is_some() || self.records_step()
     }
 
     /// Number of steps that trained the policy.

@@ -5,6 +5,8 @@ mod checks;
 mod common;
 #[path = "run/records.rs"]
 mod records;
+#[path = "run/tensorboard.rs"]
+mod tensorboard;
 
 use std::{
     collections::BTreeSet,
@@ -20,6 +22,7 @@ use vapo_tasks::Problem;
 use vapo_train::{
     Config, Event, Outcome, Phase, Progress, Row, Run, RunDir, Stage, TextFiles, is_time_field,
     pretrain::{PretrainSettings, pretrain},
+    tensorboard::{Value as Shown, events},
 };
 
 use common::copy_tree;
@@ -73,8 +76,24 @@ fn timeless(directory: &Path) -> Vec<String> {
     text.lines().map(|line| timeless(Row::from_line(line).unwrap())).collect()
 }
 
+/// What TensorBoard shows of each step, without what depends on time.
+fn shown(directory: &Path) -> Vec<(i64, Shown)> {
+    let events = events(&directory.join("tensorboard")).unwrap().into_iter();
+    let values =
+        events.flat_map(|event| event.summary.unwrap().value.into_iter().map(move |value| (event.step, value)));
+    values.filter(|(_, value)| !is_time_field(&value.tag)).collect()
+}
+
+fn assert_shown_alike(a: &Path, b: &Path) {
+    for ((step, a), (of, b)) in shown(a).into_iter().zip(shown(b)) {
+        assert_eq!((step, &a), (of, &b));
+    }
+    assert_eq!(shown(a).len(), shown(b).len());
+}
+
 fn assert_same_run(a: &Path, b: &Path) {
     assert_eq!(timeless(a), timeless(b));
+    assert_shown_alike(a, b);
     for file in
         ["policy/model.safetensors", "critic/model.safetensors", "state/policy.safetensors", "state/critic.safetensors"]
     {

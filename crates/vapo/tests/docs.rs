@@ -46,7 +46,7 @@ const SHAPED: [&str; 5] = [
 ];
 
 /// The pages for users and contributors; the changelog names settings of the past.
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 18] = [
     "README.md",
     "SECURITY.md",
     "ARCHITECTURE.md",
@@ -64,10 +64,11 @@ const PAGES: [&str; 17] = [
     "docs/reliability.md",
     "docs/records.md",
     "docs/dashboard.md",
+    "docs/tensorboard.md",
 ];
 
 /// The sections of a config, by which a setting in a text is recognized.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "run",
     "model",
     "data",
@@ -81,6 +82,7 @@ const SECTIONS: [&str; 13] = [
     "eval",
     "checkpoint",
     "records",
+    "tensorboard",
 ];
 
 fn root() -> PathBuf {

@@ -5,6 +5,7 @@
 mod chat_template;
 mod checkpoint;
 mod config;
+mod event_files;
 mod gguf;
 mod jsonl;
 mod math;
@@ -21,6 +22,7 @@ mod verifier_texts;
 pub(crate) use chat_template::chat_template;
 pub(crate) use checkpoint::checkpoint;
 pub(crate) use config::config;
+pub(crate) use event_files::event_files;
 pub(crate) use gguf::gguf;
 pub(crate) use jsonl::jsonl;
 pub(crate) use math::math;

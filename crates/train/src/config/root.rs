@@ -7,7 +7,8 @@ use super::{
     schema::{Field, Mark},
     sections::{
         AdvantageKind, AlgorithmConfig, CheckpointConfig, CriticConfig, DataConfig, EvalConfig, ModelConfig,
-        OptimizerConfig, RecordsConfig, RewardConfig, RolloutConfig, RunConfig, ValuePretrainingConfig,
+        OptimizerConfig, RecordsConfig, RewardConfig, RolloutConfig, RunConfig, TensorboardConfig,
+        ValuePretrainingConfig,
     },
 };
 use crate::{
@@ -45,6 +46,8 @@ pub struct Config {
     pub checkpoint: CheckpointConfig,
     /// Records of rollouts.
     pub records: RecordsConfig,
+    /// Event files for TensorBoard.
+    pub tensorboard: TensorboardConfig,
 }
 
 impl Default for Config {
@@ -64,6 +67,7 @@ impl Default for Config {
             eval: EvalConfig::default(),
             checkpoint: CheckpointConfig::default(),
             records: RecordsConfig::default(),
+            tensorboard: TensorboardConfig::default(),
         }
     }
 }
@@ -83,6 +87,7 @@ pub const SECTIONS: &[(&str, &[Field])] = &[
     ("eval", EvalConfig::FIELDS),
     ("checkpoint", CheckpointConfig::FIELDS),
     ("records", RecordsConfig::FIELDS),
+    ("tensorboard", TensorboardConfig::FIELDS),
 ];
 
 /// Whether the setting with that dotted key has a mark; `false` if there is no such setting.

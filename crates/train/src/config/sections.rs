@@ -415,6 +415,15 @@ settings! {
     }
 }
 
+settings! {
+    /// `[tensorboard]`: event files for TensorBoard (`docs/tensorboard.md`).
+    pub struct TensorboardConfig {
+        /// Whether every step's metrics, histograms of its rollouts and sampled texts are written to the run's `tensorboard`.
+        #[marks(PolicyOnly)]
+        pub enabled: bool = true,
+    }
+}
+
 impl AlgorithmConfig {
     /// What the longest answer loses of its reward.
     pub fn largest_overlong_penalty(&self) -> f64 {

@@ -269,6 +269,7 @@ mod tests {
         "checkpoint.background",
         "checkpoint.dtype",
         "records.every",
+        "tensorboard.enabled",
     ];
 
     #[test]

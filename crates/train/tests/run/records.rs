@@ -11,7 +11,7 @@ use vapo_train::{Event, Outcome, Row, Run};
 use crate::{config, finished_run, timeless, train};
 
 /// The columns of a step's record.
-fn record(run: &Path, step: u64) -> BTreeMap<String, Vec<Field>> {
+pub(crate) fn record(run: &Path, step: u64) -> BTreeMap<String, Vec<Field>> {
     let file = File::open(run.join(format!("rollouts/step-{step:06}.parquet"))).unwrap();
     let mut columns: BTreeMap<String, Vec<Field>> = BTreeMap::new();
     for row in SerializedFileReader::new(file).unwrap().get_row_iter(None).unwrap() {
@@ -32,7 +32,7 @@ fn recorded_steps(run: &Path) -> Vec<u64> {
 }
 
 /// The numbers of a column, those of its lists one after the other; without nulls.
-fn numbers(fields: &[Field]) -> Vec<f64> {
+pub(crate) fn numbers(fields: &[Field]) -> Vec<f64> {
     let numbers = |field: &Field| match field {
         Field::Int(value) => vec![f64::from(*value)],
         Field::Float(value) => vec![f64::from(*value)],
@@ -43,7 +43,7 @@ fn numbers(fields: &[Field]) -> Vec<f64> {
     fields.iter().flat_map(numbers).collect()
 }
 
-fn texts(fields: &[Field]) -> Vec<String> {
+pub(crate) fn texts(fields: &[Field]) -> Vec<String> {
     let texts = |field: &Field| match field {
         Field::Str(text) => vec![text.clone()],
         Field::ListInternal(list) => texts(list.elements()),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::Value;
-use vapo_train::{Row, RunDir, RunSummary, is_time_field};
+use vapo_train::{Row, RunDir, RunSummary, is_time_field, tensorboard};
 
 /// What no session of these runs takes, even if others use the processor.
 const HANGING: Duration = Duration::from_secs(300);
@@ -111,13 +111,14 @@ impl<'a> Place<'a> {
     }
 
     /// Everything in the directory that must be the same in every session's outcome: the text of rows, summary and state
-    /// without what depends on time, and all other bytes of evaluations, records and of the last checkpoint.
+    /// and what TensorBoard shows, without what depends on time, and all other bytes of evaluations, records and of the last checkpoint.
     ///
     /// Other checkpoints depend on where a run was stopped, and `config.toml` holds the number of threads.
     pub(crate) fn outcome(&self) -> BTreeMap<String, Vec<u8>> {
         let (run, mut outcome) = (RunDir::open(&self.path).unwrap(), BTreeMap::new());
         let rows: String = run.metrics().unwrap().iter().map(timeless).collect();
         outcome.insert("metrics.jsonl".into(), rows.into_bytes());
+        outcome.insert("tensorboard".into(), self.shown().into_bytes());
         let summary = run.summary().unwrap().expect("a finished run has a summary");
         let timeless_summary = RunSummary { wall_secs: 0.0, cpu_secs: 0.0, peak_rss_mb: 0.0, ..summary };
         outcome.insert("summary.json".into(), serde_json::to_vec(&timeless_summary).unwrap());
@@ -126,6 +127,14 @@ impl<'a> Place<'a> {
         let (_, last) = run.checkpoints().unwrap().pop().expect("a finished run has a checkpoint");
         self.read_into(&mut outcome, &last);
         outcome
+    }
+
+    /// A line for each value in the event files.
+    fn shown(&self) -> String {
+        let events = tensorboard::events(&self.path.join("tensorboard")).unwrap().into_iter();
+        let values =
+            events.flat_map(|event| event.summary.unwrap().value.into_iter().map(move |value| (event.step, value)));
+        values.filter(|(_, value)| !is_time_field(&value.tag)).map(|value| format!("{value:?}\n")).collect()
     }
 
     fn read_into(&self, outcome: &mut BTreeMap<String, Vec<u8>>, directory: &Path) {
