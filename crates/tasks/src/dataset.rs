@@ -5,16 +5,12 @@ mod json;
 mod options;
 mod pages;
 mod parquet;
+mod repair;
 mod row;
+mod source;
+mod table;
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{BufRead, BufReader, Read, Seek},
-    ops::ControlFlow,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::Arc};
 
 pub use options::DataOptions;
 pub use pages::check_pages;
@@ -22,12 +18,7 @@ pub use pages::check_pages;
 use crate::{Error, Message, Origin, Problem, Reward};
 use columns::Columns;
 use row::Each;
-
-/// First bytes of a Parquet file.
-const PARQUET_MAGIC: &[u8] = b"PAR1";
-/// Number of bytes used to recognize a text's format.
-const HEAD: usize = 1 << 20;
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+use source::{Format, Source};
 
 /// Distinct problems with their answers, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,29 +39,12 @@ pub struct Dataset {
     pub layout: String,
 }
 
-/// A file's format.
-#[derive(Clone, Copy, PartialEq)]
-enum Format {
-    Parquet,
-    Json,
-    JsonLines,
-}
-
-impl Format {
-    fn name(self) -> &'static str {
-        match self {
-            Format::Parquet => "Parquet",
-            Format::Json => "JSON",
-            Format::JsonLines => "JSONL",
-        }
-    }
-}
-
 impl Dataset {
-    /// Reads a Parquet, JSON or JSONL file. The format is recognized by the first bytes and, for an object, the extension.
+    /// Reads a Parquet, JSON, JSONL, CSV or TSV file; texts may be packed with gzip. The format is recognized by the first bytes
+    /// and, for tables and for an object, the extension.
     ///
-    /// Columns: see [`DataOptions`]. The problem is a text or a list of messages of which the last is the user's. If an answer (a
-    /// text or number) contains `####`, the part after the last one counts (GSM8K; its thousands separators are dropped); in
+    /// Columns: see [`DataOptions`]. The problem is a text or a list of messages of which the last is the user's, possibly as a
+    /// JSON text. If an answer (a text, number, boolean or list of one, or an object for an external verifier) contains `####`, the part after the last one counts (GSM8K; its thousands separators are dropped); in
     /// a `solution`, its last box. `data_source` is optional; by default it is the file's name without extension.
     /// Other columns go to [`Problem::extra`].
     ///
@@ -157,41 +131,16 @@ pub(crate) fn question(problem: &Problem) -> Question {
 }
 
 fn read_rows(path: &Path, each: &mut Each<'_>) -> Result<Format, Error> {
-    let unreadable = |source| Error::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(unreadable)?;
-    let mut magic = Vec::new();
-    (&file).take(PARQUET_MAGIC.len() as u64).read_to_end(&mut magic).map_err(unreadable)?;
-    file.rewind().map_err(unreadable)?;
-    if magic == PARQUET_MAGIC {
-        parquet::read(path, file, each)?;
-        return Ok(Format::Parquet);
-    }
-    let mut reader = BufReader::with_capacity(HEAD, file);
-    if magic.starts_with(BYTE_ORDER_MARK) {
-        reader.seek_relative(BYTE_ORDER_MARK.len() as i64).map_err(unreadable)?;
-    }
-    let format = text_format(path, &mut reader).map_err(unreadable)?;
+    let (format, reader) = match source::open(path)? {
+        Source::Parquet(file) => return parquet::read(path, file, each).map(|()| Format::Parquet),
+        Source::Text(format, reader) => (format, reader),
+    };
     match format {
         Format::JsonLines => json::read_lines(path, reader, each)?,
+        Format::Csv(delimiter) => table::read(path, delimiter, reader, each)?,
         _ => json::read_document(path, reader, each)?,
     }
     Ok(format)
-}
-
-/// Whether a text is one JSON document or has one on each line: an array is one document, and so is an object
-/// in a file named `.json`, unless its first line is complete and others follow.
-fn text_format(path: &Path, reader: &mut BufReader<File>) -> std::io::Result<Format> {
-    let head = reader.fill_buf()?;
-    let text = head.trim_ascii_start();
-    if text.starts_with(b"[") {
-        return Ok(Format::Json);
-    }
-    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    let mut lines = text.split(|byte| *byte == b'\n');
-    let first = lines.next().unwrap_or_default();
-    let more = lines.any(|line| !line.trim_ascii().is_empty());
-    let complete = serde_json::from_slice::<serde::de::IgnoredAny>(first).is_ok();
-    Ok(if is_json && !(complete && more) { Format::Json } else { Format::JsonLines })
 }
 
 #[cfg(test)]
@@ -253,17 +202,32 @@ mod tests {
         for (line, expected) in [
             (
                 &br#"{"text": "a", "answer": "1"}"#[..],
-                "expected a field `prompt` or `problem` or `question`, found `text`, `answer`",
+                "expected a field `prompt` or `problem` or `question` or `messages`, found `text`, `answer` \
+                 (data.prompt_key names another)",
             ),
             (
                 br#"{"prompt": "a", "gold": "1"}"#,
-                "expected a field `reward_model.ground_truth` or `answer` or `ground_truth` or `final_answer` or `solution`, \
-                 found `prompt`, `gold`",
+                "expected a field `reward_model.ground_truth` or `answer` or `ground_truth` or `final_answer` or `solution` or \
+                 `label`, found `prompt`, `gold` (data.answer_key names another)",
             ),
-            (b"{}", "expected a field `prompt` or `problem` or `question`, found no fields"),
+            (
+                b"{}",
+                "expected a field `prompt` or `problem` or `question` or `messages`, found no fields \
+                 (data.prompt_key names another)",
+            ),
             (br#"{"prompt": 7, "answer": "1"}"#, "field `prompt` is a number, expected a string or a list of messages"),
-            (br#"{"prompt": "a", "answer": ["1"]}"#, "field `answer` is an array, expected a string or a number"),
-            (br#"{"prompt": "a", "answer": null}"#, "field `answer` is null, expected a string or a number"),
+            (
+                br#"{"prompt": "a", "answer": ["1", "2"]}"#,
+                "field `answer` is an array, expected a string, a number, a boolean or a list of one (or, for command and http verifiers, an object)",
+            ),
+            (
+                br#"{"prompt": "a", "answer": NaN}"#,
+                "field `answer` is null, expected a string, a number, a boolean or a list of one (or, for command and http verifiers, an object)",
+            ),
+            (
+                br#"{"prompt": "a", "answer": {"target": 24}}"#,
+                "field `answer` is an object, expected a string, a number, a boolean or a list of one (or, for command and http verifiers, an object)",
+            ),
             (br#"{"prompt": " ", "answer": "1"}"#, "field `prompt` is empty"),
             (br#"{"prompt": "a", "answer": "one"}"#, "field `answer` is \"one\", expected a single number"),
             (

@@ -118,6 +118,22 @@ pub enum RowError {
         /// The names found in the row.
         found: String,
     },
+    /// None of the accepted columns exists.
+    #[error("expected a field {expected}, found {found} ({setting} names another)")]
+    MissingColumn {
+        /// The accepted names.
+        expected: String,
+        /// The names found in the row.
+        found: String,
+        /// The setting that names the column.
+        setting: &'static str,
+    },
+    /// A line of a table cannot be read.
+    #[error("{message}")]
+    NotATable {
+        /// What was expected and found.
+        message: String,
+    },
     /// A field holds the wrong kind of value.
     #[error("field `{field}` is {found}, expected {expected}")]
     WrongType {

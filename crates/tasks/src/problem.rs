@@ -17,6 +17,9 @@ pub struct Problem {
     pub context: Option<Vec<Message>>,
     /// The reference answer.
     pub answer: String,
+    /// The reference answer if the data file holds an object, of which [`Problem::answer`] is then the JSON text; external
+    /// verifiers get it as it is.
+    pub answer_value: Option<serde_json::Value>,
     /// Where the problem comes from; metrics are grouped by it.
     pub data_source: String,
     /// The other fields of the data file's row, unchanged.

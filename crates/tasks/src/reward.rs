@@ -128,6 +128,11 @@ impl Reward {
         }
     }
 
+    /// Whether the reference answers of a data source may be objects, because another program decides.
+    pub(crate) fn takes_objects(&self, source: &str) -> bool {
+        self.terms_of(source).next().is_some_and(|deciding| deciding.grader.is_external())
+    }
+
     /// Grades a response.
     pub fn grade(&self, problem: &Problem, response: Response<'_>) -> Grade {
         let mut terms = self.terms_of(&problem.data_source);

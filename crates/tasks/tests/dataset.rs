@@ -72,7 +72,9 @@ fn prompt_only_parquet_with_solutions_and_columns_that_the_user_names() {
     assert_eq!(set.problems[1].answer, "12345678901234567");
     let wrong = DataOptions { prompt_key: Some("text".into()), ..Default::default() };
     let error = Dataset::load(&fixture("numbers.parquet"), &wrong, &numeric()).unwrap_err().to_string();
-    assert!(error.ends_with("numbers.parquet, row 1: expected a field `text`, found `question`, `answer`"), "{error}");
+    let expected =
+        "numbers.parquet, row 1: expected a field `text`, found `question`, `answer` (data.prompt_key names another)";
+    assert!(error.ends_with(expected), "{error}");
 }
 
 #[test]

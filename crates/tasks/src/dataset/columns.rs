@@ -10,9 +10,9 @@ use super::{
 use crate::{Message, Problem, Reward, RowError, math};
 
 /// Columns that may hold the problem; the first that exists is used.
-const PROMPT_COLUMNS: [&str; 3] = ["prompt", "problem", "question"];
+const PROMPT_COLUMNS: [&str; 4] = ["prompt", "problem", "question", "messages"];
 /// Columns that may hold the answer; verl's comes first.
-const ANSWER_COLUMNS: [&str; 5] = [VERL_ANSWER, "answer", "ground_truth", "final_answer", "solution"];
+const ANSWER_COLUMNS: [&str; 6] = [VERL_ANSWER, "answer", "ground_truth", "final_answer", "solution", "label"];
 const VERL_ANSWER: &str = "reward_model.ground_truth";
 /// A worked solution: its last box is the answer.
 const SOLUTION_COLUMN: &str = "solution";
@@ -24,9 +24,17 @@ const GSM8K_MARKER: &str = "####";
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Columns {
     prompt: String,
-    /// Whether the prompt is a conversation.
-    messages: bool,
+    prompt_kind: PromptKind,
     answer: String,
+}
+
+/// How a column holds a prompt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum PromptKind {
+    Text,
+    Messages,
+    /// A list of messages written as JSON in a text.
+    MessagesInText,
 }
 
 impl std::fmt::Display for Columns {
@@ -37,7 +45,11 @@ impl std::fmt::Display for Columns {
             (_, "prompt") => "prompt-only",
             _ => "plain",
         };
-        let messages = if self.messages { " (messages)" } else { "" };
+        let messages = match self.prompt_kind {
+            PromptKind::Text => "",
+            PromptKind::Messages => " (messages)",
+            PromptKind::MessagesInText => " (messages, written as JSON in a text)",
+        };
         write!(f, "{schema} schema: `{}`{messages}, `{}`", self.prompt, self.answer)
     }
 }
@@ -46,10 +58,14 @@ impl Columns {
     /// Finds the columns.
     fn of(row: &Row, options: &DataOptions) -> Result<Columns, RowError> {
         let fields = &row.fields;
-        let prompt = find(fields, options.prompt_key.as_deref(), &PROMPT_COLUMNS)?;
-        let answer = find(fields, options.answer_key.as_deref(), &ANSWER_COLUMNS)?;
-        let messages = lookup(fields, &prompt).is_some_and(Value::is_array);
-        Ok(Columns { prompt, messages, answer })
+        let prompt = find(fields, options.prompt_key.as_deref(), &PROMPT_COLUMNS, "data.prompt_key")?;
+        let answer = find(fields, options.answer_key.as_deref(), &ANSWER_COLUMNS, "data.answer_key")?;
+        let prompt_kind = match lookup(fields, &prompt) {
+            Some(Value::Array(_)) => PromptKind::Messages,
+            Some(Value::String(text)) if messages_in(text).is_some() => PromptKind::MessagesInText,
+            _ => PromptKind::Text,
+        };
+        Ok(Columns { prompt, prompt_kind, answer })
     }
 }
 
@@ -61,18 +77,28 @@ pub(super) fn problem(
     file_stem: &str,
 ) -> Result<(Problem, Columns), RowError> {
     let columns = Columns::of(&row, options)?;
-    let answer = answer(&row, &columns.answer)?;
-    let (context, question) = match lookup(&row.fields, &columns.prompt) {
-        Some(Value::Array(messages)) => {
-            let (context, last) = conversation(messages)
+    let prompt = lookup(&row.fields, &columns.prompt);
+    let messages = match prompt {
+        Some(Value::Array(messages)) => Some(messages.clone()),
+        Some(Value::String(text)) => messages_in(text),
+        _ => None,
+    };
+    let (context, question) = match messages {
+        Some(messages) => {
+            let (context, last) = conversation(&messages)
                 .map_err(|problem| RowError::Messages { field: columns.prompt.clone(), problem })?;
             (Some(context), last)
         }
-        value => (None, text(value, &columns.prompt, "a string or a list of messages")?),
+        None => (None, text(prompt, &columns.prompt, "a string or a list of messages")?),
     };
     let data_source = match row.fields.shift_remove(SOURCE_COLUMN) {
         None | Some(Value::Null) => file_stem.to_owned(),
         value => text(value.as_ref(), SOURCE_COLUMN, "a string")?,
+    };
+    let answer_value = lookup(&row.fields, &columns.answer).filter(|value| value.is_object()).cloned();
+    let answer = match &answer_value {
+        Some(object) if reward.takes_objects(&data_source) => object.to_string(),
+        _ => answer(&row, &columns.answer)?,
     };
     reward.check_answer(&data_source, &answer).map_err(|reason| RowError::UnusableAnswer {
         field: columns.answer.clone(),
@@ -82,15 +108,34 @@ pub(super) fn problem(
     row.fields.shift_remove(&columns.prompt);
     row.fields.shift_remove(&columns.answer);
     let prompt = options.template.render(&question);
-    Ok((Problem { prompt, context, answer, data_source, extra: row.fields, ..Problem::default() }, columns))
+    let extra = row.fields;
+    Ok((Problem { prompt, context, answer, answer_value, data_source, extra, ..Problem::default() }, columns))
 }
 
-/// The column named by the user, otherwise the first that exists and is not null.
-fn find(fields: &Map<String, Value>, key: Option<&str>, known: &[&str]) -> Result<String, RowError> {
+/// The column named by the user, otherwise the first that exists and is not null; without one, the first whose name differs
+/// only in case.
+fn find(
+    fields: &Map<String, Value>,
+    key: Option<&str>,
+    known: &[&str],
+    setting: &'static str,
+) -> Result<String, RowError> {
     let names = key.map_or(known.to_vec(), |key| vec![key]);
     let there = || names.iter().filter_map(|name| Some((*name, lookup(fields, name)?)));
     let found = there().find(|(_, value)| !value.is_null()).or_else(|| there().next());
-    found.map(|(name, _)| name.to_owned()).ok_or_else(|| missing(&names, fields))
+    let similar = || names.iter().find_map(|name| fields.keys().find(|field| field.eq_ignore_ascii_case(name)));
+    let found = found.map(|(name, _)| name.to_owned()).or_else(|| similar().cloned());
+    found.ok_or_else(|| missing(&names, fields, setting))
+}
+
+/// The messages in a text that is a JSON list of them.
+fn messages_in(text: &str) -> Option<Vec<Value>> {
+    if !text.trim_start().starts_with('[') {
+        return None;
+    }
+    let messages: Vec<Value> = serde_json::from_str(text).ok()?;
+    let is_message = |value: &Value| value.get("role").is_some() && value.get("content").is_some();
+    (!messages.is_empty() && messages.iter().all(is_message)).then_some(messages)
 }
 
 /// Looks up a field by name, or by the dotted path of a nested one.
@@ -112,6 +157,16 @@ fn text(value: Option<&Value>, field: &str, expected: &'static str) -> Result<St
 
 fn answer(row: &Row, column: &str) -> Result<String, RowError> {
     let value = lookup(&row.fields, column);
+    match value {
+        Some(Value::Bool(value)) => return Ok(value.to_string()),
+        // A list of one, as data sets with several accepted answers have it.
+        Some(Value::Array(items)) => match items.as_slice() {
+            [Value::String(text)] if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+            [Value::Number(number)] => return Ok(number.to_string()),
+            _ => {}
+        },
+        _ => {}
+    }
     if let Some(Value::Number(number)) = value {
         let path: Vec<&str> = if row.fields.contains_key(column) { vec![column] } else { column.split('.').collect() };
         return match &row.text {
@@ -119,7 +174,11 @@ fn answer(row: &Row, column: &str) -> Result<String, RowError> {
             None => Ok(number.to_string()),
         };
     }
-    let text = text(value, column, "a string or a number")?;
+    let text = text(
+        value,
+        column,
+        "a string, a number, a boolean or a list of one (or, for command and http verifiers, an object)",
+    )?;
     if let Some((_, last)) = text.rsplit_once(GSM8K_MARKER) {
         return Ok(last.trim().replace(',', ""));
     }
@@ -153,10 +212,10 @@ fn message(value: &Value, number: usize) -> Result<Message, String> {
     Ok(Message { role: role.to_owned(), content })
 }
 
-fn missing(expected: &[&str], fields: &Map<String, Value>) -> RowError {
+fn missing(expected: &[&str], fields: &Map<String, Value>, setting: &'static str) -> RowError {
     let list =
         |names: &[&str], joint: &str| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(joint);
     let names: Vec<&str> = fields.keys().map(String::as_str).collect();
     let found = if names.is_empty() { "no fields".to_owned() } else { list(&names, ", ") };
-    RowError::MissingField { expected: list(expected, " or "), found }
+    RowError::MissingColumn { expected: list(expected, " or "), found, setting }
 }

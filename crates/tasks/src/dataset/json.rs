@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    io::{BufRead, Read},
+    io::{BufRead, BufReader, Read},
     ops::ControlFlow,
     path::Path,
 };
@@ -14,7 +14,10 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::row::{Each, Row, kind};
+use super::{
+    repair::{Repaired, repaired},
+    row::{Each, Row, kind},
+};
 use crate::{Error, RowError};
 
 /// Longest line, in bytes.
@@ -48,7 +51,7 @@ pub(super) fn read_lines(path: &Path, mut reader: impl BufRead, each: &mut Each<
 /// Reads an array of objects, or an object of which one entry is such an array; one row is in memory at a time.
 pub(super) fn read_document(path: &Path, reader: impl BufRead, each: &mut Each<'_>) -> Result<(), Error> {
     let mut rows = Rows { path, each, number: 0, outcome: Ok(()), tables: 0 };
-    let mut json = serde_json::Deserializer::from_reader(reader);
+    let mut json = serde_json::Deserializer::from_reader(BufReader::new(Repaired::new(reader)));
     let parsed = DeserializeSeed::deserialize(&mut rows, &mut json).and_then(|()| json.end());
     let tables = rows.tables;
     // A row's own error, or an early stop, also reaches the parser as an error.
@@ -190,8 +193,19 @@ impl<'de> Visitor<'de> for Entry<'_, '_, '_> {
 
 /// Reads one row's text.
 fn parse(text: &str) -> Result<Row, RowError> {
-    match serde_json::from_str(text).map_err(not_json)? {
-        Value::Object(fields) => Ok(Row { fields, text: Some(text.to_owned()) }),
+    let parsed = serde_json::from_str(text).map(|value| (value, text.to_owned()));
+    let (value, text) = match parsed {
+        Ok(read) => read,
+        // As Python writes it, perhaps; otherwise the error of the text as it is.
+        Err(error) => {
+            let text =
+                String::from_utf8(repaired(text)).map_err(|_| not_json(serde::de::Error::custom("not UTF-8")))?;
+            let value = serde_json::from_str(&text).map_err(|_| not_json(error))?;
+            (value, text)
+        }
+    };
+    match value {
+        Value::Object(fields) => Ok(Row { fields, text: Some(text) }),
         other => Err(RowError::NotAnObject { found: kind(&other) }),
     }
 }

@@ -9,9 +9,9 @@ pub struct DataOptions {
     pub template: PromptTemplate,
     /// Read at most this many distinct problems.
     pub limit: Option<usize>,
-    /// The column of the problem; `None`: the first that exists of `prompt`, `problem` and `question`.
+    /// The column of the problem; `None`: the first that exists of `prompt`, `problem`, `question` and `messages`.
     pub prompt_key: Option<String>,
     /// The column of the answer, with dots for nested columns; `None`: the first that exists of `reward_model.ground_truth`,
-    /// `answer`, `ground_truth`, `final_answer` and `solution`.
+    /// `answer`, `ground_truth`, `final_answer`, `solution` and `label`.
     pub answer_key: Option<String>,
 }

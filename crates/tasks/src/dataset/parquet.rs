@@ -8,8 +8,9 @@ use std::{
 };
 
 use parquet::{
+    basic::Compression,
     errors::ParquetError,
-    file::{reader::FileReader, serialized_reader::SerializedFileReader},
+    file::{metadata::ColumnChunkMetaData, reader::FileReader, serialized_reader::SerializedFileReader},
     record::Field,
 };
 use serde_json::{Map, Value};
@@ -44,6 +45,7 @@ fn read_file(path: &Path, file: File, each: &mut Each<'_>) -> Result<(), Error> 
     let mut number = 0;
     for index in 0..reader.num_row_groups() {
         let group = reader.get_row_group(index).map_err(wrong)?;
+        check_codecs(group.metadata().columns()).map_err(|problem| content(path, problem))?;
         check_pages(&pages_file, group.metadata().columns(), group.metadata().num_rows())
             .map_err(|problem| content(path, problem))?;
         for row in group.get_row_iter(None).map_err(wrong)? {
@@ -57,6 +59,24 @@ fn read_file(path: &Path, file: File, each: &mut Each<'_>) -> Result<(), Error> 
         }
     }
     Ok(())
+}
+
+/// Refuses codecs that are not read.
+fn check_codecs(columns: &[ColumnChunkMetaData]) -> Result<(), String> {
+    let unread =
+        |column: &&ColumnChunkMetaData| matches!(column.compression(), Compression::BROTLI(_) | Compression::LZO);
+    match columns.iter().find(unread) {
+        None => Ok(()),
+        Some(column) => {
+            let codec = column.compression().to_string();
+            let codec = codec.split('(').next().unwrap_or_default().to_ascii_lowercase();
+            Err(format!(
+                "column `{}` is compressed with {codec}, expected zstd, snappy, gzip, LZ4 or none: write the file again, in \
+                 pandas with `to_parquet(.., compression=\"zstd\")`",
+                column.column_path().string()
+            ))
+        }
+    }
 }
 
 /// A field as JSON; dates, times and decimals become strings, and so do bytes that are valid text. Other bytes (images) are omitted.

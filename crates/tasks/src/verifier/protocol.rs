@@ -21,7 +21,7 @@ pub(super) fn request(id: u64, problem: &Problem, response: Response<'_>) -> Vec
         "id": id,
         "prompt": problem.prompt,
         "context": problem.context,
-        "answer": problem.answer,
+        "answer": problem.answer_value.clone().unwrap_or_else(|| problem.answer.clone().into()),
         "response": response.text,
         "tokens": response.tokens,
         "data_source": problem.data_source,
