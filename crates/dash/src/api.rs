@@ -5,6 +5,7 @@ mod events;
 mod rollouts;
 mod runs;
 mod series;
+mod studies;
 
 use std::sync::Arc;
 
@@ -22,6 +23,9 @@ pub(crate) fn routes() -> Router<Arc<Site>> {
         .route("/runs/{run}/rollouts", get(rollouts::page))
         .route("/runs/{run}/groups/{step}/{prompt}", get(rollouts::group))
         .route("/runs/{run}/responses/{step}/{row}", get(rollouts::response))
+        .route("/compare", get(runs::compare))
+        .route("/studies", get(studies::list))
+        .route("/studies/{study}", get(studies::study))
         .route("/chart", get(chart::frame))
         .route("/chart.svg", get(chart::svg))
         .route("/chart.csv", get(chart::csv))

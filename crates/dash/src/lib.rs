@@ -11,6 +11,7 @@ mod api;
 mod assets;
 mod changes;
 mod error;
+mod glossary;
 mod guard;
 mod parameters;
 mod recent;

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use axum::http::StatusCode;
 use serde::Serialize;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
-use vapo_view::{Rollouts, Runs, View};
+use vapo_view::{Rollouts, Runs, Studies, View};
 
 use crate::{
     answer::{Answer, Failure, json},
@@ -26,6 +26,7 @@ const RECORDS: usize = 1;
 #[derive(Debug)]
 pub(crate) struct Site {
     runs: Arc<Runs>,
+    studies: Studies,
     listeners: Arc<Listeners>,
     views: Recent<View>,
     rollouts: Recent<Rollouts>,
@@ -36,8 +37,10 @@ impl Site {
     /// # Errors
     /// There is no such directory.
     pub(crate) fn open(root: &Path) -> vapo_view::Result<Self> {
+        let runs = Arc::new(Runs::open(root)?);
         Ok(Self {
-            runs: Arc::new(Runs::open(root)?),
+            studies: Studies::of(Arc::clone(&runs)),
+            runs,
             listeners: Arc::new(Listeners::new()),
             views: Recent::new(VIEWS),
             rollouts: Recent::new(RECORDS),
@@ -47,6 +50,10 @@ impl Site {
 
     pub(crate) fn runs(&self) -> &Arc<Runs> {
         &self.runs
+    }
+
+    pub(crate) fn studies(&self) -> &Studies {
+        &self.studies
     }
 
     pub(crate) fn listeners(&self) -> &Arc<Listeners> {

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde_json::{Value, json};
-use vapo_view::{Rollouts, View};
+use serde_json::{Map, Value, json};
+use vapo_view::{ACCURACY, Comparison, Rollouts, Story, View};
 
-use super::series::ACCURACY;
 use crate::{
     answer::{Answer, Failure, Place},
+    glossary::explanation,
     parameters::Parameters,
     site::Site,
 };
+
+/// Runs that are compared at most.
+const MAX_COMPARED: usize = 16;
 
 /// `/api/runs`
 pub(crate) async fn list(State(site): State<Arc<Site>>, parameters: Parameters) -> Answer {
@@ -30,9 +33,14 @@ pub(crate) async fn run(State(site): State<Arc<Site>>, Place(id): Place<String>,
         let records = site.with_rollouts(&id, |rollouts| Ok(records(rollouts)))?;
         let entry = site.runs().entry(&id)?;
         site.with_view(&id, |view| {
+            let metrics = metrics(view);
+            let docs: Map<String, Value> =
+                metrics.iter().filter_map(|name| Some(((*name).to_owned(), explanation(name)?.into()))).collect();
             Ok(json!({
                 "entry": entry,
-                "metrics": metrics(view),
+                "story": Story::of(view),
+                "metrics": metrics,
+                "docs": docs,
                 "records": records,
                 "notes": view.notes(),
             }))
@@ -58,6 +66,17 @@ fn metrics(view: &View) -> Vec<&str> {
 pub(crate) async fn config(State(site): State<Arc<Site>>, Place(id): Place<String>, parameters: Parameters) -> Answer {
     parameters.only(&[])?;
     site.json(move |site| site.with_view(&id, |view| Ok(view.settings()))).await
+}
+
+/// `/api/compare?run=A&run=B`
+pub(crate) async fn compare(State(site): State<Arc<Site>>, parameters: Parameters) -> Answer {
+    parameters.only(&["run"])?;
+    let ids = runs_of(&parameters, MAX_COMPARED)?;
+    site.json(move |site| {
+        let views = ids.iter().map(|id| Ok(site.runs().run(id)?)).collect::<Result<Vec<View>, Failure>>()?;
+        Ok(Comparison::of(&views.iter().collect::<Vec<_>>()))
+    })
+    .await
 }
 
 /// The runs that a request names, each once.

@@ -1,11 +1,9 @@
 //! Points of curves, as many as can be seen.
 
-use vapo_view::{Axis, View, smooth};
+use vapo_view::{ACCURACY, Axis, View, smooth};
 
 use crate::{answer::Failure, parameters::Parameters};
 
-/// Held-out accuracy, the mean over data sources, which no single metric is.
-pub(super) const ACCURACY: &str = "accuracy";
 /// Points of a curve at most: as many as a wide picture has columns.
 const MAX_POINTS: usize = 2_000;
 /// A smoothing of 1 would never follow the points.

@@ -70,9 +70,43 @@ fn a_run_has_its_metrics_and_records() {
     for key in rows(&run).iter().flat_map(|row| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>()) {
         assert!(metrics.contains(&key.as_str()) || key == "training/global_step", "{key}");
     }
+    assert!(data["docs"]["actor/entropy"].as_str().unwrap().starts_with("entropy of the token distributions"));
+    assert_eq!(data["story"]["run"]["id"], "group/run");
     let config = client.get("/api/runs/group%2Frun/config").json();
     let setting = |key: &str| config.as_array().unwrap().iter().find(|row| row["key"] == key).unwrap().clone();
     assert_eq!(setting("rollout.group_size")["value"], "4");
+}
+
+#[test]
+fn runs_are_compared_and_studies_drawn() {
+    let (root, run, client) = example();
+    copy_run(&root.path().join("b"));
+    let config = fs::read_to_string(run.join("config.toml")).unwrap();
+    fs::write(run.join("config.toml"), config.replace("seed = 0", "seed = 7")).unwrap();
+    let comparison = client.get("/api/compare?run=b&run=group%2Frun").json();
+    assert_eq!(comparison["runs"], json!(["b", "group/run"]));
+    let settings = comparison["settings"].as_array().unwrap();
+    assert_eq!(settings.iter().map(|row| &row["key"]).collect::<Vec<_>>(), ["run.seed"]);
+    assert_eq!(settings[0]["values"], json!(["0", "7"]));
+
+    let study = root.path().join("studies/small");
+    copy_run(&study.join("runs/vapo/seed-0"));
+    let arms = "seeds = 1\nequal = []\narms = [{ name = \"vapo\" }, { name = \"grpo\" }]\n";
+    fs::write(study.join("study.toml"), format!("name = \"small\"\nabout = \"?\"\n{arms}")).unwrap();
+    let list = client.get("/api/studies").json();
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["id"]), (1, &json!("studies/small")));
+    let data = client.get("/api/studies/studies%2Fsmall").json();
+    assert_eq!(data["notes"], json!([]));
+    assert_eq!(
+        (&data["arms"][0]["name"], &data["axes"]),
+        (&json!("vapo"), &json!(["updates", "samples", "cpu_seconds"]))
+    );
+    let charts = data["charts"].as_array().unwrap();
+    assert_eq!(charts.iter().map(|chart| &chart["axis"]).collect::<Vec<_>>(), ["updates", "samples", "cpu_seconds"]);
+    assert!(charts[0]["frame"]["svg"].as_str().unwrap().contains("policy updates"));
+    assert_eq!(charts[0]["frame"]["lines"][1]["name"], "grpo");
+    client.get("/api/studies/group%2Frun").error(404);
+    client.get("/api/studies/..%2Fsmall").error(404);
 }
 
 #[test]
