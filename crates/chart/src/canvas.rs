@@ -9,21 +9,24 @@ use plotters::{
         text_anchor::{HPos, Pos, VPos},
     },
 };
+use tiny_skia::Pixmap;
 
 use crate::{
     error::{Error, Result},
     palette::GRAY,
+    raster::Raster,
+    text::TEXT_SCALE,
 };
 
 /// Coordinates of plotters are whole numbers: a pixel has ten, so that curves are smooth and widths exact.
 const UNITS: f64 = 10.0;
-/// plotters divides the size of a text by this.
-const TEXT_SCALE: f64 = 1.24;
+/// Pixels of a PNG for one of its size, as screens have them.
+const DENSITY: u32 = 2;
 
 /// The size of the texts of axes and legends, in pixels.
-pub(crate) const SMALL: f64 = 11.0;
+pub(crate) const SMALL: f64 = 12.0;
 /// The size of titles.
-pub(crate) const TITLE: f64 = 12.5;
+pub(crate) const TITLE: f64 = 13.0;
 
 /// Space around everything, in pixels.
 pub(crate) const MARGIN: f64 = 8.0;
@@ -33,7 +36,7 @@ pub(crate) const LINE_HEIGHT: f64 = 18.0;
 pub(crate) const LEADER: f64 = 22.0;
 
 /// The smallest and the largest picture, in pixels.
-const SIZES: [(u32, u32); 2] = [(120, 60), (10_000, 10_000)];
+const SIZES: [(u32, u32); 2] = [(120, 60), (4000, 4000)];
 
 /// Part of a picture.
 pub(crate) type Area<B> = DrawingArea<B, Shift>;
@@ -53,11 +56,7 @@ pub(crate) fn document(
     size: (u32, u32),
     draw: impl for<'a> FnOnce(&Area<SVGBackend<'a>>) -> Drawn<SVGBackend<'a>>,
 ) -> Result<String> {
-    let [least, most] = SIZES;
-    if size.0 < least.0 || size.1 < least.1 || size.0 > most.0 || size.1 > most.1 {
-        let message = format!("expected {}x{} to {}x{}", least.0, least.1, most.0, most.1);
-        return Err(Error { size, message });
-    }
+    check(size)?;
     let mut text = String::new();
     let picture =
         SVGBackend::with_string(&mut text, (size.0 * UNITS as u32, size.1 * UNITS as u32)).into_drawing_area();
@@ -65,6 +64,32 @@ pub(crate) fn document(
     drop(picture);
     drawn.map_err(|error| Error { size, message: error.to_string() })?;
     Ok(finished(&text, size))
+}
+
+/// Draws on white pixels, [`DENSITY`] times as many as the size says in each direction, and encodes them as PNG.
+///
+/// # Errors
+/// The picture is too small or too large.
+pub(crate) fn bitmap(
+    size: (u32, u32),
+    draw: impl for<'a> FnOnce(&Area<Raster<'a>>) -> Drawn<Raster<'a>>,
+) -> Result<Vec<u8>> {
+    check(size)?;
+    let error = |message: String| Error { size, message };
+    let mut pixels = Pixmap::new(size.0 * DENSITY, size.1 * DENSITY).ok_or_else(|| error("too many pixels".into()))?;
+    pixels.fill(tiny_skia::Color::WHITE);
+    let picture = Raster::new(&mut pixels, (size.0 * UNITS as u32, size.1 * UNITS as u32)).into_drawing_area();
+    let drawn = draw(&picture);
+    drop(picture);
+    drawn.map_err(|cause| error(cause.to_string()))?;
+    pixels.encode_png().map_err(|cause| error(cause.to_string()))
+}
+
+fn check(size: (u32, u32)) -> Result<()> {
+    let [least, most] = SIZES;
+    let is_possible = (least.0..=most.0).contains(&size.0) && (least.1..=most.1).contains(&size.1);
+    let message = || format!("expected {}x{} to {}x{}", least.0, least.1, most.0, most.1);
+    if is_possible { Ok(()) } else { Err(Error { size, message: message() }) }
 }
 
 /// Sets the size of a document in pixels, and how its lines end and bend.

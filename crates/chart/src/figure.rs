@@ -3,7 +3,7 @@
 use plotters::backend::DrawingBackend;
 
 use crate::{
-    canvas::{Area, Drawn, document, units},
+    canvas::{Area, Drawn, bitmap, document, units},
     error::Result,
     layout::Layout,
     panel::Panel,
@@ -25,6 +25,14 @@ pub struct Row {
 /// The picture is too small or too large.
 pub fn figure(rows: &[Row], size: (u32, u32)) -> Result<String> {
     document(size, |area| draw_rows(area, rows, size))
+}
+
+/// The same as a PNG with twice as many pixels in each direction, on white.
+///
+/// # Errors
+/// The picture is too small or too large.
+pub fn figure_png(rows: &[Row], size: (u32, u32)) -> Result<Vec<u8>> {
+    bitmap(size, |area| draw_rows(area, rows, size))
 }
 
 fn draw_rows<B: DrawingBackend>(area: &Area<B>, rows: &[Row], (width, height): (u32, u32)) -> Drawn<B> {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How much of a line in the background is seen.
-const FAINT: f64 = 0.4;
+const FAINT: f64 = 0.45;
 /// Width of axes, in pixels.
 const HAIRLINE: f64 = 0.8;
 /// Radius of a marked point.
@@ -90,19 +90,25 @@ pub(crate) fn write_no_data<B: DrawingBackend>(area: &Area<B>, layout: &Layout) 
 
 /// Draws lines at the ticks of y, a line and marks below, and the texts of both axes.
 fn draw_axes<B: DrawingBackend>(area: &Area<B>, plot: &mut Plot<'_, B>, panel: &Panel, layout: &Layout) -> Drawn<B> {
-    plot.configure_mesh()
-        .disable_x_mesh()
+    let (x_title, y_title) = (fit(&panel.x_title, SMALL, layout.width), fit(&panel.y_title, SMALL, layout.height));
+    let (x_label, y_label) = (|value: &f64| layout.x.label(*value), |value: &f64| layout.y.label(*value));
+    let mut mesh = plot.configure_mesh();
+    mesh.disable_x_mesh()
         .bold_line_style(ShapeStyle::from(GRAY.mix(0.22)).stroke_width(units(HAIRLINE) as u32))
         .light_line_style(TRANSPARENT)
         .axis_style(TRANSPARENT)
         .set_all_tick_mark_size(units(TICK))
         .label_style(gray(SMALL))
         .axis_desc_style(gray(SMALL))
-        .x_label_formatter(&|value| layout.x.label(*value))
-        .y_label_formatter(&|value| layout.y.label(*value))
-        .x_desc(fit(&panel.x_title, SMALL, layout.width))
-        .y_desc(fit(&panel.y_title, SMALL, layout.height))
-        .draw()?;
+        .x_label_formatter(&x_label)
+        .y_label_formatter(&y_label);
+    if !x_title.is_empty() {
+        mesh.x_desc(x_title);
+    }
+    if !y_title.is_empty() {
+        mesh.y_desc(y_title);
+    }
+    mesh.draw()?;
     let (bottom, right) = (layout.top + layout.height, layout.left + layout.width);
     let marks = layout.x.ticks().into_iter().map(|tick| layout.left + layout.x.share(tick) * layout.width);
     let lines = marks.map(|x| [(x, bottom), (x, bottom + TICK)]).chain([[(layout.left, bottom), (right, bottom)]]);

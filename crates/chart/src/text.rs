@@ -1,5 +1,9 @@
 //! Texts of a picture: what may be in them, and how wide they are.
 
+use std::sync::LazyLock;
+
+use ttf_parser::Face;
+
 /// Makes a text safe for a picture: characters that XML does not allow, and those that are not seen but change how the text
 /// around them is shown, are replaced.
 pub(crate) fn clean(text: &str) -> String {
@@ -11,9 +15,25 @@ pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if replaced(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
+/// plotters divides the size of a text by this.
+pub(crate) const TEXT_SCALE: f64 = 1.24;
+
+/// The font of pictures of pixels. In an SVG the viewer chooses one; the usual ones are a little narrower.
+pub(crate) static FONT: LazyLock<Face<'static>> =
+    LazyLock::new(|| Face::parse(dejavu::sans::regular(), 0).expect("DejaVu Sans is part of the program"));
+
+/// Width of a character that the font does not have, as a share of the size.
+const UNKNOWN: f64 = 1.0;
+
 /// The width of a text of a size, in the unit of the size.
 pub(crate) fn width(text: &str, size: f64) -> f64 {
-    text.chars().map(|c| if c.is_ascii() { 0.56 } else { 0.7 }).sum::<f64>() * size
+    size * text.chars().map(advance).sum::<f64>()
+}
+
+/// The width of a character as a share of the size.
+pub(crate) fn advance(c: char) -> f64 {
+    let known = FONT.glyph_index(c).and_then(|glyph| FONT.glyph_hor_advance(glyph));
+    known.map_or(UNKNOWN, |advance| f64::from(advance) / f64::from(FONT.units_per_em()))
 }
 
 /// A text that fits into a width: its end is replaced by an ellipsis if necessary.

@@ -60,7 +60,7 @@ fn bars_begin_at_zero() {
         vec![("a".into(), Some(2.0)), ("b".into(), None), ("c".into(), Some(-1.0)), ("d".into(), Some(f64::NAN))];
     let svg = bars(&Bars { bars: values, ..Bars::default() }, SIZE).unwrap();
     let document = parse(&svg);
-    let drawn = shapes(&document, "rect", "#3A80D6");
+    let drawn = shapes(&document, "rect", "#1C5CD6");
     assert_eq!(drawn.len(), 2);
     let (up, down) = (&drawn[0], &drawn[1]);
     assert!((number(up, "y") + number(up, "height") - number(down, "y")).abs() < 0.2);
@@ -76,7 +76,7 @@ fn circles_of_a_calibration_plot_grow_with_their_count() {
     let bins = [bin(0.2, 0.2, 100), bin(0.8, 0.4, 400), bin(0.5, f64::NAN, 10), bin(0.5, 0.5, 0)];
     let svg = calibration(&bins, (400, 400)).unwrap();
     let document = parse(&svg);
-    let circles = shapes(&document, "circle", "#3A80D6");
+    let circles = shapes(&document, "circle", "#1C5CD6");
     assert_eq!(circles.len(), 2);
     assert!((number(&circles[1], "r") / number(&circles[0], "r") - 2.0).abs() < 0.05);
     let diagonal =
@@ -104,6 +104,7 @@ fn a_figure_has_all_panels_in_rows() {
     let place = |name: &str| (number(&title(name), "x"), number(&title(name), "y"));
     assert!(place("large").1 < place("left").1 && place("left").1 == place("right").1);
     assert!((place("right").0 - place("left").0 - 300.0).abs() < 0.2);
+    assert!(texts(&document).iter().all(|text| !text.is_empty()));
     parse(&figure(&[], SIZE).unwrap());
     parse(&figure(&[Row { panels: vec![], height: 0.0 }], SIZE).unwrap());
 }

@@ -10,7 +10,7 @@
 //!    the curve.
 //! 5. [`write_report`] writes `report.json`, `README.md` and the curves.
 //!
-//! This is a separate crate because of `plotters`, which training does not need.
+//! This is a separate crate because of its pictures, which training does not need.
 
 #![forbid(unsafe_code)]
 

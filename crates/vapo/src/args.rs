@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser};
 use vapo_lm::WeightDtype;
 use vapo_train::config;
 
+use crate::plot::PlotArgs;
+
 const OVERVIEW: &str = "\
 Examples:
   vapo train                                     # the built-in model learns the built-in task
@@ -36,6 +38,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     Import(ImportArgs),
     Plan(PlanArgs),
+    Plot(PlotArgs),
     Config(ConfigArgs),
     Pretrain(PretrainArgs),
     Ablate(AblateArgs),

@@ -20,6 +20,7 @@ mod import;
 mod interrupt;
 mod model;
 mod plan;
+mod plot;
 mod pretrain;
 mod progress;
 mod prompts;
@@ -69,6 +70,7 @@ fn run(command: Command) -> Result<Ending> {
         Command::Verify(args) => verify::run(args),
         Command::Import(args) => import::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Config(args) => config::run(args),
         Command::Pretrain(args) => pretrain::run(args),
         Command::Bench(args) => bench::run(&args),

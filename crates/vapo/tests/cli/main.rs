@@ -6,6 +6,7 @@ mod chat;
 mod dash;
 mod evaluate;
 mod plan;
+mod plot;
 mod program;
 mod run;
 mod words;
