@@ -9,6 +9,7 @@ use std::{
 use crate::{
     evaluation::Evaluation,
     progress::{Progress, Watcher},
+    records::StepRecord,
     report::StepReport,
 };
 
@@ -17,6 +18,8 @@ use crate::{
 pub enum Event<'a> {
     /// A stage has made progress.
     Progress(Progress),
+    /// A step has trained with these rollouts. They are lent for the call: an observer copies what it wants of them.
+    Rollouts(&'a StepRecord<'a>),
     /// A step is recorded.
     Step {
         /// Its number; 0 is the evaluation before the first step.

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     network::Network,
     objective::StepColumns,
-    observer::Monitor,
+    observer::{Event, Monitor},
     passes::{train_critic, train_policy},
     phase::Phase,
     progress::Watcher,
@@ -74,7 +74,7 @@ pub(crate) fn train_step(
     }
 
     let trace = policy.as_ref().and_then(|report| report.trace.as_ref());
-    record(trainer, &batch, (&credit, &first_wrong, trace), &mut timing)?;
+    record(trainer, &batch, (&credit, &first_wrong, trace), &mut timing, monitor)?;
 
     let report = StepReport {
         phase,
@@ -100,12 +100,14 @@ fn algorithm(trainer: &Trainer, phase: Phase) -> AlgorithmConfig {
     algorithm
 }
 
-/// Records the rollouts of the step that has just been trained, if they are to be, and adds them to the TensorBoard file.
+/// Records the rollouts of the step that has just been trained, if they are to be, adds them to the TensorBoard file, and
+/// tells of them.
 fn record(
     trainer: &mut Trainer,
     batch: &Batch<'_>,
     (credit, first_wrong, trace): (&Credit, &[Option<usize>], Option<&TokenTrace>),
     timing: &mut Timing,
+    monitor: &mut Monitor<'_>,
 ) -> Result<()> {
     let is_recorded = trainer.records_step();
     let (counters, tokenizer) = (&trainer.counters, &trainer.text.tokenizer);
@@ -118,6 +120,7 @@ fn record(
     if let Some(events) = &mut trainer.events {
         events.add_rollouts(&record, is_recorded);
     }
+    monitor.tell(Event::Rollouts(&record));
     Ok(())
 }
 

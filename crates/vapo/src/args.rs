@@ -134,6 +134,8 @@ Columns during training:
   grad       norm of the policy's gradient before clipping (the critic's in value pretraining)
 metrics.jsonl in the run directory has these and more, with verl's names.
 
+On a terminal these lines are behind a live screen with curves and sampled answers, and are printed when it is left: by q, or at the end. --plain prints them as they come.
+
 Ctrl-C, SIGTERM or SIGUSR1: writes a checkpoint, from which `vapo resume` continues exactly, and exits with code 75. Ctrl-C twice: stops immediately.";
 
 /// Train a model: the built-in run, or a run described by a config file
@@ -146,6 +148,10 @@ pub(crate) struct TrainArgs {
     /// New directory for the run [default: runs/PRESET-001, or the next free number]
     #[arg(long, value_name = "DIR")]
     pub(crate) run_dir: Option<PathBuf>,
+
+    /// Print lines on a terminal too, instead of the live screen
+    #[arg(long)]
+    pub(crate) plain: bool,
 }
 
 const RESUME_EXAMPLES: &str = "\
@@ -169,6 +175,10 @@ pub(crate) struct ResumeArgs {
     /// Stop with a checkpoint when standard input is closed (for programs that start runs)
     #[arg(long)]
     pub(crate) supervised: bool,
+
+    /// Print lines on a terminal too, instead of the live screen
+    #[arg(long)]
+    pub(crate) plain: bool,
 }
 
 /// The model and its settings.

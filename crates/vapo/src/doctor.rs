@@ -59,7 +59,7 @@ fn repeat(screen: &Screen, run: &RunDir, from: Option<u64>, steps: u64) -> Resul
     screen.line(&format!("\n  {}", screen.bold("repeating steps")));
     let mut progress = RunProgress::new(screen, &run.config()?, from);
     let result = replay(run, from, steps, &mut progress);
-    screen.clear_bar();
+    screen.clear();
     let replayed = result?;
     let steps = format!("steps {} to {}, from the state after step {}", replayed.from + 1, replayed.to, replayed.from);
     if let Some(difference) = replayed.difference {

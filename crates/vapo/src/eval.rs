@@ -54,7 +54,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
         config,
     };
     let evaluation = evaluate(evaluator, &mut observer, &AtomicBool::new(false))?;
-    screen.clear_bar();
+    screen.clear();
     let Some(evaluation) = evaluation else { bail!("stopped before the end") };
     if let (Some(mut file), Some(path)) = (out, &args.out) {
         file.write_all(evaluation.to_jsonl().as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;

@@ -76,11 +76,15 @@ pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
-/// Makes a model's text safe to print: terminal control characters are replaced.
+/// Makes a model's text safe to print: what steers a terminal is replaced, and what changes the direction of the text around.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c })
-        .collect()
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t' || is_direction_mark(c);
+    text.chars().map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Unicode's `Bidi_Control`: invisible, and text after them may be shown in another order.
+fn is_direction_mark(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -112,5 +116,6 @@ mod tests {
     #[test]
     fn a_response_cannot_steer_the_terminal() {
         assert_eq!(printable("a\x1b[2Jb\r\n\tc"), "a\u{fffd}[2Jb\u{fffd}\n\tc");
+        assert_eq!(printable("a\u{202e}b\u{2066}c\u{200f}א\u{200d}"), "a\u{fffd}b\u{fffd}c\u{fffd}א\u{200d}");
     }
 }

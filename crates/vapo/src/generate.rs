@@ -140,7 +140,7 @@ impl Batch {
             ControlFlow::Continue(())
         };
         let groups = self.engine.generate(&self.model.model, &requests, &self.sampling, self.seed, &mut progress);
-        self.screen.clear_bar();
+        self.screen.clear();
         let respond = |prompt: &Prompt, completion: Completion| {
             let tokenizer = &self.model.text.tokenizer;
             let text = tokenizer.decode_response(&completion.tokens, self.sampling.stop_strings.as_ref())?;

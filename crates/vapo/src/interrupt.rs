@@ -38,20 +38,21 @@ pub(crate) const STOPPED: u8 = 75;
 /// # Errors
 /// The system rejects the handler.
 fn on_signal(handle: impl FnMut(i32) + Send + 'static) -> Result<()> {
-    let hangup = (!ignores_hangups()).then_some(SIGHUP);
+    // Where it is unknown, hangups keep their meaning.
+    let hangup = (!is_ignored(SIGHUP).unwrap_or(true)).then_some(SIGHUP);
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGUSR1].into_iter().chain(hangup)).context("cannot listen for signals")?;
     thread::spawn(move || signals.forever().for_each(handle));
     Ok(())
 }
 
-/// Whether the process was started to outlive its terminal (`nohup`): the set of ignored signals says so on Linux.
-/// Elsewhere it is unknown, and hangups keep their meaning.
-fn ignores_hangups() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_none_or(|mask| mask & (1 << (SIGHUP - 1)) != 0)
+/// Whether the process was started with a signal ignored, as `nohup` does to let it outlive its terminal: the set of ignored
+/// signals says so on Linux. Elsewhere it is unknown.
+pub(crate) fn is_ignored(signal: i32) -> Option<bool> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let mask = u64::from_str_radix(ignored.trim(), 16).ok()?;
+    Some(mask & (1 << (signal - 1)) != 0)
 }
 
 /// Ends the program with the exit code that shells use for a signal, together with its grading programs.
@@ -80,7 +81,7 @@ pub(crate) fn stop_flag(screen: &Screen, promise: &'static str, timeout: Option<
     on_signal(move |signal| {
         if flag.swap(true, Ordering::Relaxed) {
             if signal == SIGINT {
-                screen.clear_bar();
+                screen.clear();
                 end(signal);
             }
             return;
@@ -98,7 +99,7 @@ pub(crate) fn stop_flag(screen: &Screen, promise: &'static str, timeout: Option<
 /// Ends the program with its newest checkpoint as it is.
 fn end_after(timeout: Duration, screen: &Screen) {
     thread::sleep(timeout);
-    screen.clear_bar();
+    screen.clear();
     screen.line(&screen.warning(&format!(
         "  no checkpoint could be written within run.stop_timeout_secs ({}): the steps since the newest one will be repeated",
         timeout.as_secs_f64()

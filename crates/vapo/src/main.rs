@@ -13,11 +13,17 @@ mod critic;
 mod dash;
 mod doctor;
 mod eval;
+mod forecast;
 mod format;
 mod generate;
 mod header;
 mod import;
 mod interrupt;
+#[cfg(feature = "screen")]
+mod live;
+#[cfg(not(feature = "screen"))]
+#[path = "live/without.rs"]
+mod live;
 mod model;
 mod plan;
 mod plot;

@@ -32,7 +32,7 @@ pub(crate) fn run(args: PretrainArgs) -> Result<()> {
         }
     };
     let loss = pretrain(&settings, &device(&config), &args.out, &mut observer, &stop)?;
-    screen.clear_bar();
+    screen.clear();
     let out = args.out.display();
     let Some(loss) = loss else { bail!("stopped before the end; {out} was not written") };
     screen.line(&format!("wrote {out}: a base model for `{}`, final loss {loss:.4} nats per token", settings.task));

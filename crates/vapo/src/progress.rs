@@ -1,10 +1,9 @@
 //! The progress of a run: a bar within a step, a line per step.
 
-use std::collections::VecDeque;
-
 use vapo_train::{Config, Event, Observer, Phase, report::StepReport};
 
 use crate::{
+    forecast::Forecast,
     format::{decimal, percent, rough_duration, short},
     screen::{Screen, StageBar},
 };
@@ -23,8 +22,10 @@ const COLUMNS: [(&str, usize); 10] = [
     ("secs", 7),
 ];
 
-/// Number of recent steps whose mean time gives the forecast.
-const FORECAST_STEPS: usize = 8;
+/// The titles over the lines of steps.
+pub(crate) fn titles() -> String {
+    COLUMNS.iter().map(|(name, width)| format!("{name:>width$}")).collect()
+}
 
 /// Prints a run's events.
 pub(crate) struct RunProgress {
@@ -39,7 +40,7 @@ pub(crate) struct RunProgress {
     total: u64,
     /// An evaluation whose step has not been printed yet.
     accuracy: Option<f64>,
-    step_secs: VecDeque<f64>,
+    forecast: Forecast,
 }
 
 impl RunProgress {
@@ -55,7 +56,7 @@ impl RunProgress {
             step: done.map_or(0, |done| done + 1),
             total: config.run.steps + config.value_pretraining.steps,
             accuracy: None,
-            step_secs: VecDeque::new(),
+            forecast: Forecast::default(),
         }
     }
 
@@ -66,10 +67,7 @@ impl RunProgress {
                 self.print_title(report.phase);
                 self.screen.line(&self.cells(step, report, accuracy));
                 self.complain(report);
-                self.step_secs.push_back(report.timing.total_secs());
-                if self.step_secs.len() > FORECAST_STEPS {
-                    self.step_secs.pop_front();
-                }
+                self.forecast.note(report.timing.total_secs());
             }
             None => self.print_evaluation(step, accuracy),
         }
@@ -91,14 +89,13 @@ impl RunProgress {
         if self.phase.replace(phase) == Some(phase) {
             return;
         }
-        self.step_secs.clear();
+        self.forecast = Forecast::default();
         let title = match phase {
             Phase::ValuePretraining => &self.pretraining_title,
             Phase::Policy => &self.training_title,
         };
         self.screen.line(&format!("\n  {}", self.screen.bold(title)));
-        let names: String = COLUMNS.iter().map(|(name, width)| format!("{name:>width$}")).collect();
-        self.screen.line(&self.screen.dim(&names));
+        self.screen.line(&self.screen.dim(&titles()));
     }
 
     fn cells(&self, step: u64, report: &StepReport, accuracy: Option<f64>) -> String {
@@ -136,12 +133,9 @@ impl RunProgress {
     }
 
     /// The remaining time.
-    fn forecast(&self) -> String {
-        if self.step_secs.is_empty() {
-            return String::new();
-        }
-        let mean = self.step_secs.iter().sum::<f64>() / self.step_secs.len() as f64;
-        format!("about {} left", rough_duration(mean * (self.total + 1).saturating_sub(self.step) as f64))
+    fn time_left(&self) -> String {
+        let steps = (self.total + 1).saturating_sub(self.step);
+        self.forecast.secs(steps).map_or(String::new(), |secs| format!("about {} left", rough_duration(secs)))
     }
 }
 
@@ -150,13 +144,14 @@ impl Observer for RunProgress {
         match event {
             Event::Progress(progress) => {
                 let prefix = if self.step == 0 { String::new() } else { format!("{}/{} ", self.step, self.total) };
-                self.bar.show(&prefix, progress, &self.forecast());
+                self.bar.show(&prefix, progress, &self.time_left());
             }
             Event::Evaluated { evaluation, .. } => self.accuracy = evaluation.accuracy(),
             Event::Step { step, total, report } => {
                 self.total = total;
                 self.print_step(step, report);
             }
+            Event::Rollouts(_) => {}
             Event::Saved { path } => self.screen.line(&self.screen.dim(&format!("  saved {}", path.display()))),
             Event::Warning(text) => self.screen.warn(text),
         }

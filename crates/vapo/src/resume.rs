@@ -3,10 +3,16 @@
 use anyhow::Result;
 use vapo_train::{Run, RunDir};
 
-use crate::{args::ResumeArgs, config, interrupt::Ending, train::carry_out};
+use crate::{
+    args::ResumeArgs,
+    config,
+    interrupt::Ending,
+    train::{Manner, carry_out},
+};
 
 /// Continues a run.
 pub(crate) fn run(args: ResumeArgs) -> Result<Ending> {
     let config = config::show_warnings(RunDir::open(&args.run)?.resolve(&args.overrides)?, true);
-    carry_out(&config, args.supervised, || Run::resume(&args.run, &args.overrides))
+    let manner = Manner { supervised: args.supervised, plain: args.plain };
+    carry_out(&config, manner, || Run::resume(&args.run, &args.overrides))
 }

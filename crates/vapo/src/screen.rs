@@ -2,12 +2,13 @@
 
 use std::{
     io::{IsTerminal, Write},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use vapo_train::Progress;
+use vapo_train::{Progress, Stage};
 
 use crate::format::{printable, short};
 
@@ -23,12 +24,22 @@ enum Words {
     Stderr,
 }
 
+/// What takes the terminal from the lines for a time, to draw something else on it.
+pub(crate) trait Cover: Send + Sync {
+    /// Keeps a line until the terminal is free again, or prints it if it is free now.
+    fn line(&self, text: &str, print: &dyn Fn());
+
+    /// Frees the terminal for good, and prints the lines that were kept.
+    fn end(&self);
+}
+
 /// A command's output while it works.
 #[derive(Clone)]
 pub(crate) struct Screen {
     words: Words,
     styled: bool,
     bar: ProgressBar,
+    cover: Arc<OnceLock<Arc<dyn Cover>>>,
 }
 
 impl Screen {
@@ -44,14 +55,13 @@ impl Screen {
     }
 
     fn new(words: Words, styled: bool) -> Self {
-        let target = if styled { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
+        let bar = ProgressBar::with_draw_target(None, bar_target(styled));
         bar.set_style(
             ProgressStyle::with_template("  {prefix:<24} {bar:20.cyan/dim} {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar())
                 .progress_chars("━━─"),
         );
-        Self { words, styled, bar }
+        Self { words, styled, bar, cover: Arc::default() }
     }
 
     /// Whether the output is a terminal that can redraw.
@@ -68,7 +78,11 @@ impl Screen {
         };
         // A bar that was never shown has no length; `suspend` would draw it.
         let is_shown = self.bar.length().is_some() && !self.bar.is_finished();
-        if is_shown { self.bar.suspend(print) } else { print() }
+        let print = || if is_shown { self.bar.suspend(print) } else { print() };
+        match self.cover.get() {
+            Some(cover) => cover.line(text, &print),
+            None => print(),
+        }
     }
 
     /// Prints a prompt for input, if the output is a terminal.
@@ -78,8 +92,11 @@ impl Screen {
         }
     }
 
-    /// Removes the bar.
-    pub(crate) fn clear_bar(&self) {
+    /// Removes what is drawn over the lines and below them: only lines follow.
+    pub(crate) fn clear(&self) {
+        if let Some(cover) = self.cover.get() {
+            cover.end();
+        }
         if self.bar.length().is_some() {
             self.bar.finish_and_clear();
         }
@@ -126,35 +143,87 @@ impl Screen {
     }
 }
 
+/// What the live screen needs.
+#[cfg(feature = "screen")]
+impl Screen {
+    /// Gives the terminal to a cover; false if it has one.
+    pub(crate) fn cover(&self, cover: Arc<dyn Cover>) -> bool {
+        self.cover.set(cover).is_ok()
+    }
+
+    /// Draws the bar, or not.
+    pub(crate) fn show_bar(&self, shown: bool) {
+        if !shown && self.bar.length().is_some() {
+            self.bar.finish_and_clear();
+        }
+        self.bar.set_draw_target(bar_target(shown));
+    }
+}
+
+fn bar_target(shown: bool) -> ProgressDrawTarget {
+    if shown { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() }
+}
+
 /// <https://no-color.org>, and terminals without escape codes.
 fn escapes_are_welcome() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// Since when a stage has been at work.
+pub(crate) struct StageClock {
+    stage: Option<Stage>,
+    begun: Instant,
+}
+
+impl StageClock {
+    pub(crate) fn new() -> Self {
+        Self { stage: None, begun: Instant::now() }
+    }
+
+    /// Notes progress: another stage, or the same one from its start, begins now.
+    pub(crate) fn note(&mut self, progress: Progress, now: Instant) {
+        if self.stage != Some(progress.stage) || progress.done == 0 {
+            (self.stage, self.begun) = (Some(progress.stage), now);
+        }
+    }
+
+    /// What comes next begins a stage, even if it is the same one.
+    pub(crate) fn reset(&mut self) {
+        self.stage = None;
+    }
+
+    /// Seconds since the stage began.
+    pub(crate) fn secs(&self, now: Instant) -> f64 {
+        now.duration_since(self.begun).as_secs_f64()
+    }
+
+    /// Tokens per second; `None` if there are none, or too early.
+    pub(crate) fn rate(&self, progress: Progress, now: Instant) -> Option<f64> {
+        let secs = self.secs(now);
+        (progress.tokens > 0 && secs > 0.2).then(|| progress.tokens as f64 / secs)
+    }
+}
+
 /// Shows the progress of a stage.
 pub(crate) struct StageBar {
     screen: Screen,
-    stage: Option<vapo_train::Stage>,
-    begun: Instant,
+    clock: StageClock,
     last_line: Instant,
 }
 
 impl StageBar {
     pub(crate) fn new(screen: &Screen) -> Self {
-        Self { screen: screen.clone(), stage: None, begun: Instant::now(), last_line: Instant::now() }
+        Self { screen: screen.clone(), clock: StageClock::new(), last_line: Instant::now() }
     }
 
     /// Shows progress after `prefix`, with `note` after the rate.
     pub(crate) fn show(&mut self, prefix: &str, progress: Progress, note: &str) {
         let now = Instant::now();
-        if self.stage != Some(progress.stage) || progress.done == 0 {
-            (self.stage, self.begun) = (Some(progress.stage), now);
-        }
-        let secs = now.duration_since(self.begun).as_secs_f64();
+        self.clock.note(progress, now);
         let mut message = format!("{}/{}", progress.done, progress.total);
-        if progress.tokens > 0 && secs > 0.2 {
-            message += &format!(", {} tok/s", short(progress.tokens as f64 / secs));
+        if let Some(rate) = self.clock.rate(progress, now) {
+            message += &format!(", {} tok/s", short(rate));
         }
         if !note.is_empty() {
             message += &format!(", {note}");
@@ -179,6 +248,6 @@ impl StageBar {
     /// Notes that a line was printed: the next progress line is due from here.
     pub(crate) fn spoken(&mut self) {
         self.last_line = Instant::now();
-        self.stage = None;
+        self.clock.reset();
     }
 }

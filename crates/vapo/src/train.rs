@@ -9,6 +9,7 @@ use crate::{
     args::TrainArgs,
     config, header,
     interrupt::{Ending, stop_at_end_of_input, stop_flag},
+    live,
     progress::RunProgress,
     report,
     screen::Screen,
@@ -20,28 +21,39 @@ pub(crate) fn run(args: TrainArgs) -> Result<Ending> {
     if args.run_dir.is_some() {
         config.run.dir = args.run_dir;
     }
-    carry_out(&config.clone(), false, || Run::create(config))
+    carry_out(&config.clone(), Manner { supervised: false, plain: args.plain }, || Run::create(config))
 }
 
-/// Trains the run that `open` returns to its end or to the first signal; with `supervised`, also until standard input is
-/// closed. A signal that arrives while it is opened also stops it with a checkpoint.
+/// How a run is watched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// The end of standard input stops it, like a signal.
+    pub(crate) supervised: bool,
+    /// Lines instead of the live screen.
+    pub(crate) plain: bool,
+}
+
+/// Trains the run that `open` returns to its end or to the first signal. A signal that arrives while it is opened also stops
+/// it with a checkpoint.
 pub(crate) fn carry_out(
     config: &Config,
-    supervised: bool,
+    manner: Manner,
     open: impl FnOnce() -> vapo_train::Result<Run>,
 ) -> Result<Ending> {
     let screen = Screen::for_words();
     let timeout = config.run.stop_timeout_secs.map(Duration::from_secs_f64);
     let stop = stop_flag(&screen, "stopping: a checkpoint will be written", timeout)?;
-    if supervised {
+    if manner.supervised {
         stop_at_end_of_input(&stop);
     }
     let mut run = open()?;
     header::show(&screen, &run)?;
     let done = run.directory().checkpoints()?.last().map(|(step, _)| *step);
-    let mut progress = RunProgress::new(&screen, run.config(), done);
-    let outcome = run.train(&mut progress, &stop);
-    screen.clear_bar();
+    let lines = RunProgress::new(&screen, run.config(), done);
+    let is_live = screen.is_watched() && !manner.plain && !manner.supervised;
+    let mut observer = live::over(lines, is_live.then_some((&screen, &run)));
+    let outcome = run.train(&mut observer, &stop);
+    screen.clear();
     let directory = run.directory();
     let name = directory.path().display();
     match outcome.with_context(|| {

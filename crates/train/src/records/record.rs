@@ -1,6 +1,6 @@
 //! What is recorded of a step.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use vapo_lm::Tokenizer;
 
@@ -10,22 +10,29 @@ use crate::{batch::Batch, credit::Credit, trace::TokenTrace};
 /// no more.
 const TOKENS_PER_ROW_GROUP: usize = 1 << 16;
 
-/// What is recorded of a step.
+/// What a step sampled, and what it did with each token: what is recorded of it, and what an observer may read.
 pub struct StepRecord<'a> {
     /// The step.
     pub step: u64,
     /// Updates of the policy before the step.
     pub policy_version: u64,
-    /// Its responses.
+    /// The responses.
     pub batch: &'a Batch<'a>,
-    /// Their credit.
+    /// What each token was credited with.
     pub credit: &'a Credit,
     /// The first wrong token of each response, where the task knows it `[R]`.
     pub first_wrong: &'a [Option<usize>],
-    /// `None` in value pretraining.
+    /// What the policy's updates did; `None` in value pretraining, and in steps that are not recorded.
     pub trace: Option<&'a TokenTrace>,
     /// For prompts and tokens as text.
     pub tokenizer: &'a Tokenizer,
+}
+
+impl fmt::Debug for StepRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let responses = self.batch.responses().len();
+        f.debug_struct("StepRecord").field("step", &self.step).field("responses", &responses).finish_non_exhaustive()
+    }
 }
 
 impl StepRecord<'_> {

@@ -5,6 +5,8 @@ mod chat;
 #[cfg(feature = "dash")]
 mod dash;
 mod evaluate;
+#[cfg(feature = "screen")]
+mod live;
 mod plan;
 mod plot;
 mod program;
