@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser};
 use vapo_lm::WeightDtype;
 use vapo_train::config;
+use vapo_view::Quantity;
 
 use crate::plot::PlotArgs;
 
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Ablate(AblateArgs),
     Bench(BenchArgs),
     Doctor(DoctorArgs),
+    Show(ShowArgs),
     #[cfg(feature = "dash")]
     Dash(DashArgs),
 }
@@ -598,6 +600,60 @@ pub(crate) struct DashArgs {
     /// Show pages only to those who know this word; `random` makes one [default: none on loopback, otherwise random]
     #[arg(long)]
     pub(crate) token: Option<String>,
+}
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  vapo show runs/vapo-001 --step 120                   # the prompts of a recorded step, with pass rates
+  vapo show runs/vapo-001 --step 120 --prompt 1913     # the responses to one of them, token by token
+  vapo show runs/vapo-001 --step 120 --prompt 1913 --by value
+
+Tokens are colored by --by, and the critic's value is drawn under them. Without colors (NO_COLOR, a pipe), the tokens where it stands out are put between signs and listed with their numbers. Which steps are recorded: records.every, records.groups, records.keep; more in docs/records.md";
+
+/// Show the recorded rollouts of a run
+#[derive(Args)]
+#[command(after_help = SHOW_EXAMPLES)]
+pub(crate) struct ShowArgs {
+    /// Directory of the run
+    pub(crate) run: PathBuf,
+
+    /// A recorded step
+    #[arg(long)]
+    pub(crate) step: u64,
+
+    /// A prompt of the step, by its prompt_id
+    #[arg(long, value_name = "PROMPT_ID")]
+    pub(crate) prompt: Option<u64>,
+
+    /// What tokens are colored by
+    #[arg(long, value_enum, default_value_t = ShownQuantity::Advantage, requires = "prompt")]
+    pub(crate) by: ShownQuantity,
+}
+
+/// What tokens can be colored by.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ShownQuantity {
+    Advantage,
+    Value,
+    Logp,
+    Entropy,
+    Ratio,
+    Return,
+    Clip,
+}
+
+impl ShownQuantity {
+    pub(crate) fn quantity(self) -> Quantity {
+        match self {
+            Self::Advantage => Quantity::Advantage,
+            Self::Value => Quantity::Value,
+            Self::Logp => Quantity::Logprob,
+            Self::Entropy => Quantity::Entropy,
+            Self::Ratio => Quantity::Ratio,
+            Self::Return => Quantity::Return,
+            Self::Clip => Quantity::Clip,
+        }
+    }
 }
 
 const PRETRAIN_EXAMPLES: &str = "\

@@ -37,6 +37,7 @@ mod resume;
 mod samples;
 mod score;
 mod screen;
+mod show;
 mod train;
 mod verify;
 
@@ -81,6 +82,7 @@ fn run(command: Command) -> Result<Ending> {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Show(args) => show::run(&args),
         #[cfg(feature = "dash")]
         Command::Dash(args) => dash::run(args),
     }?;

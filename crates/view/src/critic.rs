@@ -5,7 +5,7 @@ use vapo_train::metrics::keys;
 
 use crate::{
     error::Result,
-    rollouts::{Response, Rollouts},
+    rollouts::{Response, Rollouts, ValuedAnswer},
 };
 
 /// Bins of values, as many as `vapo/value_calibration_error` has.
@@ -90,14 +90,6 @@ impl CriticView {
         view.by_position = by_position(&answers);
         Ok(view)
     }
-}
-
-/// The values of an answer's tokens, and the returns that followed.
-#[derive(Debug)]
-pub(crate) struct ValuedAnswer {
-    pub(crate) is_right: bool,
-    pub(crate) values: Vec<f32>,
-    pub(crate) returns: Vec<f32>,
 }
 
 /// Bins as in `algo/src/diagnostics.rs::Calibration`.

@@ -86,8 +86,10 @@ impl Quantity {
             Self::Value => "the critic's value of the state before the token, in units of the reward",
             Self::Advantage => "what the policy loss credits the token with, after normalization",
             Self::Return => "the Monte-Carlo return of the token",
-            Self::Logprob => "under the policy that sampled it, in nats: dark is surprising",
-            Self::Entropy => "of the distribution over the token's position, in nats: dark is undecided",
+            Self::Logprob => "under the policy that sampled it, in nats: the stronger the color, the more surprising",
+            Self::Entropy => {
+                "of the distribution over the token's position, in nats: the stronger the color, the less decided"
+            }
             Self::Ratio => "of new and old probability in the last update",
             Self::Clip => "what the last update's loss did with the token",
             Self::SamplerLogprob => "in the distribution that the token was drawn from, in nats",

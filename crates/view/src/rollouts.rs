@@ -22,15 +22,13 @@ use serde::Serialize;
 use vapo_tasks::parallel_map;
 use vapo_train::RunDir;
 
-use crate::{
-    critic::ValuedAnswer,
-    error::{Error, Result},
-};
+use crate::error::{Error, Result};
 use index::{RecordIndex, Stamp};
 use query::Conditions;
 use texts::{ANSWER, PROMPT, Texts};
 
 pub use query::{MAX_ROWS, Page, Query, Sort, Summary};
+pub(crate) use response::ValuedAnswer;
 pub use response::{Response, TermScore, Tokens};
 
 /// Bytes of texts that are kept for further queries; those of other records are read again for each.
@@ -183,13 +181,21 @@ impl Rollouts {
                 Err(error) => notes.push(error.to_string()),
             }
         }
-        found.sort_unstable_by(|a, b| {
+        let total = found.len();
+        let order = |a: &(f64, usize, usize), b: &(f64, usize, usize)| {
             let by_key = if query.descending { b.0.total_cmp(&a.0) } else { a.0.total_cmp(&b.0) };
             a.0.is_nan().cmp(&b.0.is_nan()).then(by_key).then((a.1, a.2).cmp(&(b.1, b.2)))
-        });
+        };
+        let end = query.offset.saturating_add(query.limit.min(MAX_ROWS));
+        if end < total {
+            // Only the page and what is before it has to be in order.
+            found.select_nth_unstable_by(end, order);
+            found.truncate(end);
+        }
+        found.sort_unstable_by(order);
         let of = self.records.iter().map(|record| record.entries.len()).sum();
-        let mut page = Page { total: found.len(), of, rows: Vec::new(), notes };
-        let shown: Vec<_> = found.into_iter().skip(query.offset).take(query.limit.min(MAX_ROWS)).collect();
+        let mut page = Page { total, of, rows: Vec::new(), notes };
+        let shown: Vec<_> = found.into_iter().skip(query.offset).collect();
         let with_values = query.sort == Sort::MeanValue;
         let summary = |n: usize| self.summary(&self.records[shown[n].1], shown[n].2, with_values);
         for summary in in_parallel(shown.len(), summary) {
@@ -207,7 +213,7 @@ impl Rollouts {
         let entries = record.entries.iter().enumerate();
         let mut rows: Vec<usize> = entries.filter(|(_, entry)| conditions.hold(entry)).map(|(row, _)| row).collect();
         if let (Some(text), false) = (text, rows.is_empty()) {
-            self.with_texts(record, |texts| rows.retain(|&row| texts.contains(row, text)))?;
+            self.with_texts(record, |texts| texts.retain(&mut rows, text))?;
         }
         Ok(rows.into_iter().map(|row| (query.sort.key(record, row), row)).collect())
     }

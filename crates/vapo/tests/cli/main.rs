@@ -10,5 +10,6 @@ mod live;
 mod plan;
 mod plot;
 mod program;
+mod rollouts;
 mod run;
 mod words;

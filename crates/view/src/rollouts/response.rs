@@ -69,6 +69,14 @@ pub struct Tokens {
     pub clip: Option<Vec<String>>,
 }
 
+/// The values of an answer's tokens, and the returns that followed.
+#[derive(Debug)]
+pub(crate) struct ValuedAnswer {
+    pub(crate) is_right: bool,
+    pub(crate) values: Vec<f32>,
+    pub(crate) returns: Vec<f32>,
+}
+
 /// Reads some rows of a record.
 pub(super) fn read(record: &RecordIndex, rows: Range<usize>) -> Result<Vec<Response>> {
     record.read(|file| {

@@ -15,8 +15,7 @@ use vapo_train::{
 };
 
 const RULES: RewardRules = RewardRules { right: 1.0, wrong: 0.0, max_failed_share: 1.0, overlong: None };
-const WORDS: [&str; 12] =
-    ["we", "add", "Seven", "and", "nine", "carry", "the", "one", "check", "again", "ÄPFEL", "therefore"];
+const WORDS: [&str; 11] = ["we", "add", "Seven", "and", "nine", "carry", "the", "one", "check", "again", "therefore"];
 
 /// What the records hold.
 #[derive(Clone, Copy)]
@@ -89,6 +88,9 @@ fn answer<'p>(prompt: &'p Prompt, mean: usize, random: &mut Random) -> GradedRol
     let completion = Completion { tokens, sampler_logps: logps.clone(), logps, stop };
     // About four characters per token, as English has.
     let mut text = String::new();
+    if random.chance(0.1) {
+        text += "ÄPFEL ";
+    }
     while text.len() < 4 * length {
         text += random.pick(&WORDS);
         text += " ";

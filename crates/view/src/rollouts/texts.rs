@@ -63,10 +63,29 @@ impl Texts {
         Some(&self.text[start as usize..end as usize])
     }
 
-    /// Whether prompt, response or answer of a row contains a text, which is given in lower case.
-    pub(super) fn contains(&self, row: usize, lowercase: &str) -> bool {
-        SEARCHED
-            .into_iter()
-            .any(|column| self.get(row, column).is_some_and(|text| text.to_lowercase().contains(lowercase)))
+    /// Keeps the rows whose prompt, response or answer contains a text, which is given in lower case.
+    pub(super) fn retain(&self, rows: &mut Vec<usize>, lowercase: &str) {
+        let mut buffer = String::new();
+        let mut contains = |(start, end): (u32, u32)| {
+            let text = &self.text[start as usize..end as usize];
+            if !text.is_ascii() {
+                return text.to_lowercase().contains(lowercase);
+            }
+            buffer.clear();
+            buffer.push_str(text);
+            buffer.make_ascii_lowercase();
+            buffer.contains(lowercase)
+        };
+        // The rows of a group have the same prompt and answer.
+        let mut last = [None; SEARCHED.len()];
+        rows.retain(|row| {
+            let places = SEARCHED.map(|column| self.places[row - self.first_row][column]);
+            places.into_iter().zip(&mut last).any(|(place, last)| {
+                let Some(place) = place else { return false };
+                let (_, found) = last.filter(|(same, _)| *same == place).unwrap_or_else(|| (place, contains(place)));
+                *last = Some((place, found));
+                found
+            })
+        });
     }
 }
