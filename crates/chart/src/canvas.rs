@@ -36,7 +36,7 @@ pub(crate) const LINE_HEIGHT: f64 = 18.0;
 pub(crate) const LEADER: f64 = 22.0;
 
 /// The smallest and the largest picture, in pixels.
-const SIZES: [(u32, u32); 2] = [(120, 60), (4000, 4000)];
+const SIZES: [(u32, u32); 2] = [(100, 60), (4000, 4000)];
 
 /// Part of a picture.
 pub(crate) type Area<B> = DrawingArea<B, Shift>;

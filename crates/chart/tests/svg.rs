@@ -169,6 +169,6 @@ fn equal_data_give_equal_pictures_and_impossible_sizes_an_error() {
     assert_eq!(svg(&panel, SIZE).unwrap(), svg(&panel, SIZE).unwrap());
     for size in [(0, 0), (50, 400), (5000, 400)] {
         let error = svg(&panel, size).unwrap_err().to_string();
-        assert!(error.contains("expected 120x60 to 4000x4000"), "{error}");
+        assert!(error.contains("expected 100x60 to 4000x4000"), "{error}");
     }
 }
