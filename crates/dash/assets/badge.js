@@ -9,7 +9,7 @@ const SIGNS = { running: "●", stopped: "■", finished: "✓", failed: "✕" }
 /** The state of a run as a sign and a word. */
 export function stateBadge(state) {
   const name = stateOf(state);
-  const where = state?.running ? `process ${state.running.pid} on ${visible(state.running.host ?? "")}` : undefined;
+  const where = state?.running ? `process ${state.running.pid ?? "unknown"} on ${visible(state.running.host ?? "")}` : visible(state?.failed?.reason ?? "");
   return h("span", { class: `state ${SIGNS[name] ? name : "unknown"}`, title: where }, h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[name] ?? "?"), name);
 }
 

@@ -13,7 +13,7 @@ export function alarmsCard(alarms) {
   if (alarms.length === 0) return h("section", { class: "card" }, h("h2", {}, "Alarms"), h("p", {}, "No alarm was raised."));
   const span = ([from, to]) => (from === to ? `step ${from}` : `steps ${from} to ${to}`);
   return h("section", { class: "card" }, h("h2", {}, "Alarms"), alarms.map((alarm) => h("div", { class: "alarm" },
-    h("h3", {}, h("span", { "aria-hidden": "true" }, "▲ "), visible(alarm.sign)), h("p", {}, visible(alarm.message)),
+    h("h3", {}, h("span", { "aria-hidden": "true" }, "▲ "), visible(alarm.sign)), alarm.message && h("p", {}, visible(alarm.message)),
     h("p", { class: "quiet" }, alarm.spans.slice(0, 8).map(span).join(", "), alarm.spans.length > 8 && ` and ${count(alarm.spans.length - 8, "more time", "more times")}`),
     h("p", { class: "explanation" }, visible(alarm.explanation)))));
 }
@@ -22,5 +22,5 @@ export function settingsCard(preset, settings) {
   return h("section", { class: "card" }, h("h2", {}, `Settings that differ from preset ${visible(preset ?? "")}`),
     settings.length === 0 ? h("p", {}, "None: the run has the values of its preset.")
       : h("div", { class: "scrolling" }, h("table", { class: "grid-table" }, h("thead", {}, h("tr", {}, ["setting", "preset", "this run", "meaning"].map((name) => h("th", { scope: "col" }, name)))),
-        h("tbody", {}, settings.map(({ key, preset, value, doc }) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, visible(key))), h("td", {}, h("code", {}, visible(String(preset ?? "–")))), h("td", {}, h("code", {}, h("strong", {}, visible(String(value ?? "–"))))), h("td", { class: "doc" }, visible(doc ?? ""))))))));
+        h("tbody", {}, settings.map(({ key, preset, default: usual, value, doc }) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, visible(key))), h("td", {}, h("code", {}, visible(String(preset ?? usual ?? "–")))), h("td", {}, h("code", {}, h("strong", {}, visible(String(value ?? "–"))))), h("td", { class: "doc" }, visible(doc ?? ""))))))));
 }

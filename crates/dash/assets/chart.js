@@ -96,7 +96,7 @@ export class Chart {
   /** Screen pixels for a pixel of the picture. */
   scale() {
     const svg = this.plot.querySelector("svg");
-    return svg ? svg.getBoundingClientRect().width / (svg.viewBox.baseVal?.width || svg.getBoundingClientRect().width) : 1;
+    return svg.getBoundingClientRect().width / Number(svg.getAttribute("width"));
   }
 
   toPixels(x) {

@@ -1,12 +1,14 @@
 // Several runs side by side: their figures, and the settings in which they differ.
 
 import { h } from "./dom.js";
-import { number } from "./format.js";
+import { number, percent } from "./format.js";
 import { address } from "./router.js";
 import { visible } from "./text.js";
 
-function cell(value) {
-  return h("td", {}, value === null || value === undefined ? "–" : typeof value === "number" ? number(value) : visible(String(value)));
+function cell(value, unit) {
+  if (value === null || value === undefined) return h("td", {}, "–");
+  if (typeof value !== "number") return h("td", {}, visible(String(value)));
+  return h("td", {}, unit === "share" ? percent(value) : unit === "seconds" ? `${number(value)} s` : number(value));
 }
 
 function head(runs) {
@@ -14,7 +16,7 @@ function head(runs) {
 }
 
 export function comparisonTables({ runs, figures, settings }) {
-  const figure = ({ name, values }) => h("tr", {}, h("th", { scope: "row" }, visible(name)), values.map(cell));
+  const figure = ({ name, unit, values }) => h("tr", {}, h("th", { scope: "row" }, visible(name)), values.map((value) => cell(value, unit)));
   const setting = ({ key, doc, values }) => h("tr", {}, h("th", { scope: "row", title: doc }, h("code", {}, visible(key))), values.map((value) => h("td", {}, value === null ? "–" : h("code", {}, visible(value)))));
   return [
     h("section", { class: "card" }, h("h2", {}, "Figures"), h("div", { class: "scrolling" }, h("table", { class: "grid-table" }, head(runs), h("tbody", {}, figures.map(figure))))),

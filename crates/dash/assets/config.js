@@ -27,7 +27,7 @@ export async function configPage(context) {
   });
   const draw = () => {
     controls.show(state);
-    const found = comparison ? comparedRows(rows, comparison) : rows.map((row) => ({ ...row, differs: row.value !== usual(row), values: [row.value] }));
+    const found = comparison ? comparedRows(rows, comparison) : rows.map((row) => ({ ...row, values: [row.value] }));
     const kept = found.filter((row) => (state.all || row.differs) && matches(row, state.search));
     fill(summary, `${count(kept.length, "setting")} of ${rows.length}`, !state.all && (comparison ? ": those that differ between the runs" : `: those that differ from preset ${visible(data.entry.preset ?? "")}`));
     fill(table, configTable(kept, [id, ...(comparison ? state.others : [])]));

@@ -33,10 +33,11 @@ async function criticParts(id, parameters, signal, draw) {
   return [
     notesBox(view.notes),
     h("div", { class: "columns wide-columns" },
-      curveCard("Explained variance by position", "1 is a perfect critic, 0 a constant one; below 0 it is worse than a constant. By tenths of the answers.", view.explained_variance),
-      curveCard("Value before and after the first error", "Means over wrong answers. A critic that sees errors has lower values after them.", view.around_error)),
+      curveCard("Explained variance by position", "1 is a perfect critic, 0 a constant one; below 0 it is worse than a constant. By thirds of the answers.", view.explained_variance),
+      curveCard("Value before and after the first error", "Means over wrong answers. A critic that sees errors has lower values after them.", view.around_error),
+      tenthsCard(view.by_tenth)),
     view.steps.length > 0 && stepChooser(view, choose),
-    h("div", { class: "columns wide-columns" }, calibrationCard(view), heatMapCard(view)),
+    h("div", { class: "columns wide-columns" }, calibrationCard(view), heatMapCard(view), curveCard(`Value by position, step ${view.step ?? ""}`, "Means by tenth of the answer: a critic that sees what happens tells right answers from others before their end.", view.by_position)),
   ];
 }
 
@@ -50,6 +51,12 @@ function curveCard(title, about, frame) {
   };
   return h("section", { class: "card" }, h("h2", {}, title), h("p", { class: "quiet" }, about), h("div", { class: "picture" }, picture(frame.svg, title)),
     h("details", {}, h("summary", {}, "Last values"), h("table", { class: "readout" }, h("tbody", {}, (frame.lines ?? []).map(row)))));
+}
+
+function tenthsCard(tenths) {
+  if (!tenths) return null;
+  return h("section", { class: "card" }, h("h2", {}, "Explained variance by tenth of the answer"), h("p", { class: "quiet" }, "Mean over the last ten steps."), h("div", { class: "picture" }, picture(tenths.svg, "Explained variance by tenth of the answer")),
+    h("details", {}, h("summary", {}, "Numbers"), h("ol", { class: "tenths" }, tenths.means.map((mean) => h("li", {}, fixed(mean))))));
 }
 
 function stepChooser(view, choose) {

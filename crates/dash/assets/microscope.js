@@ -16,6 +16,8 @@ const SMALL = { name: "small", text: 24, curve: 30, dot: 1.6 };
 const LARGE = { name: "large", text: 34, curve: 96, dot: 2.6 };
 /** The most lines of a large answer. */
 const FEW_LINES = 3;
+/** On less width than this, nothing is large. */
+const NARROW = 500;
 const BETWEEN = 10;
 /** Lines above and below the visible ones that are there already. */
 const SPARE = 4;
@@ -73,7 +75,7 @@ class Microscope {
     return h("div", { class: "buttons" },
       Number.isInteger(wrong) && button("first wrong token", "n", () => this.goTo(wrong)),
       button("‹ extreme", "[", () => this.extreme(-1)), button("extreme ›", "]", () => this.extreme(1)),
-      button("copy text", "The response as it was graded", () => navigator.clipboard?.writeText(this.response.response)));
+      navigator.clipboard && copyButton(this.response.response));
   }
 
   observe(signal) {
@@ -96,7 +98,7 @@ class Microscope {
     [this.width, this.layoutOf] = [width, this.whitespace];
     this.shown = shownTexts(this.tokens.text, this.whitespace);
     this.layOutIn(LARGE, width);
-    if (this.layout.lines.length > FEW_LINES) this.layOutIn(SMALL, width);
+    if (this.layout.lines.length > FEW_LINES || width < NARROW) this.layOutIn(SMALL, width);
     this.sheet.style.height = `${this.layout.lines.length * this.line + 6}px`;
     this.recolor();
     this.reveal(this.active, isFirst);
@@ -280,6 +282,16 @@ class Microscope {
     event.clipboardData.setData("text/plain", chosen.map((element) => this.tokens.text[Number(element.dataset.token)]).join(""));
     event.preventDefault();
   }
+}
+
+/** Copies the response as it was graded, and says so. */
+function copyButton(text) {
+  const button = h("button", { type: "button", onclick: async () => {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "copied";
+    setTimeout(() => (button.textContent = "copy text"), 1500);
+  } }, "copy text");
+  return button;
 }
 
 function keysHelp() {

@@ -10,17 +10,18 @@ import { visible } from "./text.js";
 
 const report = JSON.parse(document.getElementById("report").textContent);
 
-function reportPage({ entry, story, charts, pictures, chosen, notes, program, made }) {
+function reportPage({ story, charts, pictures, chosen, notes, program }) {
+  const entry = story.run;
   return [
     h("header", { class: "run-header" },
       h("div", { class: "title" }, h("h1", {}, visible(entry.id)), stateBadge(entry.state), h("span", { class: "quiet" }, `step ${entry.step} of ${entry.total}`),
         entry.accuracy_after !== null && h("span", { class: "quiet" }, `held-out accuracy ${percent(entry.accuracy_before)} → `, h("strong", {}, percent(entry.accuracy_after)))),
-      h("p", { class: "quiet" }, `Model ${visible(entry.model)}, task ${visible(entry.task)}, preset ${visible(entry.preset)}, seed ${entry.seed}. Made by vapo ${program}, ${made}.`)),
-    notesBox(notes),
+      h("p", { class: "quiet" }, `Model ${visible(entry.model)}, task ${visible(entry.task)}, preset ${visible(entry.preset)}, seed ${entry.seed}. Made by vapo ${program}.`)),
+    notesBox([...story.notes, ...notes]),
     h("section", { class: "charts report-charts" }, charts.map(pictureCard)),
     h("div", { class: "columns report-story" }, milestonesCard(story.milestones), alarmsCard(story.alarms)),
     settingsCard(entry.preset, story.settings),
-    pictures.length > 0 && h("section", { class: "columns wide-columns" }, pictures.map(pictureCard)),
+    pictures.length > 0 && h("section", { class: "columns wide-columns report-charts" }, pictures.map(pictureCard)),
     responses(chosen),
   ];
 }
@@ -43,7 +44,7 @@ function responses({ rule, of, responses: list }) {
     abort = new AbortController();
     buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(at === index)));
     const { why, response } = list[index];
-    fill(place, h("h3", {}, `${index + 1} of ${list.length}: ${why}`), h("p", { class: "prompt" }, given(response.prompt, 4000)), responseFacts(response), microscope(response, {}, undefined, abort.signal));
+    fill(place, h("h3", {}, `${index + 1} of ${list.length}: ${why}`), h("p", { class: "prompt" }, given(response.prompt, 4000)), responseFacts(response), microscope(response, { quantity: "advantage" }, undefined, abort.signal));
   };
   const step = (by) => h("button", { type: "button", onclick: () => show((shown + by + list.length) % list.length) }, by < 0 ? "‹ before" : "next ›");
   show(0);
@@ -52,4 +53,4 @@ function responses({ rule, of, responses: list }) {
 }
 
 fill(document.getElementById("page"), reportPage(report));
-document.title = `${visible(report.entry.id)} · vapo report`;
+document.title = `${visible(report.story.run.id)} · vapo report`;

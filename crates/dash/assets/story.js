@@ -14,7 +14,7 @@ export async function storyPage(context) {
 
 function story({ entry, story: { settings = [], milestones = [], alarms = [], notes = [] } = {}, records, notes: runNotes = [] }) {
   return [
-    notesBox([...runNotes, ...notes, ...(records?.notes ?? [])]),
+    notesBox([...new Set([...runNotes, ...notes, ...(records?.notes ?? [])])]),
     h("div", { class: "columns" }, milestonesCard(milestones), alarmsCard(alarms), chosenCard(entry, records)),
     settingsCard(entry.preset, settings),
   ];
