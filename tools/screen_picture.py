@@ -78,7 +78,7 @@ def main():
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--columns", type=int, default=110)
     parser.add_argument("--rows", type=int, default=32)
-    parser.add_argument("--step", type=int, default=45)
+    parser.add_argument("--step", type=int, default=40)
     parser.add_argument("--keys", nargs="*", default=[])
     parser.add_argument("train", nargs="*", help="arguments of `vapo train`, after --")
     arguments = parser.parse_args()

@@ -135,3 +135,43 @@ impl Cover for Curtain {
 fn println_or_drop(line: &str) {
     drop(io::Write::write_fmt(&mut io::stdout(), format_args!("{line}\n")));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, io};
+
+    use super::*;
+
+    fn held(curtain: &Curtain) -> Option<usize> {
+        lock(&curtain.lines).held.as_ref().map(VecDeque::len)
+    }
+
+    #[test]
+    fn lines_are_printed_at_once_or_kept() {
+        let curtain = Curtain::new(&Screen::for_words());
+        let printed = Cell::new(0);
+        let print = || printed.set(printed.get() + 1);
+        curtain.line("\n  title", &print);
+        assert_eq!((printed.get(), held(&curtain)), (1, None));
+        assert_eq!(curtain.fall(|| Ok("taken")).unwrap(), Some("taken"));
+        (0..MAX_HELD + 7).for_each(|number| curtain.line(&format!("{number}"), &print));
+        assert_eq!((printed.get(), held(&curtain), lock(&curtain.lines).dropped), (1, Some(MAX_HELD), 7));
+        assert_eq!(curtain.recent(2), [(MAX_HELD + 5).to_string(), (MAX_HELD + 6).to_string()]);
+        assert_eq!(curtain.recent(1000).len(), MAX_RECENT);
+    }
+
+    #[test]
+    fn a_terminal_is_not_taken_in_vain() {
+        let curtain = Curtain::new(&Screen::for_words());
+        let fails = curtain.fall(|| Err::<(), _>(io::Error::other("closed")));
+        assert_eq!((fails.unwrap_err().to_string(), held(&curtain)), ("closed".into(), None));
+        curtain.ask(Wanted::Lifted);
+        assert_eq!(curtain.fall(|| Ok(())).unwrap(), None, "the shell has it");
+        curtain.ask(Wanted::Shown);
+        assert_eq!(curtain.fall(|| Ok(())).unwrap(), Some(()));
+        let curtain = Curtain::new(&Screen::for_words());
+        curtain.end();
+        curtain.ask(Wanted::Shown);
+        assert_eq!((curtain.wanted(), curtain.fall(|| Ok(())).unwrap()), (Wanted::Ended, None), "the end is final");
+    }
+}
