@@ -41,6 +41,8 @@ fn it_serves_until_a_signal_ends_it() {
         let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap().to_owned();
         assert!(address.starts_with("127.0.0.1:") && !line.contains("token"), "{line}");
         assert_eq!(ask(&address, "/").0, "HTTP/1.1 200 OK");
+        let (events, _open) = ask(&address, "/api/events");
+        assert_eq!(events, "HTTP/1.1 200 OK");
 
         let begin = Instant::now();
         kill(Pid::from_raw(child.id() as i32), signal).unwrap();
