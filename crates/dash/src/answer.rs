@@ -7,6 +7,8 @@ use axum::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::error::Error;
+
 /// What a handler returns.
 pub(crate) type Answer = Result<Response, Failure>;
 
@@ -40,6 +42,15 @@ impl From<vapo_view::Error> for Failure {
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::View(error) => error.into(),
+            other => Self::new(StatusCode::INTERNAL_SERVER_ERROR, other.to_string()),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) fn routes() -> Router<Arc<Site>> {
         .route("/compare", get(runs::compare))
         .route("/studies", get(studies::list))
         .route("/studies/{study}", get(studies::study))
+        .route("/runs/{run}/critic", get(rollouts::critic))
         .route("/chart", get(chart::frame))
         .route("/chart.svg", get(chart::svg))
         .route("/chart.csv", get(chart::csv))

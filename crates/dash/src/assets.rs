@@ -56,6 +56,15 @@ files![
     "tokenlines.js",
 ];
 
+/// The content of a file of text.
+///
+/// # Panics
+/// There is no such file, or it is no text: the name is written in this crate.
+pub(crate) fn text(name: &str) -> &'static str {
+    let content = FILES.iter().find(|(own, _)| *own == name).map(|(_, content)| str::from_utf8(content));
+    content.expect("a file of the pages").expect("a file of text")
+}
+
 /// `/`
 pub(crate) async fn page(headers: HeaderMap) -> Answer {
     answer(PAGE, &headers)

@@ -1,4 +1,4 @@
-//! Errors of starting the server.
+//! Errors of starting the server and of reports.
 
 use std::{io, net::SocketAddr};
 
@@ -28,9 +28,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The directory of runs.
+    /// The directory of runs, or a file of a run.
     #[error(transparent)]
     View(#[from] vapo_view::Error),
+    /// A picture.
+    #[error(transparent)]
+    Picture(#[from] vapo_chart::Error),
 }
 
 /// A result with this crate's [`enum@Error`].

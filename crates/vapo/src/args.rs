@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     #[cfg(feature = "dash")]
     Dash(DashArgs),
+    #[cfg(feature = "dash")]
+    Report(ReportArgs),
 }
 
 /// A number up to a limit that fits an ordinary machine. (Settings in configs are checked separately.)
@@ -654,6 +656,27 @@ impl ShownQuantity {
             Self::Clip => Quantity::Clip,
         }
     }
+}
+
+#[cfg(feature = "dash")]
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  vapo report runs/vapo-001                            # report.html
+  vapo report runs/vapo-001 -o vapo-001.html
+
+The file has everything in it: the story of the run, its curves, what its critic sees, and 20 rollouts token by token. It needs no network and no server. More: docs/dashboard.md";
+
+/// Put a run's story, pictures and some rollouts into one file, to send to somebody
+#[cfg(feature = "dash")]
+#[derive(Args)]
+#[command(after_help = REPORT_EXAMPLES)]
+pub(crate) struct ReportArgs {
+    /// Directory of a run
+    pub(crate) run: PathBuf,
+
+    /// The file
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub(crate) out: PathBuf,
 }
 
 const PRETRAIN_EXAMPLES: &str = "\

@@ -85,6 +85,8 @@ fn run(command: Command) -> Result<Ending> {
         Command::Show(args) => show::run(&args),
         #[cfg(feature = "dash")]
         Command::Dash(args) => dash::run(args),
+        #[cfg(feature = "dash")]
+        Command::Report(args) => dash::report(&args),
     }?;
     Ok(Ending::Done)
 }

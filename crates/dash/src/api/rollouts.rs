@@ -8,6 +8,7 @@ use vapo_view::rollouts::{Query, Sort};
 use crate::{
     answer::{Answer, Failure, Place},
     parameters::Parameters,
+    pictures,
     site::Site,
 };
 
@@ -84,4 +85,16 @@ pub(crate) async fn response(
 ) -> Answer {
     parameters.only(&[])?;
     site.json(move |site| site.with_rollouts(&id, |rollouts| Ok(rollouts.response(step, row)?))).await
+}
+
+/// `/api/runs/RUN/critic?step=K&prompt=P`: what the critic sees, over the run and in a recorded step.
+pub(crate) async fn critic(State(site): State<Arc<Site>>, Place(id): Place<String>, parameters: Parameters) -> Answer {
+    parameters.only(&["step", "prompt"])?;
+    let (step, prompt) = (parameters.value("step", "a step")?, parameters.value("prompt", "a prompt's number")?);
+    site.json(move |site| {
+        site.with_rollouts(&id, |rollouts| {
+            site.with_view(&id, |view| Ok(pictures::critic(view, rollouts, step, prompt)?))
+        })
+    })
+    .await
 }

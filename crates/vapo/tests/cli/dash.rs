@@ -86,3 +86,28 @@ fn what_cannot_be_served_is_an_error() {
     let error = place.vapo(&["dash", ".", "--token", "short"]).failed(1);
     assert!(error.contains("expected 8 to 200"), "{error}");
 }
+
+#[test]
+fn a_report_is_one_file_with_everything_in_it() {
+    let place = Place::new();
+    place.vapo(&["train", "tiny.toml", "--set", "records.every=1", "--set", "records.groups=all"]).ok();
+    let said = place.vapo(&["report", "run", "-o", "one.html"]).ok();
+    // A step of value pretraining with 8 prompts and two steps with 3 groups of 4.
+    assert!(said.contains("one.html: ") && said.contains("20 of 32 rollouts"), "{said}");
+    let page = place.read("one.html");
+    assert!(page.starts_with("<!doctype html>") && page.contains("default-src 'none'"));
+    let loads = ["src=\"", "href=\"http", "@import", "url("].iter().find(|load| page.contains(**load));
+    assert_eq!(loads, None);
+    let data = page.split(r#"id="report">"#).nth(1).unwrap().split("</script>").next().unwrap();
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    let shown = data["chosen"]["responses"].as_array().unwrap();
+    assert!(shown.iter().all(|chosen| !chosen["response"]["tokens"]["text"].as_array().unwrap().is_empty()));
+    assert!(data["charts"].as_array().unwrap().len() >= 4 && data["pictures"].as_array().unwrap().len() >= 4);
+    place.vapo(&["report", "run", "-o", "two.html"]).ok();
+    assert!(page == place.read("two.html"), "the same run gives another report");
+
+    let error = place.vapo(&["report", "nowhere"]).failed(1);
+    assert!(error.contains("nowhere"), "{error}");
+    let error = place.vapo(&["report", "run", "-o", "no/such/report.html"]).failed(1);
+    assert!(error.contains("no/such"), "{error}");
+}
