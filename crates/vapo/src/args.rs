@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     Doctor(DoctorArgs),
     Show(ShowArgs),
+    Compare(CompareArgs),
     #[cfg(feature = "dash")]
     Dash(DashArgs),
     #[cfg(feature = "dash")]
@@ -606,30 +607,38 @@ pub(crate) struct DashArgs {
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
+  vapo show runs/vapo-001                              # the story of a run, also while it trains
+  vapo show runs/vapo-001 --json                       # the same for programs
   vapo show runs/vapo-001 --step 120                   # the prompts of a recorded step, with pass rates
   vapo show runs/vapo-001 --step 120 --prompt 1913     # the responses to one of them, token by token
   vapo show runs/vapo-001 --step 120 --prompt 1913 --by value
 
+Without --step: what the run is and what it cost, curves, milestones, alarms with their explanation, the settings in which it departs from its preset, and the best and the worst rollouts of the newest recorded step. Nothing is changed, and what cannot be read is reported.
+
 Tokens are colored by --by, and the critic's value is drawn under them. Without colors (NO_COLOR, a pipe), the tokens where it stands out are put between signs and listed with their numbers. Which steps are recorded: records.every, records.groups, records.keep; more in docs/records.md";
 
-/// Show the recorded rollouts of a run
+/// Show the story of a run, or its recorded rollouts token by token
 #[derive(Args)]
 #[command(after_help = SHOW_EXAMPLES)]
 pub(crate) struct ShowArgs {
     /// Directory of the run
     pub(crate) run: PathBuf,
 
-    /// A recorded step
+    /// A recorded step, instead of the story
     #[arg(long)]
-    pub(crate) step: u64,
+    pub(crate) step: Option<u64>,
 
     /// A prompt of the step, by its prompt_id
-    #[arg(long, value_name = "PROMPT_ID")]
+    #[arg(long, value_name = "PROMPT_ID", requires = "step")]
     pub(crate) prompt: Option<u64>,
 
     /// What tokens are colored by
     #[arg(long, value_enum, default_value_t = ShownQuantity::Advantage, requires = "prompt")]
     pub(crate) by: ShownQuantity,
+
+    /// Print the story as JSON
+    #[arg(long, conflicts_with = "step")]
+    pub(crate) json: bool,
 }
 
 /// What tokens can be colored by.
@@ -656,6 +665,27 @@ impl ShownQuantity {
             Self::Clip => Quantity::Clip,
         }
     }
+}
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  vapo compare runs/vapo-001 runs/grpo-001
+  vapo compare runs/*                                  # as many as there are; those that do not fit come below
+  vapo compare runs/vapo-001 runs/grpo-001 --json
+
+Reward, length, entropy, explained variance and clip share are means over the last tenth of the steps of policy training. CPU time is that of training, without evaluations and checkpoints.";
+
+/// Show runs side by side, and the settings in which they differ
+#[derive(Args)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub(crate) struct CompareArgs {
+    /// Directories of the runs
+    #[arg(required = true, num_args = 2.., value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+
+    /// Print the comparison as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[cfg(feature = "dash")]

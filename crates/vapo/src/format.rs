@@ -1,4 +1,6 @@
-//! Numbers formatted for people.
+//! Numbers and texts formatted for people.
+
+use console::measure_text_width;
 
 /// `26.3 %`
 pub(crate) fn percent(share: f64) -> String {
@@ -87,6 +89,52 @@ fn is_direction_mark(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Lines of at most `width` characters, broken at spaces.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
+}
+
+/// A text on one line of at most `width` columns, with signs for line breaks and tabs.
+pub(crate) fn one_line(text: &str, width: usize) -> String {
+    let mut line = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let shown = match c {
+            '\n' => "⏎".to_owned(),
+            '\t' => "⇥".to_owned(),
+            c => printable(c.encode_utf8(&mut [0; 4])),
+        };
+        let columns = measure_text_width(&shown);
+        if used + columns > width {
+            // In place of the last character, if there is no room.
+            while measure_text_width(&line) >= width.max(1) {
+                line.pop();
+            }
+            return line + "…";
+        }
+        used += columns;
+        line += &shown;
+    }
+    line
+}
+
+/// A text on one line, as wide as a column: cut, or followed by spaces.
+pub(crate) fn padded(text: &str, width: usize) -> String {
+    let text = one_line(text, width);
+    let spaces = width.saturating_sub(measure_text_width(&text));
+    text + &" ".repeat(spaces)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +165,11 @@ mod tests {
     fn a_response_cannot_steer_the_terminal() {
         assert_eq!(printable("a\x1b[2Jb\r\n\tc"), "a\u{fffd}[2Jb\u{fffd}\n\tc");
         assert_eq!(printable("a\u{202e}b\u{2066}c\u{200f}א\u{200d}"), "a\u{fffd}b\u{fffd}c\u{fffd}א\u{200d}");
+    }
+
+    #[test]
+    fn long_rows_wrap_at_spaces() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("unbreakable", 3), ["unbreakable"]);
     }
 }

@@ -8,7 +8,7 @@ use vapo_train::{
 };
 
 use crate::{
-    format::{bytes, count, short},
+    format::{bytes, count, short, wrap},
     model::base_name,
     screen::Screen,
 };
@@ -141,21 +141,6 @@ fn memory(plan: &MemoryPlan) -> String {
     format!("{}{available}: {}", bytes(plan.total()), parts.join(", "))
 }
 
-/// Lines of at most `width` characters, broken at spaces.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_string()),
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,11 +156,5 @@ mod tests {
         assert_eq!(vapo_parts(&preset("vc-ppo")), ["value pretraining", "decoupled GAE"]);
         assert_eq!(vapo_parts(&preset("grpo")), ["group sampling"]);
         assert_eq!(vapo_parts(&preset("dapo")), ["clip-higher", "token-level loss", "group sampling"]);
-    }
-
-    #[test]
-    fn long_rows_wrap_at_spaces() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("unbreakable", 3), ["unbreakable"]);
     }
 }

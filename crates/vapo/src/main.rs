@@ -6,6 +6,7 @@ mod ablate;
 mod args;
 mod bench;
 mod chat;
+mod compare;
 mod config;
 mod conversation;
 mod critic;
@@ -38,6 +39,7 @@ mod samples;
 mod score;
 mod screen;
 mod show;
+mod spark;
 mod train;
 mod verify;
 
@@ -83,6 +85,7 @@ fn run(command: Command) -> Result<Ending> {
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Compare(args) => compare::run(&args),
         #[cfg(feature = "dash")]
         Command::Dash(args) => dash::run(args),
         #[cfg(feature = "dash")]

@@ -5,15 +5,19 @@ mod group;
 mod groups;
 mod paint;
 mod rollouts;
+mod story;
 
 use anyhow::Result;
 
 use crate::args::ShowArgs;
 
-/// Prints what is recorded of a step.
+/// Prints the story of a run, or what is recorded of a step.
 ///
 /// # Errors
 /// It is no run, or the step is not recorded.
 pub(crate) fn run(args: &ShowArgs) -> Result<()> {
-    rollouts::show(&args.run, args.step, args.prompt, args.by.quantity())
+    match args.step {
+        Some(step) => rollouts::show(&args.run, step, args.prompt, args.by.quantity()),
+        None => story::show(&args.run, args.json),
+    }
 }

@@ -9,6 +9,8 @@ use crate::metrics::{Axis, MetricsTable, smooth};
 const SMOOTHING: f64 = 0.8;
 /// Shares of a gain that are worth a milestone, by their names.
 const GAINS: [(f64, &str); 2] = [(0.5, "half"), (0.9, "90 %")];
+/// The system counts memory in parts, so that a process's peak may seem to fall a little.
+const MEMORY_FALL: f64 = 0.9;
 /// With more steps than this in which updates were skipped, only the first one is a milestone.
 const MAX_SKIPPED: usize = 5;
 
@@ -106,7 +108,7 @@ fn processes(table: &MetricsTable) -> impl Iterator<Item = Milestone> {
     let resumed = |pair: &[(f64, f64)]| {
         let [(before, peak), (step, next)] = pair else { return None };
         let text = format!("another process has gone on with the run after step {before}");
-        (next < peak).then_some(Milestone { step: *step as u64, text })
+        (*next < MEMORY_FALL * peak).then_some(Milestone { step: *step as u64, text })
     };
     peaks.windows(2).filter_map(resumed).collect::<Vec<_>>().into_iter()
 }

@@ -2,7 +2,7 @@
 
 use console::measure_text_width;
 
-use crate::format::printable;
+use crate::format::one_line;
 
 /// The most columns that a token takes; the rest of its text is cut.
 const WIDEST_TOKEN: usize = 40;
@@ -39,30 +39,6 @@ pub(super) fn lines(tokens: &[String], width: usize, marks: impl Fn(usize) -> [&
         }
     }
     lines
-}
-
-/// A text on one line of at most `width` columns, with signs for line breaks and tabs.
-pub(super) fn one_line(text: &str, width: usize) -> String {
-    let mut line = String::new();
-    let mut used = 0;
-    for c in text.chars() {
-        let shown = match c {
-            '\n' => "⏎".to_owned(),
-            '\t' => "⇥".to_owned(),
-            c => printable(c.encode_utf8(&mut [0; 4])),
-        };
-        let columns = measure_text_width(&shown);
-        if used + columns > width {
-            // In place of the last character, if there is no room.
-            while measure_text_width(&line) >= width.max(1) {
-                line.pop();
-            }
-            return line + "…";
-        }
-        used += columns;
-        line += &shown;
-    }
-    line
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use anyhow::{Result, bail};
 use vapo_view::{Quantity, Scale, rollouts::Response};
 
 use super::{
-    cells::{Cell, lines, one_line},
+    cells::{Cell, lines},
     paint::Paint,
 };
 use crate::{
-    format::{count, decimal},
+    format::{count, decimal, one_line},
     screen::Screen,
 };
 

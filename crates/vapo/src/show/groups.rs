@@ -2,9 +2,8 @@
 
 use vapo_view::rollouts::Group;
 
-use super::cells::one_line;
 use crate::{
-    format::{bar, count, decimal, percent},
+    format::{bar, count, decimal, one_line, percent},
     screen::Screen,
 };
 

@@ -12,4 +12,5 @@ mod plot;
 mod program;
 mod rollouts;
 mod run;
+mod show;
 mod words;
