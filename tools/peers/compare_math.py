@@ -5,7 +5,7 @@
 
 Each row of a file is a JSON object with `gold` and `pred` or `response`. Both verifiers get the same strings in one
 process and one thread; each rate is that of the verifier's own loop, without startup and reading the file. If a row
-has `expected`, the table says who agrees with it.
+has `expected`, the table says who agrees with it; with `--by FIELD`, a table says so for each value of that field.
 """
 
 import argparse
@@ -48,6 +48,16 @@ def ours(path, command):
     return [line == "1" for line in result.stdout.split()], rate
 
 
+def print_by(field, path, rows, ours, theirs):
+    """How many rows of each kind each verifier grades as expected."""
+    kinds = [str(json.loads(line).get(field, "")) for line in open(path, encoding="utf-8")]
+    print(f"| {field} | rows | vapo | Math-Verify |\n|---|---|---|---|")
+    for kind in dict.fromkeys(kinds):
+        own = [index for index, other in enumerate(kinds) if other == kind]
+        agree = [sum(verdicts[index] == rows[index][2] for index in own) for verdicts in (ours, theirs)]
+        print(f"| {kind} | {len(own)} | {agree[0]} | {agree[1]} |")
+
+
 def shortened(text, length=70):
     text = " ".join(text.split())
     return text if len(text) <= length else "..." + text[-length:]
@@ -57,6 +67,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("files", nargs="+")
     arguments.add_argument("--ours", default=OURS, help="the command that grades a file with vapo")
+    arguments.add_argument("--by", metavar="FIELD", help="a field of the rows that names their kind")
     options = arguments.parse_args()
     logging.disable(logging.CRITICAL)
     for path in options.files:
@@ -69,6 +80,9 @@ def main():
             known = [verdict == row[2] for verdict, row in zip(verdicts, rows) if isinstance(row[2], bool)]
             if known:
                 print(f"  {name} agrees with `expected` on {sum(known)} of {len(known)}")
+        if options.by:
+            print_by(options.by, path, rows, our_verdicts, their_verdicts)
+            continue
         print("| gold | answer | vapo | Math-Verify | expected |\n|---|---|---|---|---|")
         for (gold, answer, expected), our_verdict, their_verdict in zip(rows, our_verdicts, their_verdicts):
             if our_verdict != their_verdict:
