@@ -14,7 +14,7 @@ PLACES = {
     "config": ("#/run/seen/config", ".grid-table"), "studies": ("#/studies", ".card"), "study": ("#/study/{study}", ".interval"),
     "hostile rollouts": ("#/run/hostile/rollouts", ".row a"), "hostile response": ("#/run/hostile/response/10/1", ".token"),
     "a line of 1 MB": ("#/run/hostile/response/10/8", ".token"), "long response": ("#/run/hostile/response/10/9?by=advantage", ".token"),
-    "hostile group": ("#/run/hostile/group/10/{hostile}", ".response-card"), "damaged": ("#/run/damaged", ".notes"), "without critic": ("#/run/grpo/critic", ".nothing"),
+    "hostile group": ("#/run/hostile/group/10/{hostile}", ".response-card"), "damaged": ("#/run/damaged/rollouts", ".notes"), "without critic": ("#/run/grpo/critic", ".nothing"),
     "microscope": ("#/run/seen/response/{wrong}?by=advantage", ".token"), "group": ("#/run/seen/group/{group}", ".response-card"),
 }
 

@@ -103,9 +103,10 @@ impl Terminal {
 
     /// Waits for the end of a command; everything that was printed.
     fn wait_for_code(&self, code: i32) -> String {
-        self.wait("exit code", |shown| shown.lines().any(|line| line.starts_with("code=")));
+        self.wait("exit code", |shown| output_of(shown).any(|line| line.starts_with("code=")));
         let all = self.all();
-        assert!(!self.is_taken() && all.contains(&format!("\ncode={code}\n")), "expected {code}:\n{all}");
+        let is_code = |line: &str| line == format!("code={code}");
+        assert!(!self.is_taken() && output_of(&all).any(is_code), "expected {code}:\n{all}");
         self.enter("clear");
         all
     }
@@ -113,10 +114,16 @@ impl Terminal {
     /// The settings of the terminal, as the shell has them.
     fn modes(&self, name: &str) -> String {
         self.enter(&format!("stty -g > {name}; echo known"));
-        self.wait("settings", |shown| shown.contains("\nknown"));
+        self.wait("settings", |shown| output_of(shown).any(|line| line == "known"));
         self.enter("clear");
         self.place.read(name)
     }
+}
+
+/// The lines on a terminal, without the prompt: what is typed before the prompt is there is echoed above it, and then the
+/// output stands behind it.
+fn output_of(shown: &str) -> impl Iterator<Item = &str> {
+    shown.lines().map(|line| line.strip_prefix("$ ").unwrap_or(line))
 }
 
 impl Drop for Terminal {
