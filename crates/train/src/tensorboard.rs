@@ -1,7 +1,7 @@
 //! TensorBoard: event files with every step's metrics, histograms of its rollouts and sampled texts
 //! (`docs/tensorboard.md`).
 //!
-//! Each session of a run appends to a file of its own. A resumed run first [cuts](cut()) what it will write again from the
+//! Each session of a run appends to a file of its own. A resumed run first cuts what it will write again from the
 //! files of earlier sessions, so that together they have every step once.
 
 mod check;
