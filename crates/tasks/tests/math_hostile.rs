@@ -64,6 +64,14 @@ fn hostile_texts() -> Vec<(&'static str, String)> {
         ("ends", "<|im_end|>".repeat(100_000)),
         ("periods", "answer: ".to_owned() + &". ".repeat(500_000)),
         ("other scripts", "é√½²∑答".repeat(60_000)),
+        ("Chinese powers of ten", boxed(&"亿".repeat(3_300))),
+        ("Chinese figures", boxed(&"九".repeat(3_300))),
+        ("scale words", boxed(&("5".to_owned() + &" trillion".repeat(1_000)))),
+        ("powers of units", format!("5 square cm^2000000000{}", " squared".repeat(500))),
+        ("shifted factorials", "(n+9223372036854775807+9223372036854775807)!".repeat(30)),
+        ("determinants", nested("\\begin{vmatrix}", 100, "\\end{vmatrix}")),
+        ("parentheses with remarks", boxed(&"5 (approximately".repeat(250))),
+        ("announcements behind a box", boxed("1") + &"Answer: so it is a ".repeat(50_000)),
     ]
 }
 

@@ -76,6 +76,9 @@ const TRANSLATIONS: &[(&str, &str)] = &[
     ("因为", "\\text{ because }"),
 ];
 
+/// More characters than this are several numbers.
+const LONGEST_NUMERAL: usize = 40;
+
 /// Whether a character is Chinese.
 pub(super) fn is_chinese(c: char) -> bool {
     matches!(c, '\u{4e00}'..='\u{9fff}')
@@ -108,7 +111,8 @@ pub(super) fn piece(text: &str) -> (Piece, usize) {
     if let Some((word, meaning)) = TRANSLATIONS.iter().find(|(word, _)| text.starts_with(word)) {
         return (Piece::Known(meaning), word.len());
     }
-    let digits = text.char_indices().take_while(|(_, c)| figure(*c).is_some() || power(*c).is_some());
+    let digits = text.char_indices().take(LONGEST_NUMERAL);
+    let digits = digits.take_while(|(_, c)| figure(*c).is_some() || power(*c).is_some());
     if let Some((last, c)) = digits.last() {
         let length = last + c.len_utf8();
         return (numeral(&text[..length]), length);

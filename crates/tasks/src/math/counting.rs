@@ -1,9 +1,8 @@
-//! Notations of counting: `C_9^4`, `C^4_9`, `_9C_4`, `9C4`, `C(9,4)`, `P(9,2)`, `A_9^2`, `\\Gamma(5)`, and factorials of expressions.
+//! Notations of counting: `C_9^4`, `C^4_9`, `_9C_4`, `9C4`, `C(9,4)`, `P(9,2)`, `A_9^2`, `\Gamma(5)`, and factorials of expressions.
 
 use super::{
     expr::{Expr, Function},
     parser::{apply, times},
-    rational::Rational,
 };
 
 /// Factorials of expressions are reduced by at most this many factors.
@@ -15,7 +14,7 @@ pub(super) fn read(expr: &Expr) -> Option<Expr> {
     expr.any(&|part| read_part(part).is_some()).then(|| expr.clone().map(&|part| read_part(&part).unwrap_or(part)))
 }
 
-/// `\\binom{n}{2}` as `n (n-1) / 2!`.
+/// `\binom{n}{2}` as `n (n-1) / 2!`.
 fn symbolic(expr: &Expr) -> Option<Expr> {
     let Expr::Binomial(above, below) = expr else { return None };
     let below = whole(below).filter(|below| *below <= MAX_SHIFT)?;
@@ -35,36 +34,38 @@ fn whole(expr: &Expr) -> Option<i64> {
 
 /// Combinations, permutations and the gamma function of integers.
 fn choice(expr: &Expr) -> Option<Expr> {
-    let (name, above, below) = match expr {
-        Expr::Call(name, arguments) if matches!(name.as_str(), "Γ") => {
-            let [argument] = arguments.as_slice() else { return None };
-            let count = whole(argument).filter(|count| *count > 0)?;
-            return Some(apply(Function::Factorial, Expr::integer(count - 1)));
-        }
-        Expr::Call(name, arguments) => {
-            let [above, below] = arguments.as_slice() else { return None };
-            (name.clone(), whole(above)?, whole(below)?)
-        }
-        // `C^4_9`, where the parser sees digits in a base.
-        Expr::Power(base, exponent) if matches!((&**base, &**exponent), (Expr::Symbol(_), Expr::Based(..))) => {
-            let (Expr::Symbol(name), Expr::Based(below, above)) = (&**base, &**exponent) else { return None };
-            (name.clone(), i64::from(*above), below.parse().ok()?)
-        }
-        // `C_9^4`
-        Expr::Power(base, exponent) => {
-            let Expr::Symbol(symbol) = &**base else { return None };
-            let (name, above) = symbol.split_once('_')?;
-            (name.to_owned(), above.parse().ok()?, whole(exponent)?)
-        }
-        _ => return None,
-    };
-    if below > above {
-        return None;
+    if let Expr::Call(name, arguments) = expr
+        && let ("Γ", [argument]) = (name.as_str(), arguments.as_slice())
+    {
+        let count = whole(argument).filter(|count| *count > 0)?;
+        return Some(apply(Function::Factorial, Expr::integer(count - 1)));
     }
+    let (name, above, below) = counted(expr).filter(|(_, above, below)| below <= above)?;
     let binomial = Expr::Binomial(Box::new(Expr::integer(above)), Box::new(Expr::integer(below)));
-    match name.as_str() {
+    match name {
         "C" => Some(binomial),
         "P" | "A" => Some(times(binomial, apply(Function::Factorial, Expr::integer(below)))),
+        _ => None,
+    }
+}
+
+/// The letter of a number of choices, how many things there are and how many are chosen.
+fn counted(expr: &Expr) -> Option<(&str, i64, i64)> {
+    match expr {
+        Expr::Call(name, arguments) => match arguments.as_slice() {
+            [above, below] => Some((name, whole(above)?, whole(below)?)),
+            _ => None,
+        },
+        Expr::Power(base, exponent) => match (&**base, &**exponent) {
+            // `C^4_9`, where the parser sees digits in a base.
+            (Expr::Symbol(name), Expr::Based(below, above)) => Some((name, i64::from(*above), below.parse().ok()?)),
+            // `C_9^4`
+            (Expr::Symbol(symbol), exponent) => {
+                let (name, above) = symbol.split_once('_')?;
+                Some((name, above.parse().ok()?, whole(exponent)?))
+            }
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -74,8 +75,8 @@ fn shifted(expr: &Expr) -> Option<Expr> {
     let Expr::Apply(Function::Factorial, argument) = expr else { return None };
     let Expr::Sum(terms) = &**argument else { return None };
     let (numbers, rest): (Vec<&Expr>, Vec<&Expr>) = terms.iter().partition(|term| constant(term).is_some());
-    let shift: i64 = numbers.iter().filter_map(|term| constant(term)).sum();
-    if rest.is_empty() || shift == 0 || shift.abs() > MAX_SHIFT {
+    let shift = numbers.iter().filter_map(|term| constant(term)).try_fold(0_i64, i64::checked_add)?;
+    if rest.is_empty() || shift == 0 || !(-MAX_SHIFT..=MAX_SHIFT).contains(&shift) {
         return None;
     }
     let base = match rest.as_slice() {
@@ -83,7 +84,7 @@ fn shifted(expr: &Expr) -> Option<Expr> {
         several => Expr::Sum(several.iter().map(|term| (*term).clone()).collect()),
     };
     let factorial = apply(Function::Factorial, base.clone());
-    let factor = |at: i64| Expr::Sum(vec![base.clone(), Expr::Number { value: Rational::integer(at), places: None }]);
+    let factor = |at: i64| Expr::Sum(vec![base.clone(), Expr::integer(at)]);
     Some(if shift > 0 {
         (1..=shift).fold(factorial, |product, at| times(product, factor(at)))
     } else {

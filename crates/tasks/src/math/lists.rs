@@ -114,7 +114,7 @@ fn labelled_value(expr: &Expr) -> Option<(&str, &Expr)> {
     }
 }
 
-/// Both sides without the qualifiers of their parameters (`k \\in \\mathbb{Z}`), and the parameters renamed if both have one;
+/// Both sides without the qualifiers of their parameters (`k \in \mathbb{Z}`), and the parameters renamed if both have one;
 /// `None` if neither has a qualifier.
 pub(super) fn without_qualifiers(gold: &Expr, answer: &Expr) -> Option<(Expr, Expr)> {
     match (unqualified(gold), unqualified(answer)) {

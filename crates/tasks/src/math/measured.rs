@@ -52,8 +52,12 @@ impl Parser {
                 _ => break,
             }
         }
-        if unit.is_empty() || is_name(&value) && units::unit(&unit).is_none() {
-            self.at = if unit.is_empty() { self.at } else { start };
+        if unit.is_empty() {
+            return value;
+        }
+        // Only a known unit follows a name: `A large drop` is no amount of A.
+        if matches!(value, Expr::Symbol(_)) && units::unit(&unit).is_none() {
+            self.at = start;
             return value;
         }
         measured(value, units::normal(&unit))
@@ -75,11 +79,6 @@ impl Parser {
             _ => false,
         }
     }
-}
-
-/// Whether a value is only a name, which takes no unit.
-fn is_name(value: &Expr) -> bool {
-    matches!(value, Expr::Symbol(_))
 }
 
 /// A value with its unit; percent and degree signs are separate operators.

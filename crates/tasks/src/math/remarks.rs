@@ -36,15 +36,13 @@ impl Parser {
             return Some(());
         }
         let remark = &self.tokens[self.at..];
-        let denied = |token: &Token| matches!(&token.kind, Kind::Word { letters, .. } if words::is_denial(letters));
-        let relation = |token: &Token| matches!(token.kind, Kind::Symbol('=' | '<' | '>' | '≤' | '≥' | '≠'));
         let separator = |token: &Token| {
             matches!(token.kind, Kind::Symbol(',' | ';' | WIDE | ROW))
                 || matches!(&token.kind, Kind::Word { letters, .. } if words::is_connective(letters))
         };
-        let relations = remark.iter().filter(|token| relation(token)).count();
+        let relations = remark.iter().filter(|token| is_comparison(token)).count();
         let pieces = relations > 0 && remark.iter().any(separator);
-        (!remark.iter().any(denied) && relations <= 1 && !pieces).then_some(())?;
+        (!remark.iter().any(is_denial) && relations <= 1 && !pieces).then_some(())?;
         self.at = self.tokens.len();
         Some(())
     }
@@ -71,13 +69,12 @@ impl Parser {
             }
             _ => false,
         };
-        let denied = |token: &Token| matches!(&token.kind, Kind::Word { letters, .. } if words::is_denial(letters));
-        let relation = |token: &Token| matches!(token.kind, Kind::Symbol('=' | '<' | '>' | '≤' | '≥' | '≠' | '∈'));
-        let in_words = inside.iter().any(is_word) && !inside.iter().any(denied);
+        let is_condition = |token: &Token| is_comparison(token) || token.kind == Kind::Symbol('∈');
+        let in_words = inside.iter().any(is_word) && !inside.iter().any(is_denial);
         // `(not 5)` denies another value.
         let of_another =
             matches!(inside.first().map(|token| &token.kind), Some(Kind::Word { letters, .. }) if letters == "not");
-        let remark = in_words || of_another && inside.len() > 1 || inside.iter().any(relation);
+        let remark = in_words || of_another && inside.len() > 1 || inside.iter().any(is_condition);
         if remark {
             self.at += inside.len() + 2;
         }
@@ -87,11 +84,12 @@ impl Parser {
     /// `at most`, `greater than` and similar words at this place: what they mean, and how many they are.
     pub(super) fn bound_in_words(&self) -> Option<(Relation, usize)> {
         let word = |ahead: usize| self.word_at(self.at + ahead);
+        let or_equal = (word(2), word(3), word(4)) == (Some("or"), Some("equal"), Some("to"));
         Some(match (word(0)?, word(1)?, word(2)) {
             ("at", "most", _) => (Relation::AtMost, 2),
             ("at", "least", _) => (Relation::AtLeast, 2),
-            ("less" | "smaller" | "fewer", "than", Some("or")) => (Relation::AtMost, 5),
-            ("greater" | "more" | "larger", "than", Some("or")) => (Relation::AtLeast, 5),
+            ("less" | "smaller" | "fewer", "than", _) if or_equal => (Relation::AtMost, 5),
+            ("greater" | "more" | "larger", "than", _) if or_equal => (Relation::AtLeast, 5),
             ("less" | "smaller" | "fewer", "than", _) => (Relation::Less, 2),
             ("greater" | "more" | "larger", "than", _) => (Relation::Greater, 2),
             ("no", "more", Some("than")) => (Relation::AtMost, 3),
@@ -139,4 +137,14 @@ impl Parser {
         self.at += if found { 2 * grouped + length } else { 0 };
         found
     }
+}
+
+/// Whether a token is a word that denies what stands next to it.
+fn is_denial(token: &Token) -> bool {
+    matches!(&token.kind, Kind::Word { letters, .. } if words::is_denial(letters))
+}
+
+/// Whether a token compares two sides.
+fn is_comparison(token: &Token) -> bool {
+    matches!(token.kind, Kind::Symbol('=' | '<' | '>' | '≤' | '≥' | '≠'))
 }

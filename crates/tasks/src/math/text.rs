@@ -221,10 +221,10 @@ pub(super) fn after_subject(statement: &str) -> &str {
 }
 
 /// The letter of a multiple choice at the beginning of a text, as a word of its own, and what follows it.
-pub(super) fn choice_word(text: &str) -> Option<(char, &str)> {
+pub(super) fn choice_word(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start_matches(['(', '*', ' ', '$', '"', '[']).trim_start_matches("\\text{");
-    let letter = text.chars().next().filter(|c| ('A'..='J').contains(c))?;
-    let rest = &text[1..];
+    text.chars().next().filter(|c| ('A'..='J').contains(c))?;
+    let (letter, rest) = text.split_at(1);
     let ends = !rest.starts_with(|c: char| c.is_alphanumeric());
     ends.then(|| (letter, rest.trim_start_matches([')', '*', '$', '}', '"', ']'])))
 }

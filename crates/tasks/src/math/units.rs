@@ -60,22 +60,22 @@ pub(super) fn normal(unit: &str) -> String {
     let spaced = unit.replace('/', " per ");
     for word in spaced.split(' ').filter(|word| !word.is_empty()) {
         let (name, exponent) = word.split_once('^').unwrap_or((word, ""));
-        let exponent = exponent.trim_matches('^').parse().unwrap_or(1);
+        let exponent: i32 = exponent.trim_matches('^').parse().unwrap_or(1);
         match POWERS.iter().find(|(power, _)| *power == name) {
             Some((_, power)) if matches!(name, "squared" | "cubed") => {
-                if let Some(last) = parts.last_mut() {
-                    last.1 *= power;
+                if let Some((_, exponent)) = parts.last_mut() {
+                    *exponent = exponent.saturating_mul(*power);
                 }
             }
             Some((_, power)) => pending = *power,
             None if name == "per" => sign = -1,
             None => {
-                parts.push((name.to_owned(), sign * exponent * pending));
+                parts.push((name.to_owned(), exponent.saturating_mul(sign * pending)));
                 pending = 1;
             }
         }
     }
-    let written = |(name, exponent): &(String, i32)| match exponent.abs() {
+    let written = |(name, exponent): &(String, i32)| match exponent.unsigned_abs() {
         1 => name.clone(),
         power => format!("{name}^{power}"),
     };

@@ -25,7 +25,7 @@ pub(super) struct Announced {
 }
 
 /// A word that announces an answer, and the function that finds the answer between what precedes and what follows it.
-type Keyword = (&'static str, fn(&str, &str) -> Option<String>);
+type Keyword = (&'static str, for<'a> fn(&'a str, &'a str) -> Option<&'a str>);
 
 const KEYWORDS: [Keyword; 8] = [
     ("answer", after_answer),
@@ -89,7 +89,7 @@ fn colon(text: &str) -> Option<&str> {
     text.strip_prefix(':').or_else(|| text.strip_prefix('：')).map(|after| after.trim_start_matches(MARKS))
 }
 
-fn after_answer(before: &str, after: &str) -> Option<String> {
+fn after_answer<'a>(before: &'a str, after: &'a str) -> Option<&'a str> {
     // "We check our answer: .." and "a wrong answer is .." announce nothing.
     let others = ["our ", "my ", "your ", "this ", "wrong ", "incorrect ", "false ", "possible ", "previous "];
     if others.iter().any(|word| before.ends_with(word)) {
@@ -97,7 +97,7 @@ fn after_answer(before: &str, after: &str) -> Option<String> {
     }
     let after = after.strip_prefix('s').unwrap_or(after);
     if let Some(answer) = colon(after.trim_start_matches(MARKS)).filter(|answer| !answer.trim_start().is_empty()) {
-        return Some(answer.to_owned());
+        return Some(answer);
     }
     let after = after.trim_start_matches([' ', '*', '_', '"', '}']);
     let verbs = ["is", "are", "=", "would be", "will be", "should be", "must be", "equals"];
@@ -112,35 +112,34 @@ fn after_answer(before: &str, after: &str) -> Option<String> {
     let few = (1..=3).contains(&line.split_whitespace().count());
     let is_judged = judged.contains(&first.to_ascii_lowercase().as_str());
     let is_formal = line.starts_with('(') || line.contains(|c: char| c.is_ascii_digit() || "$\\\"".contains(c));
-    ((few || is_formal) && !is_judged).then(|| answer.to_owned())
+    ((few || is_formal) && !is_judged).then_some(answer)
 }
 
 /// After `Ans`, as a word of its own.
-fn after_ans(before: &str, after: &str) -> Option<String> {
+fn after_ans<'a>(before: &'a str, after: &'a str) -> Option<&'a str> {
     if before.ends_with(char::is_alphanumeric) {
         return None;
     }
     let after = after.trim_start_matches(['.', ' ']).trim_start_matches(MARKS);
     let abbreviated = || after.strip_prefix(|c: char| c.is_ascii_digit()).map(|_| after);
-    colon(after).or_else(|| after.strip_prefix('=')).or_else(abbreviated).map(str::to_owned)
+    colon(after).or_else(|| after.strip_prefix('=')).or_else(abbreviated)
 }
 
 /// After `option` or `choice`: the letter of a multiple choice that is said to be right.
-fn after_option(before: &str, after: &str) -> Option<String> {
+fn after_option<'a>(before: &'a str, after: &'a str) -> Option<&'a str> {
     let after = after.trim_start();
     let said = ["is", ":"].iter().find_map(|word| after.strip_prefix(word));
-    let named = text::choice_word(said.unwrap_or(after))?;
-    let (letter, rest) = named;
+    let (letter, rest) = text::choice_word(said.unwrap_or(after))?;
     let confirmed = ["is correct", "is right", "is the correct", "is the right", "is the best", "is the answer"];
     let right = match said {
         // "The wrong option is A"
         Some(_) => !["wrong ", "incorrect ", "false "].iter().any(|word| before.ends_with(word)),
         None => confirmed.iter().any(|words| rest.trim_start().starts_with(words)),
     };
-    right.then(|| letter.to_string())
+    right.then_some(letter)
 }
 
-fn after_chinese(_: &str, after: &str) -> Option<String> {
+fn after_chinese<'a>(_: &'a str, after: &'a str) -> Option<&'a str> {
     let after = after.trim_start_matches(MARKS).trim_start();
     let verbs = ["应为", "应该是", "就是", "是", "为", "等于", "选"];
     let answer = verbs.iter().find_map(|verb| after.strip_prefix(verb));
@@ -148,23 +147,23 @@ fn after_chinese(_: &str, after: &str) -> Option<String> {
         Some(answer) => colon(answer).unwrap_or(answer),
         None => colon(after)?,
     };
-    (!answer.trim().is_empty()).then(|| answer.to_owned())
+    (!answer.trim().is_empty()).then_some(answer)
 }
 
-fn after_colon(_: &str, after: &str) -> Option<String> {
-    colon(after).filter(|answer| !answer.trim().is_empty()).map(str::to_owned)
+fn after_colon<'a>(_: &'a str, after: &'a str) -> Option<&'a str> {
+    colon(after).filter(|answer| !answer.trim().is_empty())
 }
 
 /// After `选`: letters of a multiple choice.
-fn after_choice(_: &str, after: &str) -> Option<String> {
+fn after_choice<'a>(_: &'a str, after: &'a str) -> Option<&'a str> {
     let after = after.trim_start_matches(['择', '项', '：', ':', ' ', '(', '（', '*', '$']);
     let length = after.bytes().take_while(|byte| (b'A'..=b'J').contains(byte)).count();
-    (length > 0).then(|| after[..length].to_owned())
+    (length > 0).then(|| &after[..length])
 }
 
 /// The answer in the text after an announcement.
-fn stated(tail: impl AsRef<str>) -> String {
-    let tail = tail.as_ref().trim_start_matches(['}', '*']);
+fn stated(tail: &str) -> String {
+    let tail = tail.trim_start_matches(['}', '*']);
     let line = first_line(tail);
     // A formula may span several lines.
     if let Some((_, formula)) = formula_at(tail.trim_start()).filter(|(end, _)| *end > line.len()) {
