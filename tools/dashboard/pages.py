@@ -363,7 +363,7 @@ def config(site, facts):
 def studies(site, facts):
     page = site.go("#/studies", ".card")
     page.get_by_role("link", name="small").click()
-    page.wait_for_selector(".interval")
+    page.wait_for_selector(".grid-table .interval")
     for arm in facts["study"]["arms"]:
         row = page.locator("tbody tr", has=page.locator(f"th:has-text('{arm['name']}')")).first
         assert f"{100 * arm['final_mean']:.1f} %" in row.inner_text(), (row.inner_text(), arm["final_mean"])
