@@ -86,13 +86,10 @@ pub(crate) fn curve(view: &View, points: Series, format: Format) -> Result<Optio
     Ok(Some(svg(&panel, CURVE)?.svg))
 }
 
-/// The least and the greatest reward of an answer.
+/// The least and the greatest reward of an answer; those of right and wrong, if this program cannot read the config.
 fn reward_range(view: &View) -> [f64; 2] {
-    let settings = view.settings();
-    let value = |key: &str| settings.iter().find(|setting| setting.key == key)?.value.parse::<f64>().ok();
-    let (wrong, right) = (value("algorithm.reward_wrong"), value("algorithm.reward_right"));
-    let (wrong, right) = (wrong.unwrap_or(0.0), right.unwrap_or(1.0));
-    if wrong == right { [0.0, 1.0] } else { [wrong.min(right), wrong.max(right)] }
+    let range = view.directory().config().map(|config| config.reward_range()).ok();
+    range.filter(|[low, high]| low < high).unwrap_or([0.0, 1.0])
 }
 
 /// Named curves in a picture, or nothing if none has points.

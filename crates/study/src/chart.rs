@@ -13,18 +13,23 @@ use crate::{
 
 const SIZE: (u32, u32) = (900, 480);
 
-/// The x-axis of a curve.
+/// A cost of training that curves are drawn over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Axis {
+pub enum CostAxis {
+    /// Optimizer updates of the policy.
     Updates,
+    /// Responses sampled.
     Samples,
+    /// Processor seconds of all threads.
     CpuSecs,
 }
 
-impl Axis {
-    pub(crate) const ALL: [Self; 3] = [Self::Updates, Self::Samples, Self::CpuSecs];
+impl CostAxis {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Updates, Self::Samples, Self::CpuSecs];
 
-    pub(crate) fn title(self) -> &'static str {
+    /// Its title.
+    pub fn title(self) -> &'static str {
         match self {
             Self::Updates => "policy updates",
             Self::Samples => "samples",
@@ -41,7 +46,8 @@ impl Axis {
         format!("{chart}-by-{axis}.svg")
     }
 
-    fn of(self, cost: Cost) -> f64 {
+    /// The place of a cost on it.
+    pub fn of(self, cost: Cost) -> f64 {
         match self {
             Self::Updates => cost.updates,
             Self::Samples => cost.samples,
@@ -54,7 +60,7 @@ impl Axis {
 ///
 /// # Errors
 /// The file cannot be written.
-pub(crate) fn draw(arms: &[&ArmResult], axis: Axis, path: &Path) -> Result<()> {
+pub(crate) fn draw(arms: &[&ArmResult], axis: CostAxis, path: &Path) -> Result<()> {
     let panel = Panel {
         x_title: axis.title().into(),
         y_title: "held-out accuracy".into(),
@@ -70,17 +76,20 @@ pub(crate) fn draw(arms: &[&ArmResult], axis: Axis, path: &Path) -> Result<()> {
 }
 
 /// An arm's curve, named by the arm and its last accuracy.
-fn line(arm: &ArmResult, axis: Axis, color: usize) -> Line {
+fn line(arm: &ArmResult, axis: CostAxis, color: usize) -> Line {
     let last = arm.curve.last().map_or(0.0, |point| 100.0 * point.accuracy.mean);
+    Line { name: format!("{} {last:.1} %", arm.name), color, ..mean_curve(&arm.curve, axis) }
+}
+
+/// A line of means with the band of their intervals; a point without an interval is its own.
+pub fn mean_curve(curve: &[CurvePoint], axis: CostAxis) -> Line {
     let interval = |point: &CurvePoint| {
         let end = |accuracy: Option<f64>| accuracy.unwrap_or(point.accuracy.mean).clamp(0.0, 1.0);
         (axis.of(point.cost), end(point.accuracy.low), end(point.accuracy.high))
     };
     Line {
-        name: format!("{} {last:.1} %", arm.name),
-        points: arm.curve.iter().map(|point| (axis.of(point.cost), point.accuracy.mean)).collect(),
-        band: arm.curve.iter().map(interval).collect(),
-        color,
+        points: curve.iter().map(|point| (axis.of(point.cost), point.accuracy.mean)).collect(),
+        band: curve.iter().map(interval).collect(),
         width: 2,
         ..Line::default()
     }

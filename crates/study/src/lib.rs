@@ -27,6 +27,7 @@ mod report;
 mod results;
 
 pub use arm::{ArmResult, CurvePoint, Reach};
+pub use chart::{CostAxis, mean_curve};
 pub use error::{Error, Result};
 pub use evaluations::Evaluations;
 pub use file::{Arm, Budget, Chart, Study};

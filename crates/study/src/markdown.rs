@@ -4,7 +4,7 @@ use vapo_train::metrics::keys;
 
 use crate::{
     arm::ArmResult,
-    chart::Axis,
+    chart::CostAxis,
     file::{Chart, FEW_SEEDS, Study},
     interval::Interval,
     record::{Cost, Metric},
@@ -57,7 +57,7 @@ pub(crate) fn readme(study: &Study, results: &Results, charts: &[Chart]) -> Stri
     }
     page += "\n## Curves\n\nMean over seeds with its 95 % interval. By samples and by seconds, the flat part at the start is value pretraining.\n";
     for chart in charts {
-        for axis in Axis::ALL {
+        for axis in CostAxis::ALL {
             page += &format!(
                 "\n![Accuracy by {}: {}]({})\n",
                 axis.title(),

@@ -7,7 +7,7 @@ use vapo_train::write_atomically;
 
 use crate::{
     arm::{ArmResult, Reach},
-    chart::{self, Axis},
+    chart::{self, CostAxis},
     error::Result,
     file::{Chart, Study},
     interval::Interval,
@@ -31,7 +31,7 @@ pub fn write_report(study: &Study, results: &Results, directory: &Path) -> Resul
     let charts = charts(study);
     for chart in &charts {
         let arms: Vec<&ArmResult> = chart.arms.iter().filter_map(|name| results.arm(name)).collect();
-        for axis in Axis::ALL {
+        for axis in CostAxis::ALL {
             chart::draw(&arms, axis, &directory.join(axis.file_name(&chart.name)))?;
         }
     }

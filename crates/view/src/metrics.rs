@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use vapo_study::{Cost, Evaluations};
+use vapo_study::{Cost, CostAxis, Evaluations};
 use vapo_train::{
     Phase, RunDir,
     metrics::{keys, mean_accuracy},
@@ -41,21 +41,21 @@ impl Axis {
 
     /// Its title.
     pub fn title(self) -> &'static str {
+        self.cost().map_or("step", CostAxis::title)
+    }
+
+    /// The cost that it shows; `None` for steps.
+    fn cost(self) -> Option<CostAxis> {
         match self {
-            Self::Step => "step",
-            Self::Updates => "policy updates",
-            Self::Samples => "samples",
-            Self::CpuSeconds => "processor seconds of training",
+            Self::Step => None,
+            Self::Updates => Some(CostAxis::Updates),
+            Self::Samples => Some(CostAxis::Samples),
+            Self::CpuSeconds => Some(CostAxis::CpuSecs),
         }
     }
 
     fn of(self, step: u64, cost: Cost) -> f64 {
-        match self {
-            Self::Step => step as f64,
-            Self::Updates => cost.updates,
-            Self::Samples => cost.samples,
-            Self::CpuSeconds => cost.cpu_secs,
-        }
+        self.cost().map_or(step as f64, |axis| axis.of(cost))
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::{Value, json};
 use vapo_chart::{Format, Frame, Line, Panel, color, svg};
-use vapo_study::Cost;
-use vapo_view::{ArmView, Axis, StudyView};
+use vapo_study::{CostAxis, mean_curve};
+use vapo_view::{ArmView, StudyView};
 
 use crate::{
     answer::{Answer, Failure, Place},
@@ -14,14 +14,9 @@ use crate::{
     site::Site,
 };
 
-/// What the curves of arms are drawn over.
-const AXES: [CostAxis; 3] = [
-    ("updates", Axis::Updates, |cost| cost.updates),
-    ("samples", Axis::Samples, |cost| cost.samples),
-    ("cpu_seconds", Axis::CpuSeconds, |cost| cost.cpu_secs),
-];
-/// Its name, what it is, and the place of a cost on it.
-type CostAxis = (&'static str, Axis, fn(&Cost) -> f64);
+/// What the curves of arms are drawn over, by its name in the data.
+const AXES: [(&str, CostAxis); 3] =
+    [("updates", CostAxis::Updates), ("samples", CostAxis::Samples), ("cpu_seconds", CostAxis::CpuSecs)];
 const SIZE: (u32, u32) = (720, 400);
 
 /// `/api/studies`
@@ -37,7 +32,7 @@ pub(crate) async fn study(State(site): State<Arc<Site>>, Place(id): Place<String
         let study = site.studies().study(&id)?;
         let charts = charts(&study)?;
         let mut data = json!(study);
-        data["axes"] = json!(AXES.map(|(name, ..)| name));
+        data["axes"] = json!(AXES.map(|(name, _)| name));
         data["charts"] = json!(charts);
         Ok(data)
     })
@@ -54,31 +49,21 @@ fn charts(study: &StudyView) -> Result<Vec<Value>, Failure> {
     }
     let mut charts = Vec::new();
     for (name, arms) in groups {
-        for axis in AXES {
+        for (axis_name, axis) in AXES {
             let Frame { svg, x, y, left, top, width, height } = draw(&arms, axis)?;
             let lines = arms.iter().enumerate().map(|(index, arm)| json!({ "name": arm.name, "color": color(index) }));
             let lines: Vec<Value> = lines.collect();
             let frame = json!({
                 "svg": svg, "x": x, "y": y, "left": left, "top": top, "width": width, "height": height, "lines": lines,
             });
-            charts.push(json!({ "name": name, "axis": axis.0, "frame": frame }));
+            charts.push(json!({ "name": name, "axis": axis_name, "frame": frame }));
         }
     }
     Ok(charts)
 }
 
-fn draw(arms: &[&ArmView], (_, axis, place): CostAxis) -> Result<Frame, Failure> {
-    let line = |(color, arm): (usize, &&ArmView)| {
-        let mut line = Line { color, width: 2, ..Line::default() };
-        for point in &arm.curve {
-            let x = place(&point.cost);
-            let accuracy = point.accuracy;
-            let end = |end: Option<f64>| end.unwrap_or(accuracy.mean).clamp(0.0, 1.0);
-            line.points.push((x, accuracy.mean));
-            line.band.push((x, end(accuracy.low), end(accuracy.high)));
-        }
-        line
-    };
+fn draw(arms: &[&ArmView], axis: CostAxis) -> Result<Frame, Failure> {
+    let line = |(color, arm): (usize, &&ArmView)| Line { color, ..mean_curve(&arm.curve, axis) };
     let panel = Panel {
         x_title: axis.title().to_owned(),
         format: Format::Percent,
