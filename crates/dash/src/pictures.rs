@@ -114,14 +114,13 @@ fn curves(
     let y = y.filter(|(low, _)| lowest < *low);
     let panel = Panel { x_title: x_title.to_owned(), y, lines, legend: true, ..Panel::default() };
     let frame = svg(&panel, CURVE)?;
-    Ok(Some(framed(&frame, &panel.lines)))
+    let line = |line: &Line| json!({ "name": line.name, "color": color(line.color), "points": line.points });
+    Ok(Some(framed(&frame, panel.lines.iter().map(line).collect())))
 }
 
-/// A picture with the place of its plotting area and its points.
-fn framed(frame: &Frame, lines: &[Line]) -> Value {
+/// A picture with the place of its plotting area, and what a page needs of its lines.
+pub(crate) fn framed(frame: &Frame, lines: Vec<Value>) -> Value {
     let Frame { svg, x, y, left, top, width, height } = frame;
-    let line = |line: &Line| json!({ "name": line.name, "color": color(line.color), "points": line.points });
-    let lines: Vec<Value> = lines.iter().map(line).collect();
     json!({ "svg": svg, "x": x, "y": y, "left": left, "top": top, "width": width, "height": height, "lines": lines })
 }
 

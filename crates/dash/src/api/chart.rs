@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::header, response::IntoResponse};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use vapo_chart::{Frame, Line, Panel, color, svg as draw};
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     answer::{Answer, Failure, Place},
     parameters::Parameters,
+    pictures::framed,
     site::Site,
 };
 
@@ -133,14 +134,11 @@ pub(crate) async fn frame(State(site): State<Arc<Site>>, parameters: Parameters)
     let request = Request::new(&parameters)?;
     site.json(move |site| {
         let curves = request.read(site)?;
-        let Frame { svg, x, y, left, top, width, height } = request.draw(&curves, false)?;
+        let frame = request.draw(&curves, false)?;
         let line = |(index, curve): (usize, &RunCurve)| {
             json!({ "run": curve.run, "name": curve.run, "color": color(index), "points": thinned(&curve.shown) })
         };
-        let lines: Vec<Value> = curves.iter().enumerate().map(line).collect();
-        Ok(json!({
-            "svg": svg, "x": x, "y": y, "left": left, "top": top, "width": width, "height": height, "lines": lines,
-        }))
+        Ok(framed(&frame, curves.iter().enumerate().map(line).collect()))
     })
     .await
 }

@@ -11,6 +11,7 @@ use vapo_view::{ArmView, StudyView};
 use crate::{
     answer::{Answer, Failure, Place},
     parameters::Parameters,
+    pictures::framed,
     site::Site,
 };
 
@@ -50,12 +51,8 @@ fn charts(study: &StudyView) -> Result<Vec<Value>, Failure> {
     let mut charts = Vec::new();
     for (name, arms) in groups {
         for (axis_name, axis) in AXES {
-            let Frame { svg, x, y, left, top, width, height } = draw(&arms, axis)?;
-            let lines = arms.iter().enumerate().map(|(index, arm)| json!({ "name": arm.name, "color": color(index) }));
-            let lines: Vec<Value> = lines.collect();
-            let frame = json!({
-                "svg": svg, "x": x, "y": y, "left": left, "top": top, "width": width, "height": height, "lines": lines,
-            });
+            let line = |(index, arm): (usize, &&ArmView)| json!({ "name": arm.name, "color": color(index) });
+            let frame = framed(&draw(&arms, axis)?, arms.iter().enumerate().map(line).collect());
             charts.push(json!({ "name": name, "axis": axis_name, "frame": frame }));
         }
     }
