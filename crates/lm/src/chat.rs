@@ -1,6 +1,10 @@
 //! Chat templates: the Jinja text by which a model's maker turns messages into the prompt that it was trained on.
 
 mod json;
+mod python;
+mod strings;
+mod tags;
+mod values;
 
 use std::path::Path;
 
@@ -9,9 +13,9 @@ use chrono::{
     format::{Item, StrftimeItems},
 };
 use minijinja::{
-    AutoEscape, Environment, ErrorKind, State, UndefinedBehavior,
+    AutoEscape, Environment, UndefinedBehavior,
     syntax::SyntaxConfig,
-    value::{Kwargs, Serde, Value as Variable},
+    value::{Serde, Value as Variable},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -104,16 +108,11 @@ impl ChatTemplate {
         environment.set_syntax(syntax.build().map_err(|error| problem(&error))?);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-        environment.set_unknown_method_callback(python_method);
         environment.set_debug(false);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION);
-        environment.add_filter("tojson", json::to_json);
-        environment.add_function("raise_exception", |message: String| -> Result<Variable, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-        });
-        let template = without_generation_tags(source);
-        environment.add_template_owned(NAME, template).map_err(|error| problem(&error))?;
+        python::add_to(&mut environment);
+        environment.add_template_owned(NAME, tags::translated(source)).map_err(|error| problem(&error))?;
         let mut template = ChatTemplate { environment, special_tokens, source: source.to_owned() };
         template.set_date(ChatTemplate::DATE)?;
         Ok(template)
@@ -134,8 +133,7 @@ impl ChatTemplate {
         self.environment.add_function("strftime_now", move |format: &str| {
             let items: Vec<Item<'_>> = StrftimeItems::new(format).collect();
             if items.contains(&Item::Error) {
-                let detail = format!("strftime_now does not know the format {format:?}");
-                return Err(minijinja::Error::new(ErrorKind::InvalidOperation, detail));
+                return Err(values::invalid(format!("strftime_now does not know the format {format:?}")));
             }
             Ok(midnight.and_utc().format_with_items(items.into_iter()).to_string())
         });
@@ -217,45 +215,6 @@ fn default_template(value: Option<&Value>) -> Result<Option<String>, String> {
         }
         Some(_) => Err("`chat_template` must be a text or a list of named texts".to_owned()),
     }
-}
-
-/// Python's methods of texts, lists and maps. Two of them can give far more than they are given, so they pay beforehand.
-fn python_method(
-    state: &mut State,
-    value: &Variable,
-    name: &str,
-    args: &[Variable],
-) -> Result<Variable, minijinja::Error> {
-    if let Some(text) = value.as_str() {
-        let length =
-            |index: usize| args.get(index).and_then(|arg| arg.as_str().map(str::len).or(arg.len())).unwrap_or(0);
-        let bytes = match name {
-            "replace" => (text.len() / length(0).max(1) + 1).saturating_mul(length(1)),
-            "join" => text.len().saturating_mul(length(0)),
-            _ => 0,
-        };
-        state.consume_fuel(bytes as u64 / 64)?;
-    }
-    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
-}
-
-/// Writes transformers' own tags `generation` and `endgeneration`, which change nothing in the text, as tags that Jinja knows.
-fn without_generation_tags(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(begin) = rest.find("{%") {
-        let (before, tag) = rest.split_at(begin);
-        let Some(end) = tag[2..].find("%}").map(|end| end + 2) else { break };
-        let word = tag[2..end].trim_matches(['-', '+']).trim();
-        out.push_str(before);
-        match word {
-            "generation" => out.push_str(&tag[..end].replacen(word, "if true", 1)),
-            "endgeneration" => out.push_str(&tag[..end].replacen(word, "endif", 1)),
-            _ => out.push_str(&tag[..end]),
-        }
-        rest = &tag[end..];
-    }
-    out + rest
 }
 
 /// A template's error with its line.

@@ -61,6 +61,82 @@ fn renders_what_transformers_renders() {
     }
 }
 
+#[derive(Deserialize)]
+struct Fragments {
+    special_tokens: Map<String, Value>,
+    variables: Map<String, Value>,
+    conversation: Vec<Message>,
+    /// Source, and what transformers renders; none where it raises an error.
+    cases: Vec<(String, Option<String>)>,
+}
+
+/// Fragments that Python renders and vapo refuses.
+const REFUSED: &[&str] = &[
+    "{{ '{!r}'.format('a') }}",
+    "{{ '{:.1%}'.format(0.256) }}",
+    "{{ '%r' % 'x' }}",
+    "{{ 'a\\nb' | indent('--') }}",
+    "{{ +5 }}",
+    "{% set ns = namespace({'a': 1}, b=2) %}{{ ns.a }}{{ ns.b }}{{ ns['a'] }}",
+    "{% macro f(a) %}{{ a }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ f(1, 2, x=3) }}",
+];
+
+/// Fragments that Python refuses and vapo renders: it compares values of any kinds.
+const RENDERED: &[&str] = &[
+    "{{ 1 in 'a1' }}",
+    "{{ 'a' < 1 }}",
+    "{{ none < 1 }}",
+    "{{ mixed | sort }}",
+    "{% for t, g in people | groupby('tags', default='-') %}{{ t }};{% endfor %}",
+];
+
+#[test]
+fn fragments_mean_what_they_mean_in_python() {
+    let fixture: Fragments = serde_json::from_str(&read("fragments.json")).unwrap();
+    assert!(fixture.cases.len() > 500);
+    let mut differences = Vec::new();
+    let mut exceptions = 0;
+    for (source, expected) in &fixture.cases {
+        let rendered = ChatTemplate::new(source, fixture.special_tokens.clone())
+            .and_then(|template| template.render(&fixture.conversation, true, &fixture.variables));
+        let is_exception = match (expected, &rendered) {
+            (Some(_), Err(_)) => REFUSED.contains(&source.as_str()),
+            (None, Ok(_)) => RENDERED.contains(&source.as_str()),
+            _ => false,
+        };
+        exceptions += usize::from(is_exception);
+        if !is_exception && rendered.as_ref().ok() != expected.as_ref() {
+            differences.push(format!("{source}\n  expected {expected:?}\n  found    {rendered:?}"));
+        }
+    }
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+    assert_eq!(exceptions, REFUSED.len() + RENDERED.len(), "an exception that is none");
+}
+
+/// What the rewriting of tags leaves as it is, and what it must find.
+#[test]
+fn tags_are_found_where_jinja_finds_them() {
+    for (source, expected) in [
+        (
+            "{% raw %}{% for x in y %}{{ 'a' % b }}{% generation %}{% endraw %}",
+            "{% for x in y %}{{ 'a' % b }}{% generation %}",
+        ),
+        ("{# {% for x in none %} {{ #}{{ '%s' % 'a}}%}' }}", "a}}%}"),
+        ("{% for x in ['%}', \"if\"] if x != 'in' %}{{ x }}{% endfor %}", "%}if"),
+        ("{%- for x in [[1, 2]] recursive -%} {{ x if x is number else loop(x) }} {%- endfor +%}", "12"),
+        ("{% for x in 1, 2 %}{{ x }}{% endfor %}{ {%+ generation -%} a {%- endgeneration %}{", "12{ a{"),
+        ("{{ '%s and %s' % (messages[0].role | upper, {'a': [1]}['a'][0]) ~ '!' }}", "USER and 1!"),
+        ("{{ '%s' % ('%s' % ('%s' % 'deep')) }}", "deep"),
+    ] {
+        assert_eq!(render(source).as_deref(), Ok(expected), "{source}");
+    }
+    let nothing = render("{% for tool in tools %}{% endfor %}").unwrap_err();
+    assert_eq!(
+        nothing,
+        "chat template: none has no items to loop over; test for it first, as in `if tools` (line 1 of the template)"
+    );
+}
+
 #[test]
 fn a_directory_gives_its_template_and_special_tokens() {
     let dir = tempfile::tempdir().unwrap();
@@ -134,6 +210,11 @@ fn templates_that_mean_harm_end_with_an_error() {
         "{{ 'x'.replace('', 'y' * 99999) .replace('y', 'z' * 99999) }}",
         "{{ ('y' * 99999).join(('z' * 99999) | list) }}",
         "{{ '{:>999999999}'.format(1) }}",
+        "{{ 'x'.center(99999999999) }}",
+        "{{ 'x'.zfill(9223372036854775807) }}",
+        "{{ '%999999999d' % 1 }}",
+        "{{ ('x ' * 9999999).split() | length }}",
+        "{{ ('\\n' * 9999999).splitlines() | length }}",
         "{{ messages.nothing.more }}",
         "{{ messages[0].content.no_such_method() }}",
         "{{ 1 // 0 }}",
@@ -154,6 +235,8 @@ fn templates_that_mean_harm_end_with_an_error() {
         );
     }
     let nested = format!("{}1{}", "(".repeat(9_999), ")".repeat(9_999));
+    assert!(render(&format!("{{{{ {nested} }}}}")).is_err());
+    let nested = format!("{}1{}", "'%s' % (".repeat(99_999), ")".repeat(99_999));
     assert!(render(&format!("{{{{ {nested} }}}}")).is_err());
 }
 
