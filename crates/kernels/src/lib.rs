@@ -36,8 +36,9 @@ pub use cpu::team::Cpu;
 pub use device::{Device, devices};
 pub use number::{Number, bf16};
 pub use operands::{
-    AdamWStep, Columns, Drawn, Rotary, RowGradient, RowScore, SamplingParams, Turn, Values, Weight, Write,
+    Activation, AdamWStep, Columns, Drawn, Norm, Rotary, RowGradient, RowScore, SamplingParams, Turn, Values, Weight,
+    Write,
 };
 pub use ops::*;
 pub use random::Random;
-pub use shape::{AttentionShape, Tree};
+pub use shape::{Attention, AttentionShape, Tree};

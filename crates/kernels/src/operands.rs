@@ -54,20 +54,51 @@ impl Columns {
     }
 }
 
-/// Cosines and sines of rotary positions (Su et al. 2021): `[positions, head_size / 2]` each.
+/// A root-mean-square norm (Zhang & Sennrich 2019): `y = x / sqrt(mean(x^2) + eps) * (offset + weight)`.
+#[derive(Clone, Copy)]
+pub struct Norm<'a> {
+    /// One factor per value of a row.
+    pub weight: Values<'a>,
+    /// Added to every weight: 0, or 1 where weights are stored as differences from 1.
+    pub offset: f32,
+    /// Added to the mean square.
+    pub eps: f32,
+}
+
+/// The function of the gate in a gated layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x * sigmoid(x)` (Elfwing et al. 2018).
+    Silu,
+    /// GELU in its `tanh` form (Hendrycks & Gimpel 2016).
+    GeluTanh,
+}
+
+/// Cosines and sines of rotary positions (Su et al. 2021): `[positions, frequencies]` each.
 pub struct Rotary {
+    pub(crate) head_size: usize,
+    /// Number of frequencies: half of the values of a head that are rotated, which are its first ones.
     pub(crate) half: usize,
     pub(crate) cos: Buffer,
     pub(crate) sin: Buffer,
 }
 
 impl Rotary {
-    /// Tables for positions `0..positions`, given the `head_size / 2` inverse frequencies (radians per token).
-    pub fn new(device: &Device, inverse_frequencies: &[f64], positions: usize) -> Rotary {
-        let angles = (0..positions).flat_map(|p| inverse_frequencies.iter().map(move |f| p as f64 * f));
-        let (cos, sin): (Vec<f32>, Vec<f32>) = angles.map(|a| (libm::cos(a) as f32, libm::sin(a) as f32)).unzip();
+    /// Tables for positions `0..positions` of heads of `head_size` values, given at most `head_size / 2` inverse
+    /// frequencies (radians per token). Rotated values are also multiplied by `amplitude`.
+    pub fn new(
+        device: &Device,
+        head_size: usize,
+        inverse_frequencies: &[f64],
+        amplitude: f64,
+        positions: usize,
+    ) -> Rotary {
         let half = inverse_frequencies.len();
-        Rotary { half, cos: Buffer::from_slice(device, &cos), sin: Buffer::from_slice(device, &sin) }
+        assert!(2 * half <= head_size, "{half} frequencies of a head of {head_size} values");
+        let angles = (0..positions).flat_map(|p| inverse_frequencies.iter().map(move |f| p as f64 * f));
+        let entry = |a: f64| ((libm::cos(a) * amplitude) as f32, (libm::sin(a) * amplitude) as f32);
+        let (cos, sin): (Vec<f32>, Vec<f32>) = angles.map(entry).unzip();
+        Rotary { head_size, half, cos: Buffer::from_slice(device, &cos), sin: Buffer::from_slice(device, &sin) }
     }
 
     /// Number of positions that the tables cover.

@@ -6,9 +6,11 @@ use crate::cpu;
 use crate::device::Device;
 use crate::number::bf16;
 use crate::operands::{
-    AdamWStep, Columns, Drawn, Rotary, RowGradient, RowScore, SamplingParams, Turn, Values, Weight, Write,
+    Activation, AdamWStep, Columns, Drawn, Norm, Rotary, RowGradient, RowScore, SamplingParams, Turn, Values, Weight,
+    Write,
 };
-use crate::shape::{AttentionShape, Tree};
+use crate::shape::{Attention, Tree};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 // Moving values.
@@ -24,6 +26,13 @@ pub fn zero(device: &Device, to: ViewMut) {
 pub fn copy(device: &Device, from: View, to: ViewMut) {
     match device {
         Device::Cpu(cpu) => cpu::rows::copy(cpu, from.cpu(), to.cpu()),
+    }
+}
+
+/// `to += from`, of one length.
+pub fn add(device: &Device, from: View, to: ViewMut) {
+    match device {
+        Device::Cpu(cpu) => cpu::rows::add(cpu, from.cpu(), to.cpu()),
     }
 }
 
@@ -124,6 +133,13 @@ pub fn fill_rows(device: &Device, biases: &[Values], y: ViewMut) {
     }
 }
 
+/// Adds a bias to every row of `y` `[m, width]`.
+pub fn add_to_rows(device: &Device, bias: Values, y: ViewMut) {
+    match device {
+        Device::Cpu(cpu) => cpu::rows::add_to_rows(cpu, &values_on_cpu(bias).widened(), y.cpu()),
+    }
+}
+
 /// `sums[c] += sum over rows of y[row][columns.first + c]`: the gradient of a bias.
 ///
 /// Shapes: `y` `[m, columns.width]`, `sums` `[columns.len]`.
@@ -135,12 +151,12 @@ pub fn add_column_sums(device: &Device, y: View, columns: Columns, sums: ViewMut
 
 // Attention.
 
-/// `out[t] = softmax(q[t] K^T / sqrt(head_size)) V` over the keys of `t`'s sequence up to `t`, for each head.
+/// `out[t] = softmax(q[t] K^T * scale) V` over the keys of `t`'s sequence up to `t` that its window holds, for each head.
 ///
 /// Shapes: `qkv` `[m, shape.width()]`, all rows in `trees`; `out` `[m, heads * head_size]`.
-pub fn attention(device: &Device, shape: AttentionShape, qkv: View, trees: &[Tree], out: ViewMut) {
+pub fn attention(device: &Device, layer: Attention, qkv: View, trees: &[Tree], out: ViewMut) {
     match device {
-        Device::Cpu(cpu) => cpu::attention::attention(cpu, shape, qkv.cpu(), trees, out.cpu()),
+        Device::Cpu(cpu) => cpu::attention::attention(cpu, layer, qkv.cpu(), trees, out.cpu()),
     }
 }
 
@@ -149,7 +165,7 @@ pub fn attention(device: &Device, shape: AttentionShape, qkv: View, trees: &[Tre
 /// Shapes: `qkv`, `dqkv` `[m, shape.width()]`, `out`, `dout` `[m, heads * head_size]`.
 pub fn attention_backward(
     device: &Device,
-    shape: AttentionShape,
+    layer: Attention,
     qkv: View,
     trees: &[Tree],
     out: View,
@@ -158,7 +174,7 @@ pub fn attention_backward(
 ) {
     match device {
         Device::Cpu(cpu) => {
-            cpu::attention::attention_backward(cpu, shape, qkv.cpu(), trees, out.cpu(), dout.cpu(), dqkv.cpu())
+            cpu::attention::attention_backward(cpu, layer, qkv.cpu(), trees, out.cpu(), dout.cpu(), dqkv.cpu())
         }
     }
 }
@@ -196,62 +212,63 @@ pub fn append(device: &Device, layer: usize, qkv: View, samples: &mut [SampleCac
 /// Shapes: `qkv` `[samples, shape.width()]`, `out` `[samples, heads * head_size]`.
 pub fn decode_attention(
     device: &Device,
-    shape: AttentionShape,
+    attention: Attention,
     layer: usize,
     qkv: View,
     samples: &[SampleCache],
     out: ViewMut,
 ) {
     match device {
-        Device::Cpu(cpu) => cpu::decode::decode_attention(cpu, shape, layer, qkv.cpu(), samples, out.cpu()),
+        Device::Cpu(cpu) => cpu::decode::decode_attention(cpu, attention, layer, qkv.cpu(), samples, out.cpu()),
     }
 }
 
 // Rows and elements.
 
-/// `x[row] = table[tokens[row]]`.
+/// `x[row] = table[tokens[row]] * scale`.
 ///
 /// Shapes: `table` a matrix `[vocab, width]`, `x` `[m, width]`. Tokens are below `vocab`.
-pub fn embed(device: &Device, table: Values, tokens: &[u32], x: ViewMut) {
+pub fn embed(device: &Device, table: Values, tokens: &[u32], scale: f32, x: ViewMut) {
     match device {
-        Device::Cpu(cpu) => cpu::elementwise::embed(cpu, values_on_cpu(table), tokens, x.cpu()),
+        Device::Cpu(cpu) => cpu::elementwise::embed(cpu, values_on_cpu(table), tokens, scale, x.cpu()),
     }
 }
 
-/// `dtable[tokens[row]] += dx[row]`, rows in order.
-pub fn embed_backward(device: &Device, tokens: &[u32], dx: View, dtable: ViewMut) {
+/// `dtable[tokens[row]] += dx[row] * scale`, rows in order.
+pub fn embed_backward(device: &Device, tokens: &[u32], dx: View, scale: f32, dtable: ViewMut) {
     match device {
-        Device::Cpu(cpu) => cpu::elementwise::embed_backward(cpu, tokens, dx.cpu(), dtable.cpu()),
+        Device::Cpu(cpu) => cpu::elementwise::embed_backward(cpu, tokens, dx.cpu(), scale, dtable.cpu()),
     }
 }
 
-/// Root-mean-square normalization (Zhang & Sennrich 2019): `y[row] = x[row] / sqrt(mean(x[row]^2) + eps) * weight`.
+/// Normalizes every row: `y[row] = x[row] / sqrt(mean(x[row]^2) + eps) * (offset + weight)`.
 ///
-/// Shapes: `x`, `y` `[m, width]`, `weight` `[width]`.
-pub fn rms_norm(device: &Device, x: View, weight: Values, eps: f32, y: ViewMut) {
+/// Shapes: `x`, `y` `[m, width]`, the norm's weight `[width]`.
+pub fn rms_norm(device: &Device, x: View, norm: Norm, y: ViewMut) {
     match device {
-        Device::Cpu(cpu) => cpu::norm::rms_norm(cpu, x.cpu(), &values_on_cpu(weight).widened(), eps, y.cpu()),
+        Device::Cpu(cpu) => cpu::norm::rms_norm(cpu, x.cpu(), &factors_on_cpu(norm), norm.eps, y.cpu()),
     }
 }
 
 /// `dx[row] += gradient of rms_norm by x[row]`, `dweight += its gradient by the weight`.
 ///
-/// Shapes: `x`, `dy`, `dx` `[m, width]`, `weight`, `dweight` `[width]`.
-pub fn rms_norm_backward(device: &Device, x: View, weight: Values, eps: f32, dy: View, dx: ViewMut, dweight: ViewMut) {
+/// Shapes: `x`, `dy`, `dx` `[m, width]`, `dweight` `[width]`.
+pub fn rms_norm_backward(device: &Device, x: View, norm: Norm, dy: View, dx: ViewMut, dweight: ViewMut) {
     match device {
         Device::Cpu(cpu) => {
-            let weight = values_on_cpu(weight).widened();
-            cpu::norm::rms_norm_backward(cpu, x.cpu(), &weight, eps, dy.cpu(), dx.cpu(), dweight.cpu())
+            let factors = factors_on_cpu(norm);
+            cpu::norm::rms_norm_backward(cpu, x.cpu(), &factors, norm.eps, dy.cpu(), dx.cpu(), dweight.cpu())
         }
     }
 }
 
 /// Rotates the first `heads` heads of each row of `x` `[m, width]` by its position, in the "rotate half" convention
-/// of Hugging Face checkpoints.
+/// of Hugging Face checkpoints; of a head, its first `2 * frequencies` values.
 pub fn rotate(device: &Device, rotary: &Rotary, positions: &[u32], x: ViewMut, heads: usize, turn: Turn) {
     match device {
         Device::Cpu(cpu) => {
             let tables = cpu::elementwise::Tables {
+                head_size: rotary.head_size,
                 half: rotary.half,
                 cos: rotary.cos.view().cpu(),
                 sin: rotary.sin.view().cpu(),
@@ -261,18 +278,18 @@ pub fn rotate(device: &Device, rotary: &Rotary, positions: &[u32], x: ViewMut, h
     }
 }
 
-/// `y = silu(gate) * up` where `gate_up` `[m, 2 * width]` holds both halves; `y` `[m, width]`.
-pub fn swiglu(device: &Device, gate_up: View, width: usize, y: ViewMut) {
+/// `y = activation(gate) * up` where `gate_up` `[m, 2 * width]` holds both halves; `y` `[m, width]` (Shazeer 2020).
+pub fn gated(device: &Device, activation: Activation, gate_up: View, width: usize, y: ViewMut) {
     match device {
-        Device::Cpu(cpu) => cpu::elementwise::swiglu(cpu, gate_up.cpu(), width, y.cpu()),
+        Device::Cpu(cpu) => cpu::gated::gated(cpu, activation, gate_up.cpu(), width, y.cpu()),
     }
 }
 
-/// Replaces `gate_up` by its gradient, given `dy`, the gradient of [`swiglu`]'s output; writes that output to `dy`
+/// Replaces `gate_up` by its gradient, given `dy`, the gradient of [`gated`]'s output; writes that output to `dy`
 /// (the next product needs it, and making it again is cheaper than keeping it).
-pub fn swiglu_backward(device: &Device, gate_up: ViewMut, width: usize, dy: ViewMut) {
+pub fn gated_backward(device: &Device, activation: Activation, gate_up: ViewMut, width: usize, dy: ViewMut) {
     match device {
-        Device::Cpu(cpu) => cpu::elementwise::swiglu_backward(cpu, gate_up.cpu(), width, dy.cpu()),
+        Device::Cpu(cpu) => cpu::gated::gated_backward(cpu, activation, gate_up.cpu(), width, dy.cpu()),
     }
 }
 
@@ -360,6 +377,12 @@ fn values_on_cpu(values: Values<'_>) -> cpu::element::Panels<'_> {
         Values::F32(values) => cpu::element::Panels::F32(values.cpu()),
         Values::Bf16(values) => cpu::element::Panels::Bf16(values.cpu()),
     }
+}
+
+/// What a norm multiplies by.
+fn factors_on_cpu<'a>(norm: Norm<'a>) -> Cow<'a, [f32]> {
+    let weight = values_on_cpu(norm.weight).widened();
+    if norm.offset == 0.0 { weight } else { weight.iter().map(|w| norm.offset + w).collect() }
 }
 
 fn weights_on_cpu<'a>(weights: &[Weight<'a>]) -> Vec<cpu::matrix::Weight<'a>> {

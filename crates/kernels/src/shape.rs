@@ -1,5 +1,7 @@
 //! How attention is shaped and which rows attend to each other.
 
+use crate::cache::BLOCK;
+
 /// Head counts and size. A row of `qkv` holds `heads` queries, then `kv_heads` keys, then `kv_heads` values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionShape {
@@ -32,12 +34,40 @@ impl AttentionShape {
         self.heads / self.kv_heads
     }
 
+    /// Attention to every earlier key, with scores divided by `sqrt(head_size)`: Vaswani et al. 2017, equation 1.
+    pub fn full(self) -> Attention {
+        Attention { shape: self, scale: 1.0 / (self.head_size as f32).sqrt(), window: None }
+    }
+
     pub(crate) fn key_column(&self, kv_head: usize) -> usize {
         (self.heads + kv_head) * self.head_size
     }
 
     pub(crate) fn value_column(&self, kv_head: usize) -> usize {
         (self.heads + self.kv_heads + kv_head) * self.head_size
+    }
+}
+
+/// How a layer attends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attention {
+    /// Head counts and size.
+    pub shape: AttentionShape,
+    /// What the products of queries and keys are multiplied by.
+    pub scale: f32,
+    /// The number of keys that a token sees at most, its own included; none for all earlier ones.
+    pub window: Option<usize>,
+}
+
+impl Attention {
+    /// Position of the first key that the token at `position` sees.
+    pub(crate) fn first_key(&self, position: usize) -> usize {
+        self.window.map_or(0, |window| (position + 1).saturating_sub(window))
+    }
+
+    /// Start of the block of keys that holds it; blocks before are not read.
+    pub(crate) fn first_block(&self, position: usize) -> usize {
+        self.first_key(position) / BLOCK * BLOCK
     }
 }
 

@@ -235,8 +235,8 @@ impl Engine {
         let config = &model.config;
         assert!(packed.positions.iter().all(|&p| (p as usize) < config.max_position_embeddings), "sequence too long");
         let device = &self.device;
-        packed.pass(device, model).forward(keep, &mut self.work, &mut |_, qkv, out| {
-            attention(device, config.attention, qkv, &packed.trees, out);
+        packed.pass(device, model).forward(keep, &mut self.work, &mut |layer, qkv, out| {
+            attention(device, config.layer_attention(layer), qkv, &packed.trees, out);
         });
         self.gather_and_norm(model, &packed.scored);
     }
@@ -245,10 +245,10 @@ impl Engine {
     pub(crate) fn gather_and_norm(&mut self, model: &Model, rows: &[usize]) {
         let (device, hidden) = (&self.device, model.config.hidden_size);
         let HeadBuffers { rows: gathered, normed, .. } = &mut self.head;
-        let weight = model.parameters.values(model.layout.final_norm.clone());
+        let norm = model.norm(&model.layout.final_norm);
         let normed = normed.resize(device, rows.len() * hidden);
         gather_rows(device, self.work.hidden.view(), rows, hidden, gathered.resize(device, rows.len() * hidden));
-        rms_norm(device, gathered.view(), weight, model.config.rms_norm_eps, normed);
+        rms_norm(device, gathered.view(), norm, normed);
     }
 
     /// Logits of some of the rows in `head.normed`, into `head.logits`.
@@ -313,12 +313,11 @@ impl Engine {
 
     /// From `head.dnormed` back through the final norm and the decoder.
     fn norm_and_decoder_backward(&mut self, model: &Model, grads: &mut Buffer, packed: &Packed) {
-        let (device, hidden, norm) = (&self.device, model.config.hidden_size, model.layout.final_norm.clone());
+        let (device, hidden, place) = (&self.device, model.config.hidden_size, &model.layout.final_norm);
         let HeadBuffers { rows, dnormed, drows, dhidden, .. } = &mut self.head;
-        let (weight, dweight) = (model.parameters.values(norm.clone()), grads.slice_mut(norm));
-        let eps = model.config.rms_norm_eps;
+        let (norm, dweight) = (model.norm(place), grads.slice_mut(place.clone()));
         zero(device, drows.view_mut());
-        rms_norm_backward(device, rows.view(), weight, eps, dnormed.view(), drows.view_mut(), dweight);
+        rms_norm_backward(device, rows.view(), norm, dnormed.view(), drows.view_mut(), dweight);
         // A prompt's last row is scored once for each of its responses.
         zero(device, dhidden.view_mut());
         scatter_add_rows(device, drows.view(), &packed.scored, hidden, dhidden.view_mut());

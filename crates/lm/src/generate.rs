@@ -237,11 +237,11 @@ impl<'a> Generation<'a> {
         }
         let ids: Vec<u32> = self.running.iter().filter_map(|r| r.tokens.last().copied()).collect();
         let positions: Vec<u32> = self.caches.iter().map(|c| c.len() as u32).collect();
-        let (device, shape, caches) = (&engine.device, self.policy.config.attention, &mut self.caches);
+        let (device, config, caches) = (&engine.device, &self.policy.config, &mut self.caches);
         let pass = Pass { device, model: self.policy, ids: &ids, positions: &positions };
         pass.forward(false, &mut engine.work, &mut |layer, qkv, out| {
             append(device, layer, qkv, caches);
-            decode_attention(device, shape, layer, qkv, caches, out);
+            decode_attention(device, config.layer_attention(layer), layer, qkv, caches, out);
         });
         self.caches.iter_mut().for_each(SampleCache::advance);
         engine.gather_and_norm(self.policy, &(0..rows).collect::<Vec<usize>>());
@@ -312,7 +312,7 @@ fn prefill(engine: &mut Engine, policy: &Model, requests: &[Request]) -> Vec<Pre
     let device = &engine.device;
     let pass = Pass { device, model: policy, ids: &ids, positions: &positions };
     pass.forward(false, &mut engine.work, &mut |layer, qkv, out| {
-        attention(device, shape, qkv, &trees, out);
+        attention(device, policy.config.layer_attention(layer), qkv, &trees, out);
         fill(device, layer, qkv, &offsets, &mut caches);
     });
     let last: Vec<usize> = offsets[1..].iter().map(|end| end - 1).collect();

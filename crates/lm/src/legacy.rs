@@ -16,13 +16,15 @@ pub fn split_legacy_buffer(model: &Model, flat: &[f32]) -> Option<Vec<(String, V
     for tensor in &model.layout.tensors {
         let shape = tensor.place.shape();
         let stored = match tensor.place {
+            // No network of that version had one.
+            Place::Stack(_) => return None,
             Place::Matrix(_) => shape[0].next_multiple_of(GROUP) * shape[1],
             Place::Vector(_) | Place::Row(_) => shape.iter().product::<usize>().next_multiple_of(GROUP),
         };
         let (part, after) = rest.split_at_checked(stored)?;
         let values = match tensor.place {
             Place::Matrix(_) => row_major(part, shape[0], shape[1]),
-            Place::Vector(_) | Place::Row(_) => part[..shape.iter().product()].to_vec(),
+            _ => part[..shape.iter().product()].to_vec(),
         };
         tensors.push((tensor.name.clone(), values));
         rest = after;

@@ -35,7 +35,9 @@ mod work;
 mod workspace;
 
 pub use chat::{ChatTemplate, Message};
-pub use config::{Family, Llama3Scaling, ModelConfig, RopeScaling, Sizes};
+pub use config::{
+    Biases, Family, LayerKind, Llama3Scaling, LongRopeScaling, ModelConfig, Rope, RopeScaling, Sizes, YarnScaling,
+};
 pub use engine::{Engine, Scored, Sequence, TokenGrad, rows_of_logits};
 pub use error::Error;
 pub use files::read_model_file;

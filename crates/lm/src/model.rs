@@ -4,10 +4,11 @@ use crate::layout::{Head, HeadPlace, Layout, Place};
 use crate::parameters::{Parameters, read_tensor, write_tensor};
 use crate::save::{WeightDtype, save_directory};
 use crate::weights::SafetensorsFiles;
-use crate::{Error, ModelConfig};
+use crate::{Error, ModelConfig, Rope};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use vapo_kernels::{Buffer, Device, Random, Rotary, copy};
+use vapo_kernels::{Buffer, Device, Norm, Random, Rotary, copy};
 
 /// The weights of one network: a policy or a critic.
 pub struct Model {
@@ -15,7 +16,7 @@ pub struct Model {
     pub(crate) config: ModelConfig,
     pub(crate) head: Head,
     pub(crate) layout: Arc<Layout>,
-    pub(crate) rotary: Arc<Rotary>,
+    pub(crate) rotary: Arc<[Rotary]>,
     pub(crate) parameters: Parameters,
 }
 
@@ -44,14 +45,13 @@ impl Clone for Model {
 impl Model {
     fn zeros(device: &Device, config: ModelConfig, head: Head, dtype: WeightDtype) -> Model {
         let layout = Layout::new(device, &config, head);
-        let rotary = Rotary::new(device, &config.inverse_frequencies(), config.max_position_embeddings);
         Model {
+            rotary: rotary_tables(device, &config),
             parameters: Parameters::zeros_for_inference(device, layout.len, dtype),
             device: device.clone(),
             config,
             head,
             layout: Arc::new(layout),
-            rotary: Arc::new(rotary),
         }
     }
 
@@ -61,15 +61,16 @@ impl Model {
         let mut model = Model::zeros(device, config, head, WeightDtype::Float32);
         let layout = Arc::clone(&model.layout);
         let residual = 0.02 / libm::sqrt(2.0 * model.config.num_layers as f64);
+        let norm = 1.0 - model.config.family.facts().norm_offset;
         for (index, tensor) in layout.tensors.iter().enumerate() {
             let mut random = Random::new(&[seed, index as u64]);
             let values: Vec<f32> = match &tensor.place {
-                Place::Matrix(m) => {
+                place @ (Place::Matrix(_) | Place::Stack(_)) => {
                     let into_residual = tensor.name.contains("o_proj") || tensor.name.contains("down_proj");
                     let deviation = if into_residual { residual } else { 0.02 };
-                    (0..m.outputs * m.inputs).map(|_| (random.normal() * deviation) as f32).collect()
+                    (0..place.shape().iter().product()).map(|_| (random.normal() * deviation) as f32).collect()
                 }
-                Place::Vector(range) if tensor.name.contains("norm") => vec![1.0; range.len()],
+                Place::Vector(range) if tensor.name.contains("norm") => vec![norm; range.len()],
                 Place::Vector(_) | Place::Row(_) => continue,
             };
             model.parameters.write(device, &tensor.place, &values);
@@ -250,6 +251,21 @@ impl Model {
         save_directory(dir, &config, dtype, self.layout.named_shapes(), read)
     }
 
+    /// A norm of this network, whose weights lie there.
+    pub(crate) fn norm(&self, weight: &Range<usize>) -> Norm<'_> {
+        let offset = self.config.family.facts().norm_offset;
+        Norm { weight: self.parameters.values(weight.clone()), offset, eps: self.config.rms_norm_eps }
+    }
+
+    /// Lets no sequence be longer than this: a longer context takes memory, and LongRoPE chooses its divisors by it. Saved files
+    /// keep the number of positions that the network was loaded with.
+    pub fn limit_positions(&mut self, positions: usize) {
+        if positions < self.config.max_position_embeddings {
+            self.config.limit_positions(positions);
+            self.rotary = rotary_tables(&self.device, &self.config);
+        }
+    }
+
     /// Whether sequences of `tokens` tokens fit the positions of this network.
     pub fn fits(&self, tokens: usize) -> bool {
         tokens <= self.config.max_position_embeddings
@@ -258,4 +274,13 @@ impl Model {
     pub(crate) fn assert_policy(&self) {
         assert_eq!(self.head, Head::Language, "only a policy can be sampled from");
     }
+}
+
+/// The tables of each of a network's ropes.
+fn rotary_tables(device: &Device, config: &ModelConfig) -> Arc<[Rotary]> {
+    let (head_size, positions) = (config.attention.head_size, config.max_position_embeddings);
+    let table = |rope: &Rope| {
+        Rotary::new(device, head_size, &rope.inverse_frequencies(positions), rope.amplitude(), positions)
+    };
+    config.ropes.iter().map(table).collect()
 }

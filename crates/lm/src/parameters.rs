@@ -160,9 +160,18 @@ impl Parameters {
 }
 
 /// Stores a tensor, given row-major, in its part of a flat buffer.
-pub(crate) fn write_tensor(device: &Device, flat: ViewMut, place: &Place, values: &[f32]) {
+pub(crate) fn write_tensor(device: &Device, mut flat: ViewMut, place: &Place, values: &[f32]) {
     match place {
         Place::Matrix(m) => write_matrix(device, values, m.outputs, m.inputs, flat),
+        Place::Stack(parts) => {
+            let mut rest = values;
+            for m in parts {
+                let (own, after) = rest.split_at(m.outputs * m.inputs);
+                rest = after;
+                let start = m.offset - parts[0].offset;
+                write_matrix(device, own, m.outputs, m.inputs, flat.reborrow().slice(start..start + m.len));
+            }
+        }
         Place::Vector(_) | Place::Row(_) => flat.write(device, values),
     }
 }
@@ -171,6 +180,13 @@ pub(crate) fn write_tensor(device: &Device, flat: ViewMut, place: &Place, values
 pub(crate) fn read_tensor(device: &Device, flat: View, place: &Place) -> Vec<f32> {
     match place {
         Place::Matrix(m) => read_matrix(device, flat, m.outputs, m.inputs),
+        Place::Stack(parts) => {
+            let rows = |m: &Matrix| {
+                let start = m.offset - parts[0].offset;
+                read_matrix(device, flat.slice(start..start + m.len), m.outputs, m.inputs)
+            };
+            parts.iter().flat_map(rows).collect()
+        }
         Place::Vector(_) | Place::Row(_) => flat.to_vec(device),
     }
 }

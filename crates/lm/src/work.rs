@@ -1,6 +1,7 @@
 //! How much arithmetic a pass is.
 
 use crate::ModelConfig;
+use crate::config::LayerKind;
 use crate::layout::Head;
 
 /// The size of a pass through a network.
@@ -31,8 +32,11 @@ impl ModelConfig {
         let attention = self.hidden_size * (2 * a.heads + 2 * a.kv_heads) * a.head_size;
         let layer = attention + 3 * self.hidden_size * self.intermediate_size;
         let outputs = if head == Head::Language { self.vocab_size } else { 1 };
-        let per_token = 2.0 * layer as f64 + 4.0 * pass.keys * (a.heads * a.head_size) as f64;
-        pass.tokens * self.num_layers as f64 * per_token + pass.scored * 2.0 * (outputs * self.hidden_size) as f64
+        let keys = |layer: &LayerKind| layer.window.map_or(pass.keys, |window| pass.keys.min(window as f64));
+        let keys: f64 = self.layers.iter().take(self.num_layers).map(keys).sum();
+        let per_token =
+            2.0 * (self.num_layers * layer) as f64 + 4.0 * keys * (a.heads * a.head_size) as f64;
+        pass.tokens * per_token + pass.scored * 2.0 * (outputs * self.hidden_size) as f64
     }
 
     /// Floating-point operations of a forward and a backward pass, which is two of them.

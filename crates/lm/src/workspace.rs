@@ -1,6 +1,7 @@
 //! The buffers of a pass, reused from one to the next: allocated and counted by the same lists.
 
-use crate::{Family, ModelConfig};
+use crate::ModelConfig;
+use crate::config::Norms;
 use vapo_kernels::{Buffer, Device};
 
 /// Buffers of the decoder's forward pass, and of the backward pass.
@@ -21,7 +22,7 @@ pub(crate) struct Workspace {
 pub(crate) struct LayerBuffers {
     /// Residual stream before the layer `[m, hidden]`.
     pub(crate) input: Buffer,
-    /// Queries and keys before their norm `[m, heads * size]`, `[m, kv_heads * size]` (Qwen3 only).
+    /// Queries and keys before their norm `[m, heads * size]`, `[m, kv_heads * size]`, where they have one.
     pub(crate) raw: [Buffer; 2],
     /// Queries, keys (rotated) and values `[m, shape.width()]`.
     pub(crate) qkv: Buffer,
@@ -31,6 +32,8 @@ pub(crate) struct LayerBuffers {
     pub(crate) middle: Buffer,
     /// Both halves of the gated layer `[m, 2 * intermediate]`.
     pub(crate) gate_up: Buffer,
+    /// What attention and the gated layer give to their norms `[m, hidden]`, where these stand after them.
+    pub(crate) outputs: [Buffer; 2],
 }
 
 /// Gradients within a layer, named as what they are the gradient by.
@@ -42,6 +45,8 @@ pub(crate) struct GradientBuffers {
     pub(crate) active: Buffer,
     /// Queries or keys, after and before their norm.
     pub(crate) raw: [Buffer; 2],
+    /// What attention or the gated layer gives to a norm after it.
+    pub(crate) output: Buffer,
 }
 
 /// Buffers around the head, for the `n` positions that are scored.
@@ -64,10 +69,15 @@ type Visit<'a> = &'a mut dyn FnMut(&mut Buffer, usize);
 
 /// Widths of queries and keys where they have a norm of their own.
 fn raw_widths(config: &ModelConfig) -> [usize; 2] {
-    match config.family {
-        Family::Qwen3 => [config.attention.query_width(), config.attention.key_width()],
-        _ => [0, 0],
+    match config.family.facts().query_key_norm {
+        Some(_) => [config.attention.query_width(), config.attention.key_width()],
+        None => [0, 0],
     }
+}
+
+/// Width of the residual stream if norms stand after attention and the gated layer.
+fn output_width(config: &ModelConfig) -> usize {
+    if config.family.facts().norms == Norms::Before { 0 } else { config.hidden_size }
 }
 
 impl Workspace {
@@ -102,6 +112,7 @@ impl LayerBuffers {
         visit(&mut self.attended, config.attention.query_width());
         visit(&mut self.middle, config.hidden_size);
         visit(&mut self.gate_up, 2 * config.intermediate_size);
+        self.outputs.iter_mut().for_each(|output| visit(output, output_width(config)));
     }
 }
 
@@ -112,6 +123,7 @@ impl GradientBuffers {
         visit(&mut self.qkv, config.attention.width());
         visit(&mut self.active, config.intermediate_size);
         self.raw.iter_mut().for_each(|raw| visit(raw, raw_widths(config)[0]));
+        visit(&mut self.output, output_width(config));
     }
 }
 

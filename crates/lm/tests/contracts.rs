@@ -7,8 +7,8 @@ use vapo_lm::*;
 
 use WeightDtype::{Bfloat16, Float32};
 
-/// Each family in each type of weights.
-const FAMILIES: [(&str, WeightDtype); 8] = [
+/// Each family, and every kind of layer in each type of weights.
+const FAMILIES: [(&str, WeightDtype); 20] = [
     ("llama", Float32),
     ("qwen2", Float32),
     ("qwen3", Float32),
@@ -17,6 +17,18 @@ const FAMILIES: [(&str, WeightDtype); 8] = [
     ("qwen2", Bfloat16),
     ("qwen3", Bfloat16),
     ("llama_tied_odd", Bfloat16),
+    ("llama_mlp_bias", Float32),
+    ("mistral", Float32),
+    ("ministral", Float32),
+    ("qwen2_window", Float32),
+    ("qwen2_yarn", Float32),
+    ("gemma3_text", Float32),
+    ("gemma3_text", Bfloat16),
+    ("phi3_longrope_long", Float32),
+    ("phi3_longrope_long", Bfloat16),
+    ("olmo2", Float32),
+    ("olmo3", Float32),
+    ("smollm3", Float32),
 ];
 
 fn directory(name: &str) -> PathBuf {
@@ -27,12 +39,18 @@ fn policy(family: (&str, WeightDtype)) -> Model {
     policy_on(&Device::cpu(1), family)
 }
 
+/// The fixture's policy with room for the texts of these tests.
 fn policy_on(device: &Device, (name, dtype): (&str, WeightDtype)) -> Model {
-    Model::load(device, &directory(name), Head::Language).unwrap().with_dtype(dtype)
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(directory(name).join("model.safetensors"), dir.path().join("model.safetensors")).unwrap();
+    let config = std::fs::read_to_string(directory(name).join("config.json")).unwrap();
+    let config = config.replace("\"max_position_embeddings\": 64", "\"max_position_embeddings\": 128");
+    std::fs::write(dir.path().join("config.json"), config).unwrap();
+    Model::load(device, dir.path(), Head::Language).unwrap().with_dtype(dtype)
 }
 
 fn prompts(lengths: &[usize]) -> Vec<Vec<u32>> {
-    lengths.iter().enumerate().map(|(i, &n)| (0..n).map(|t| ((i * 31 + t * 17 + 5) % 90) as u32).collect()).collect()
+    lengths.iter().enumerate().map(|(i, &n)| (0..n).map(|t| ((i * 31 + t * 17 + 5) % 38) as u32).collect()).collect()
 }
 
 fn requests(prompts: &[Vec<u32>], samples: usize) -> Vec<Request<'_>> {
@@ -291,7 +309,7 @@ fn a_bf16_critic_is_a_rounded_one() {
     critic.randomize_value_head(0.3, 5);
     critic.set_value_bias(0.0);
     assert_eq!(critic.dtype(), Bfloat16);
-    let text: Vec<u32> = (0..30).map(|i| i * 7 % 90).collect();
+    let text: Vec<u32> = (0..30).map(|i| i * 7 % 38).collect();
     let batch = [Sequence { prompt: &text[..9], response: &text[9..] }];
     let mut engine = Engine::new(&Device::cpu(1), 100);
     let (got, want) = (engine.values(&critic, &batch), engine.values(&rounded_twin(&critic), &batch));

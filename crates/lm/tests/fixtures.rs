@@ -1,10 +1,30 @@
 //! The engine against PyTorch: numbers that `tools/fixtures/engine.py` computed in f64.
 
 use safetensors::SafeTensors;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use vapo_lm::*;
 
-const FAMILIES: [&str; 4] = ["llama", "qwen2", "qwen3", "llama_tied_odd"];
+const FAMILIES: [&str; 19] = [
+    "llama",
+    "llama_tied_odd",
+    "llama_bias",
+    "llama_mlp_bias",
+    "llama_yarn",
+    "llama_dynamic",
+    "mistral",
+    "ministral",
+    "qwen2",
+    "qwen2_window",
+    "qwen2_yarn",
+    "qwen3",
+    "gemma3_text",
+    "phi3",
+    "phi3_longrope",
+    "phi3_longrope_long",
+    "olmo2",
+    "olmo3",
+    "smollm3",
+];
 
 struct Fixture {
     dir: PathBuf,
@@ -35,7 +55,20 @@ impl Fixture {
     }
 
     fn policy(&self) -> Model {
-        Model::load(&Device::cpu(1), &self.dir, Head::Language).unwrap()
+        self.load(&self.dir, Head::Language)
+    }
+
+    fn critic(&self) -> Model {
+        self.load(&self.dir.join("critic"), Head::Value)
+    }
+
+    /// A network as the fixture's script ran it: LongRoPE once with texts of the first training's length, once with longer.
+    fn load(&self, dir: &Path, head: Head) -> Model {
+        let mut model = Model::load(&Device::cpu(1), dir, head).unwrap();
+        if self.dir.ends_with("phi3_longrope") {
+            model.limit_positions(64);
+        }
+        model
     }
 }
 
@@ -146,7 +179,7 @@ fn three_steps_of_adamw() {
 fn critic_values_and_gradients() {
     for family in FAMILIES {
         let fixture = Fixture::new(family);
-        let critic = Model::load(&Device::cpu(1), &fixture.dir.join("critic"), Head::Value).unwrap();
+        let critic = fixture.critic();
         let tokens = fixture.tokens("tokens");
         let sequences = sequences(&fixture, &tokens);
         let mut engine = Engine::new(&Device::cpu(2), 30);
@@ -183,7 +216,7 @@ fn a_reward_model_is_a_critic_whose_bias_is_zero() {
         assert!(bias != 0.0, "{family}");
         let want: Vec<f32> = fixture.floats("values").iter().map(|value| value - bias).collect();
         let tokens = fixture.tokens("tokens");
-        let model = Model::load(&Device::cpu(1), dir.path(), Head::Value).unwrap();
+        let model = fixture.load(dir.path(), Head::Value);
         let got = Engine::new(&Device::cpu(1), 100).values(&model, &sequences(&fixture, &tokens));
         assert!(worst(&got, &want) < 2e-5, "{family}");
     }
@@ -204,6 +237,25 @@ fn greedy_continuation() {
     }
 }
 
+/// Files of transformers 4 spell rotary positions, windows and defaults in other ways.
+#[test]
+fn configs_of_older_files_describe_the_same_network() {
+    let mut compared = 0;
+    for family in FAMILIES {
+        let fixture = Fixture::new(family);
+        let Ok(older) = std::fs::read(fixture.dir.join("config.v4.json")) else { continue };
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("config.json"), older).unwrap();
+        let (new, old) = (ModelConfig::load(&fixture.dir).unwrap(), ModelConfig::load(dir.path()).unwrap());
+        assert_eq!((new.family, new.attention, new.query_scale), (old.family, old.attention, old.query_scale), "{family}");
+        assert_eq!((&new.layers, &new.ropes), (&old.layers, &old.ropes), "{family}");
+        assert_eq!((new.activation, new.biases, new.tied), (old.activation, old.biases, old.tied), "{family}");
+        assert_eq!(new.max_position_embeddings, old.max_position_embeddings, "{family}");
+        compared += 1;
+    }
+    assert!(compared > 10, "only {compared} files");
+}
+
 #[test]
 fn files_there_and_back() {
     for family in FAMILIES {
@@ -213,7 +265,8 @@ fn files_there_and_back() {
         policy.save(dir.path(), WeightDtype::Float32).unwrap();
         let again = Model::load(&Device::cpu(1), dir.path(), Head::Language).unwrap();
         assert!(policy.weights() == again.weights(), "{family}");
-        assert_eq!(policy.config().attention, again.config().attention);
+        let (saved, read) = (policy.config(), again.config());
+        assert_eq!((saved.attention, &saved.layers, &saved.ropes), (read.attention, &read.layers, &read.ropes), "{family}");
         let critic_dir = dir.path().join("critic");
         std::fs::create_dir(&critic_dir).unwrap();
         let mut critic = policy.to_critic();

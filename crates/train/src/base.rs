@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use vapo_lm::{ChatTemplate, Device, Head, Model, ModelConfig, Tokenizer, WeightDtype, read_model_file};
+use vapo_lm::{ChatTemplate, Device, Head, Model, ModelConfig, Tokenizer, read_model_file};
 use vapo_tasks::Problem;
 
 use crate::{
@@ -108,7 +108,7 @@ impl LanguageModel {
     /// # Errors
     /// Weights or tokenizer are missing or cannot be read.
     pub fn load(device: &Device, directory: &Path) -> Result<Self> {
-        Self::load_after(device, directory, WeightDtype::Float32, &DataConfig::default(), |_, _| Ok(()))
+        Self::load_if_it_fits(device, directory, &Config::default(), |_, _| Ok(()))
     }
 
     /// Reads a Hugging Face directory for inference, according to a config: shape and tokenizer first, and the weights only if
@@ -122,24 +122,16 @@ impl LanguageModel {
         config: &Config,
         check: impl FnOnce(&ModelConfig, &TextFiles) -> Result<()>,
     ) -> Result<Self> {
-        let dtype = config.model.dtype.into();
-        Self::load_after(device, directory, dtype, &config.data, check)
-    }
-
-    fn load_after(
-        device: &Device,
-        directory: &Path,
-        dtype: WeightDtype,
-        data: &DataConfig,
-        check: impl FnOnce(&ModelConfig, &TextFiles) -> Result<()>,
-    ) -> Result<Self> {
         if !directory.join("config.json").is_file() {
             return Err(Error::file(directory, "expected a model directory, found no config.json"));
         }
-        let (shape, text) = (ModelConfig::load(directory)?, TextFiles::load(directory)?.for_data(data)?);
+        let (mut shape, text) = (ModelConfig::load(directory)?, TextFiles::load(directory)?.for_data(&config.data)?);
+        config.model.limit_shape(&mut shape)?;
         text.tokenizer.check_fits(&shape).map_err(|problem| Error::file(directory, problem))?;
         check(&shape, &text)?;
-        Ok(Self { model: Model::load_for_inference(device, directory, Head::Language, dtype)?, text })
+        let mut model = Model::load_for_inference(device, directory, Head::Language, config.model.dtype.into())?;
+        config.model.limit(&mut model)?;
+        Ok(Self { model, text })
     }
 
     /// Applies a config's settings for the chat template.

@@ -321,7 +321,8 @@ pub fn examine(path: &Path) -> Result<Examination> {
     let (config, minibatch) = (recorded_config(&path.join("config.toml"), &[])?.config, stored.minibatch());
     let device = &device(&config);
     let head = if update.network == "policy" { Head::Language } else { Head::Value };
-    let model = Model::load(device, &path.join("model"), head)?.with_dtype(config.model.dtype.into());
+    let mut model = Model::load(device, &path.join("model"), head)?.with_dtype(config.model.dtype.into());
+    config.model.limit(&mut model)?;
     let engine = &mut Engine::new(device, config.run.micro_batch_tokens);
 
     let mut search = Search::default();

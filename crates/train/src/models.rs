@@ -31,12 +31,18 @@ impl Models {
             }
         };
         let reference = config.has_reference().then(|| policy.model.clone());
-        Self { policy, critic, reference }.checked()
+        Self { policy, critic, reference }.checked(config)
     }
 
+    /// The models with their context limited as the config says.
+    ///
     /// # Errors
-    /// A model cannot read every text that the policy can read.
-    pub(crate) fn checked(self) -> Result<Self> {
+    /// A model has a shorter context, or cannot read every text that the policy can read.
+    pub(crate) fn checked(mut self, config: &Config) -> Result<Self> {
+        let others = self.critic.iter_mut().chain(&mut self.reference);
+        for model in others.chain([&mut self.policy.model]) {
+            config.model.limit(model)?;
+        }
         let policy = self.policy.model.config();
         for (name, model) in [("critic", &self.critic), ("reference policy", &self.reference)] {
             let Some(shape) = model.as_ref().map(Model::config) else { continue };

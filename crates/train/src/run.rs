@@ -136,7 +136,8 @@ impl Run {
             None
         };
         let policy = LanguageModel::load(device, &checkpoint.join("policy"))?.for_data(&config.data)?;
-        let mut trainer = Trainer::new(device, config, task, Models { policy, critic, reference }.checked()?);
+        let models = Models { policy, critic, reference }.checked(&config)?;
+        let mut trainer = Trainer::new(device, config, task, models);
         load_network(checkpoint, "policy", &state, &mut trainer.policy)?;
         if let Some(critic) = &mut trainer.critic {
             load_network(checkpoint, "critic", &state, critic)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use vapo_lm::ModelConfig;
 
-use crate::{config::Config, error::Result};
+use crate::{config::Config, error::{Error, Result}};
 
 /// The shapes of a run's networks.
 #[derive(Clone, Debug)]
@@ -21,10 +21,15 @@ impl Shapes {
     /// # Errors
     /// A file is missing or invalid.
     pub fn load(config: &Config, policy: &Path) -> Result<Self> {
-        let policy = ModelConfig::load(policy)?;
+        let limited = |directory: &Path| {
+            let mut shape = ModelConfig::load(directory)?;
+            config.model.limit_shape(&mut shape)?;
+            Ok::<_, Error>(shape)
+        };
+        let policy = limited(policy)?;
         let critic = match &config.critic.path {
             _ if !config.has_critic() => None,
-            Some(path) => Some(ModelConfig::load(path)?),
+            Some(path) => Some(limited(path)?),
             None => Some(policy.clone()),
         };
         Ok(Self { policy, critic })

@@ -597,6 +597,8 @@ fn what_is_missing_is_an_error_before_anything_is_written() {
     assert!(error(&["data.train=/no/such.jsonl", "data.eval=/no/such.jsonl"]).contains("cannot read /no/such.jsonl"));
     assert!(error(&["data.task=chess"]).contains("there is no built-in task `chess`"));
     assert!(error(&["rollout.max_new_tokens=4000"]).contains("max_position_embeddings"));
+    assert!(error(&["model.max_positions=100"]).contains("exceed the model's max_position_embeddings (100)"));
+    assert!(error(&["model.max_positions=4000"]).contains("model.max_positions (4000) must be at most"));
     assert!(error(&["rollout.slots=10000000", "rollout.prompts_per_step=200000"]).contains("is available"));
     assert!(error(&["rollout.stop_tokens=[1, 43]"]).contains("rollout.stop_tokens contains 43"));
     assert!(!directory.exists());

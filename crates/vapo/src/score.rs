@@ -37,7 +37,8 @@ pub(crate) fn run(args: ScoreArgs) -> Result<()> {
     check_memory(&chosen.config, directory, critic.as_ref())?;
     let tokenizer = directory.join("tokenizer.json").is_file().then(|| Tokenizer::load(directory)).transpose()?;
     let device = &device(&chosen.config);
-    let policy = Model::load_for_inference(device, directory, Head::Language, chosen.config.model.dtype.into())?;
+    let mut policy = Model::load_for_inference(device, directory, Head::Language, chosen.config.model.dtype.into())?;
+    chosen.config.model.limit(&mut policy)?;
     let critic = critic.as_ref().map(|found| load_critic(device, found)).transpose()?;
     let critic = critic.as_ref().map(|(model, config)| (model, value_bound(&config.critic, config.reward_range())));
     let mut engine = Engine::new(device, chosen.config.run.micro_batch_tokens);
@@ -93,5 +94,7 @@ fn load_critic(device: &Device, found: &Found) -> Result<(Model, Config)> {
         Some(config) => config::load(Some(config), &[])?,
         None => Config::default(),
     };
-    Ok((Model::load_for_inference(device, &found.directory, Head::Value, config.model.dtype.into())?, config))
+    let mut model = Model::load_for_inference(device, &found.directory, Head::Value, config.model.dtype.into())?;
+    config.model.limit(&mut model)?;
+    Ok((model, config))
 }

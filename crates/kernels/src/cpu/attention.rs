@@ -11,7 +11,7 @@ use crate::cpu::norm::dot;
 use crate::cpu::shared::{Shared, with_scratch};
 use crate::cpu::team::Cpu;
 use crate::cpu::tile::{Left, Out, Right, Start, product};
-use crate::shape::{AttentionShape, Tree};
+use crate::shape::{Attention, AttentionShape, Tree};
 use std::ops::Range;
 
 /// Positions whose queries are handled together.
@@ -22,16 +22,12 @@ pub(crate) fn padded(shape: AttentionShape) -> usize {
     shape.head_size.next_multiple_of(LANES)
 }
 
-/// What scores are multiplied by.
-fn scale(shape: AttentionShape) -> f32 {
-    1.0 / (shape.head_size as f32).sqrt()
-}
-
 /// Copies the queries of `kv_head`'s group in one row of `qkv`, scaled, to `[group][padded]`.
 #[inline(always)]
-pub(crate) fn copy_queries(shape: AttentionShape, row: &[f32], kv_head: usize, to: &mut [f32]) {
+pub(crate) fn copy_queries(attention: Attention, row: &[f32], kv_head: usize, to: &mut [f32]) {
+    let shape = attention.shape;
     let first = kv_head * shape.group() * shape.head_size;
-    copy_heads(shape, &row[first..], scale(shape), to);
+    copy_heads(shape, &row[first..], attention.scale, to);
 }
 
 #[inline(always)]
@@ -80,21 +76,27 @@ impl Segment {
 }
 
 /// Replaces `valid` scores by `exp(score - max)` and the rest of the row by zeros; returns one over their sum.
-/// Adding the zeros changes nothing, so the result does not depend on how far the row reaches.
+/// Adding the zeros changes nothing, so the result does not depend on where the row begins or ends, if it begins with
+/// a whole block of keys.
 #[inline(always)]
-pub(crate) fn softmax_row<L: Lanes>(row: &mut [f32], valid: usize) -> f32 {
+pub(crate) fn softmax_row<L: Lanes>(row: &mut [f32], valid: Range<usize>) -> f32 {
+    let (unseen, row) = row.split_at_mut(valid.start / LANES * LANES);
+    unseen.fill(0.0);
+    let (start, end) = (valid.start - unseen.len(), valid.end - unseen.len());
+    row[..start].fill(f32::NEG_INFINITY);
     let mut max = L::splat(f32::NEG_INFINITY);
-    for s in row[..valid].chunks(LANES) {
+    for s in row[..end].chunks(LANES) {
         max = max.max(L::load_part(s, f32::NEG_INFINITY));
     }
     let max = L::splat(max.max_lane());
     let mut sum = L::zero();
     for (block, s) in row.chunks_mut(LANES).enumerate() {
         let mut p = exp(L::load_part(s, 0.0).sub(max));
-        let first_masked = valid.saturating_sub(block * LANES);
-        if first_masked < LANES {
+        let seen = [start, end].map(|position| position.saturating_sub(block * LANES).min(LANES));
+        if seen != [0, LANES] {
             let mut a = p.to_array();
-            a[first_masked..].fill(0.0);
+            a[..seen[0]].fill(0.0);
+            a[seen[1]..].fill(0.0);
             p = L::from_array(&a);
         }
         sum = sum.add(p);
@@ -148,17 +150,18 @@ pub(crate) fn out_rows(ptr: *mut f32, row_stride: usize) -> Out {
     Out { ptr, panel_stride: LANES, row_stride }
 }
 
-/// `out[t] = softmax(q[t] K^T / sqrt(head_size)) V` over the keys of `t`'s sequence up to `t`, for each head.
+/// `out[t] = softmax(q[t] K^T * scale) V` over the keys that `t` sees of its sequence, for each head.
 ///
 /// Shapes: `qkv` `[m, shape.width()]`, all rows in `trees`; `out` `[m, heads * head_size]`.
-pub(crate) fn attention(cpu: &Cpu, shape: AttentionShape, qkv: &[f32], trees: &[Tree], out: &mut [f32]) {
+pub(crate) fn attention(cpu: &Cpu, attention: Attention, qkv: &[f32], trees: &[Tree], out: &mut [f32]) {
+    let shape = attention.shape;
     let width = shape.width();
     let out = Shared::new(out);
     cpu.for_each(trees.len() * shape.kv_heads, &|task| {
         let (tree, kv_head) = (&trees[task / shape.kv_heads], task % shape.kv_heads);
         let rows = &qkv[tree.first_row * width..(tree.first_row + tree.rows()) * width];
         with_scratch(forward_scratch(shape, tree.longest()), |scratch| {
-            forward(cpu.isa(), shape, kv_head, tree, rows, out, scratch);
+            forward(cpu.isa(), attention, kv_head, tree, rows, out, scratch);
         });
     });
 }
@@ -183,13 +186,14 @@ impl<'a> Cut<'a> {
 
 #[inline(always)]
 fn forward_body<L: Lanes>(
-    shape: AttentionShape,
+    attention: Attention,
     kv_head: usize,
     tree: &Tree,
     qkv: &[f32],
     out: Shared<f32>,
     scratch: &mut [f32],
 ) {
+    let shape = attention.shape;
     let (size, padded, group) = (shape.head_size, padded(shape), shape.group());
     let keys_len = tree.longest().next_multiple_of(LANES);
     let rows_max = TILE * group;
@@ -209,9 +213,10 @@ fn forward_body<L: Lanes>(
         }
         let rows = (last - first) * group;
         for (t, q) in (first..last).zip(queries.chunks_exact_mut(group * padded)) {
-            copy_queries(shape, &qkv[segment.row_of(t) * shape.width()..][..shape.width()], kv_head, q);
+            copy_queries(attention, &qkv[segment.row_of(t) * shape.width()..][..shape.width()], kv_head, q);
         }
-        let columns = last.next_multiple_of(LANES);
+        let unseen = attention.first_block(first);
+        let columns = last.next_multiple_of(LANES) - unseen;
         // SAFETY: all operands lie in scratch of the sizes given; tasks write disjoint heads of `out`.
         unsafe {
             let q = Left { ptr: queries.as_ptr(), row_stride: padded, k_stride: 1 };
@@ -220,21 +225,22 @@ fn forward_body<L: Lanes>(
                 columns,
                 size,
                 q,
-                key_panels(keys.as_ptr(), size),
+                key_panels(keys.as_ptr().add(unseen * size), size),
                 out_rows(scores.as_mut_ptr(), columns),
                 Start::Zero,
             );
             for (r, inverse) in inverses[..rows].iter_mut().enumerate() {
                 let row = &mut scores[r * columns..(r + 1) * columns];
-                *inverse = softmax_row::<L>(row, first + r / group + 1);
+                let t = first + r / group;
+                *inverse = softmax_row::<L>(row, attention.first_key(t) - unseen..t + 1 - unseen);
             }
             let p = Left { ptr: scores.as_ptr(), row_stride: columns, k_stride: 1 };
             product::<L, _>(
                 rows,
                 size,
-                last,
+                last - unseen,
                 p,
-                row_panels(values.as_ptr(), padded),
+                row_panels(values.as_ptr().add(unseen * padded), padded),
                 out_rows(sums.as_mut_ptr(), padded),
                 Start::Zero,
             );
@@ -247,26 +253,28 @@ fn forward_body<L: Lanes>(
         }
     }
 }
-dispatch! { fn forward(shape: AttentionShape, kv_head: usize, tree: &Tree, qkv: &[f32], out: Shared<'_, f32>, scratch: &mut [f32]) = crate::cpu::attention::forward_body }
+dispatch! { fn forward(attention: Attention, kv_head: usize, tree: &Tree, qkv: &[f32], out: Shared<'_, f32>, scratch: &mut [f32]) = crate::cpu::attention::forward_body }
 
 /// The gradient of [`attention`]: `dqkv` becomes the gradient by queries, keys and values.
 ///
 /// Shapes: `qkv`, `dqkv` `[m, shape.width()]`, `out`, `dout` `[m, heads * head_size]`.
 pub(crate) fn attention_backward(
     cpu: &Cpu,
-    shape: AttentionShape,
+    attention: Attention,
     qkv: &[f32],
     trees: &[Tree],
     out: &[f32],
     dout: &[f32],
     dqkv: &mut [f32],
 ) {
+    let shape = attention.shape;
     let dqkv = Shared::new(dqkv);
     cpu.for_each(trees.len() * shape.kv_heads, &|task| {
         let (tree, kv_head) = (&trees[task / shape.kv_heads], task % shape.kv_heads);
         let (first, last) = (tree.first_row, tree.first_row + tree.rows());
         let (width, heads) = (shape.width(), shape.query_width());
         let part = BackwardPart {
+            attention,
             shape,
             kv_head,
             tree,
@@ -282,6 +290,7 @@ pub(crate) fn attention_backward(
 
 /// A task of the backward pass: the rows of one tree, one key/value head and its queries.
 struct BackwardPart<'a> {
+    attention: Attention,
     shape: AttentionShape,
     kv_head: usize,
     tree: &'a Tree,
@@ -382,7 +391,7 @@ impl BackwardPart<'_> {
         let (group, row_len) = (shape.group(), shape.group() * padded(shape));
         for (i, t) in positions.enumerate() {
             let (here, row) = (i * row_len..(i + 1) * row_len, segment.row_of(t));
-            copy_queries(shape, &self.qkv[row * width..(row + 1) * width], self.kv_head, &mut s.queries[here.clone()]);
+            copy_queries(self.attention, &self.qkv[row * width..(row + 1) * width], self.kv_head, &mut s.queries[here.clone()]);
             let dout = &self.dout[row * heads + self.query_column()..][..group * shape.head_size];
             copy_heads(shape, dout, 1.0, &mut s.douts[here]);
         }
@@ -393,9 +402,10 @@ impl BackwardPart<'_> {
     fn tile<L: Lanes>(&self, segment: Segment, first: usize, last: usize, s: &mut BackwardScratch) {
         let (shape, size, padded) = (self.shape, self.shape.head_size, padded(self.shape));
         let (group, heads) = (shape.group(), shape.query_width());
-        let (rows, columns) = ((last - first) * group, last.next_multiple_of(LANES));
+        let unseen = self.attention.first_block(first);
+        let (rows, seen, columns) = ((last - first) * group, last - unseen, last.next_multiple_of(LANES) - unseen);
         let left = |m: &[f32], row_stride: usize, k_stride: usize| Left { ptr: m.as_ptr(), row_stride, k_stride };
-        let right_keys = |m: &[f32]| key_panels(m.as_ptr(), size);
+        let right_keys = |m: &[f32]| key_panels(m[unseen * size..].as_ptr(), size);
         let right_rows = |m: &[f32]| row_panels(m.as_ptr(), padded);
         // SAFETY: all operands lie in scratch of the sizes given.
         unsafe {
@@ -409,18 +419,18 @@ impl BackwardPart<'_> {
             let at = segment.row_of(t) * heads + self.query_column() + head * size;
             let along = dot::<L>(&self.out[at..at + size], &self.dout[at..at + size]);
             let (p, dp) = (&mut s.p[r * columns..(r + 1) * columns], &mut s.dp[r * columns..(r + 1) * columns]);
-            let inverse = softmax_row::<L>(p, t + 1);
+            let inverse = softmax_row::<L>(p, self.attention.first_key(t) - unseen..t + 1 - unseen);
             score_gradient::<L>(p, dp, inverse, along);
         }
         // dV += P^T dO, dK += dS^T Q (queries are scaled already), dQ = dS K
         // SAFETY: as above.
         unsafe {
-            let dvalues = out_rows(s.dvalues.as_mut_ptr(), padded);
-            product::<L, _>(last, size, rows, left(s.p, 1, columns), right_rows(s.douts), dvalues, Start::Add);
-            let dkeys = out_rows(s.dkeys.as_mut_ptr(), padded);
-            product::<L, _>(last, size, rows, left(s.dp, 1, columns), right_rows(s.queries), dkeys, Start::Add);
+            let dvalues = out_rows(s.dvalues[unseen * padded..].as_mut_ptr(), padded);
+            product::<L, _>(seen, size, rows, left(s.p, 1, columns), right_rows(s.douts), dvalues, Start::Add);
+            let dkeys = out_rows(s.dkeys[unseen * padded..].as_mut_ptr(), padded);
+            product::<L, _>(seen, size, rows, left(s.dp, 1, columns), right_rows(s.queries), dkeys, Start::Add);
             let dqueries = out_rows(s.dqueries.as_mut_ptr(), padded);
-            product::<L, _>(rows, size, last, left(s.dp, columns, 1), right_rows(s.key_rows), dqueries, Start::Zero);
+            product::<L, _>(rows, size, seen, left(s.dp, columns, 1), right_rows(&s.key_rows[unseen * padded..]), dqueries, Start::Zero);
         }
     }
 
@@ -434,7 +444,7 @@ impl BackwardPart<'_> {
             let at = row * shape.width() + self.query_column() + r % group * size;
             // SAFETY: tasks write disjoint heads.
             let to = unsafe { dqkv.part(at..at + size) };
-            to.iter_mut().zip(dq).for_each(|(t, d)| *t = d * scale(shape));
+            to.iter_mut().zip(dq).for_each(|(t, d)| *t = d * self.attention.scale);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::cpu::lanes::{LANES, Lanes, dispatch};
 use crate::cpu::shared::{Shared, in_ranges, with_scratch};
 use crate::cpu::team::Cpu;
 use crate::cpu::tile::{Left, Right, Start, product};
-use crate::shape::AttentionShape;
+use crate::shape::{Attention, AttentionShape};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -110,12 +110,13 @@ pub(crate) fn append(cpu: &Cpu, layer: usize, qkv: &[f32], samples: &mut [Sample
 /// Shapes: `qkv` `[samples, shape.width()]`, `out` `[samples, heads * head_size]`.
 pub(crate) fn decode_attention(
     cpu: &Cpu,
-    shape: AttentionShape,
+    attention: Attention,
     layer: usize,
     qkv: &[f32],
     samples: &[SampleCache],
     out: &mut [f32],
 ) {
+    let shape = attention.shape;
     let out = Shared::new(out);
     // Neighbors that share a prompt read its keys together.
     let mut runs: Vec<Range<usize>> = Vec::new();
@@ -140,7 +141,7 @@ pub(crate) fn decode_attention(
         let samples = &samples[run];
         let (rows_of_run, columns) = run_size(shape, samples);
         with_scratch(rows_of_run * (2 * padded(shape) + columns + 1), |scratch| {
-            decode_run(cpu.isa(), shape, &place, rows, samples, out, scratch);
+            decode_run(cpu.isa(), attention, &place, rows, samples, out, scratch);
         });
     });
 }
@@ -170,54 +171,63 @@ fn run_size(shape: AttentionShape, samples: &[SampleCache]) -> (usize, usize) {
 
 #[inline(always)]
 fn decode_run_body<L: Lanes>(
-    shape: AttentionShape,
+    attention: Attention,
     place: &Place,
     qkv: &[f32],
     samples: &[SampleCache],
     out: Shared<f32>,
     scratch: &mut [f32],
 ) {
+    let shape = attention.shape;
     let (width, size, padded, group) = (shape.width(), shape.head_size, padded(shape), shape.group());
     let (rows, columns) = run_size(shape, samples);
     let Place { layer, kv_head, first, next: (next, next_head) } = *place;
     let (prompt, shared) = (&samples[0].prompt, samples[0].shared);
+    // Keys that no sample of the run sees any more, and those of its own that a sample does not see.
+    let unseen = samples.iter().map(|s| attention.first_block(s.len)).min().unwrap_or(0).min(shared);
+    let own_unseen = |sample: &SampleCache| attention.first_block(sample.len).saturating_sub(shared);
     let (queries, rest) = scratch.split_at_mut(rows * padded);
     let (sums, rest) = rest.split_at_mut(rows * padded);
     let (scores, inverses) = rest.split_at_mut(rows * columns);
     for (row, q) in qkv.chunks_exact(width).zip(queries.chunks_exact_mut(group * padded)) {
-        copy_queries(shape, row, kv_head, q);
+        copy_queries(attention, row, kv_head, q);
     }
     // SAFETY: operands lie in scratch and caches of the sizes given; tasks write disjoint heads of `out`.
     unsafe {
         let q = Left { ptr: queries.as_ptr(), row_stride: padded, k_stride: 1 };
         let s = scores.as_mut_ptr();
-        let keys = fetching(key_panels(keys_of(prompt, layer, kv_head), size), values_of(prompt, layer, kv_head));
-        product::<L, _>(rows, shared, size, q, keys, out_rows(s, columns), Start::Zero);
+        let (keys, values) = (
+            keys_of(prompt, layer, kv_head).wrapping_add(unseen * size),
+            values_of(prompt, layer, kv_head).wrapping_add(unseen * padded),
+        );
+        let to = out_rows(s.add(unseen), columns);
+        product::<L, _>(rows, shared - unseen, size, q, fetching(key_panels(keys, size), values), to, Start::Zero);
         for (i, sample) in samples.iter().enumerate() {
-            let own = (sample.len + 1 - shared).next_multiple_of(LANES);
-            let keys = fetching(
-                key_panels(keys_of(&sample.own, layer, kv_head), size),
-                values_of(&sample.own, layer, kv_head),
-            );
-            let to = out_rows(s.add(i * group * columns + shared), columns);
+            let start = own_unseen(sample);
+            let own = (sample.len + 1 - shared).next_multiple_of(LANES) - start;
+            let keys = keys_of(&sample.own, layer, kv_head).wrapping_add(start * size);
+            let values = values_of(&sample.own, layer, kv_head).wrapping_add(start * padded);
+            let keys = fetching(key_panels(keys, size), values);
+            let to = out_rows(s.add(i * group * columns + shared + start), columns);
             product::<L, _>(group, own, size, q.down(i * group), keys, to, Start::Zero);
         }
-        let p = Left { ptr: s, row_stride: columns, k_stride: 1 };
+        let p = Left { ptr: s.add(unseen), row_stride: columns, k_stride: 1 };
         let to = out_rows(sums.as_mut_ptr(), padded);
         for (r, inverse) in inverses.iter_mut().enumerate() {
-            let row = std::slice::from_raw_parts_mut(s.add(r * columns), columns);
-            *inverse = softmax_row::<L>(row, samples[r / group].len + 1);
+            let (row, t) = (std::slice::from_raw_parts_mut(s.add(r * columns + unseen), columns - unseen), samples[r / group].len);
+            *inverse = softmax_row::<L>(row, attention.first_key(t) - unseen..t + 1 - unseen);
         }
-        let values = row_panels(values_of(prompt, layer, kv_head), padded);
-        let values = fetching(values, keys_of(&next.prompt, layer, next_head));
-        product::<L, _>(rows, size, shared, p, values, to, Start::Zero);
+        let values = fetching(row_panels(values, padded), keys_of(&next.prompt, layer, next_head));
+        product::<L, _>(rows, size, shared - unseen, p, values, to, Start::Zero);
         for (i, sample) in samples.iter().enumerate() {
             let after =
                 samples.get(i + 1).map_or(keys_of(&next.own, layer, next_head), |s| keys_of(&s.own, layer, kv_head));
-            let values = fetching(row_panels(values_of(&sample.own, layer, kv_head), padded), after);
-            let p = Left { ptr: s.add(i * group * columns + shared), ..p };
+            let start = own_unseen(sample);
+            let values = values_of(&sample.own, layer, kv_head).wrapping_add(start * padded);
+            let values = fetching(row_panels(values, padded), after);
+            let p = Left { ptr: s.add(i * group * columns + shared + start), ..p };
             let to = out_rows(sums.as_mut_ptr().add(i * group * padded), padded);
-            product::<L, _>(group, size, sample.len + 1 - shared, p, values, to, Start::Chain);
+            product::<L, _>(group, size, sample.len + 1 - shared - start, p, values, to, Start::Chain);
         }
         for (r, inverse) in inverses.iter().enumerate() {
             let at = ((first + r / group) * shape.heads + kv_head * group + r % group) * size;
@@ -226,4 +236,4 @@ fn decode_run_body<L: Lanes>(
         }
     }
 }
-dispatch! { fn decode_run(shape: AttentionShape, place: &Place<'_>, qkv: &[f32], samples: &[SampleCache], out: Shared<'_, f32>, scratch: &mut [f32]) = crate::cpu::decode::decode_run_body }
+dispatch! { fn decode_run(attention: Attention, place: &Place<'_>, qkv: &[f32], samples: &[SampleCache], out: Shared<'_, f32>, scratch: &mut [f32]) = crate::cpu::decode::decode_run_body }

@@ -4,6 +4,7 @@ pub(crate) mod attention;
 pub(crate) mod decode;
 pub(crate) mod element;
 pub(crate) mod elementwise;
+pub(crate) mod gated;
 pub(crate) mod head;
 pub(crate) mod lanes;
 mod math;

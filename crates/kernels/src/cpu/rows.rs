@@ -20,6 +20,30 @@ pub(crate) fn copy(cpu: &Cpu, from: &[f32], to: &mut [f32]) {
     in_ranges(cpu, from.len(), from.len(), |range| unsafe { to.part(range.clone()) }.copy_from_slice(&from[range]));
 }
 
+/// `to += from`.
+pub(crate) fn add(cpu: &Cpu, from: &[f32], to: &mut [f32]) {
+    assert_eq!(from.len(), to.len());
+    let to = Shared::new(to);
+    in_ranges(cpu, from.len(), from.len(), |range| {
+        // SAFETY: ranges are disjoint.
+        let part = unsafe { to.part(range.clone()) };
+        part.iter_mut().zip(&from[range]).for_each(|(to, from)| *to += from);
+    });
+}
+
+/// Adds a bias to every row of `y` `[m, width]`.
+pub(crate) fn add_to_rows(cpu: &Cpu, bias: &[f32], y: &mut [f32]) {
+    let (width, work) = (bias.len(), y.len());
+    let y = Shared::new(y);
+    in_ranges(cpu, work / width, work, |rows| {
+        // SAFETY: ranges are disjoint.
+        let part = unsafe { y.part(rows.start * width..rows.end * width) };
+        for row in part.chunks_exact_mut(width) {
+            row.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+        }
+    });
+}
+
 /// `to[i] = from[rows[i]]`, rows of `width` values.
 pub(crate) fn gather_rows(cpu: &Cpu, from: &[f32], rows: &[usize], width: usize, to: &mut [f32]) {
     assert_eq!(to.len(), rows.len() * width);

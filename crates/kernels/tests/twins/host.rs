@@ -101,62 +101,78 @@ pub(crate) fn zero(d: &Device, to: &mut [f32]) {
     on(d, to, |to| k::zero(d, to.view_mut()));
 }
 
-pub(crate) fn rms_norm(d: &Device, x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
+pub(crate) fn add(d: &Device, from: &[f32], to: &mut [f32]) {
+    on(d, to, |to| k::add(d, buffer(d, from).view(), to.view_mut()));
+}
+
+pub(crate) fn add_to_rows(d: &Device, bias: &[f32], y: &mut [f32]) {
+    on(d, y, |y| k::add_to_rows(d, Values::F32(buffer(d, bias).view()), y.view_mut()));
+}
+
+pub(crate) fn rms_norm(d: &Device, x: &[f32], weight: &[f32], (offset, eps): (f32, f32), y: &mut [f32]) {
     let weight = buffer(d, weight);
-    on(d, y, |y| k::rms_norm(d, buffer(d, x).view(), Values::F32(weight.view()), eps, y.view_mut()));
+    let norm = Norm { weight: Values::F32(weight.view()), offset, eps };
+    on(d, y, |y| k::rms_norm(d, buffer(d, x).view(), norm, y.view_mut()));
 }
 
 pub(crate) fn rms_norm_backward(
     d: &Device,
     (x, weight, dy): (&[f32], &[f32], &[f32]),
-    eps: f32,
+    (offset, eps): (f32, f32),
     dx: &mut [f32],
     dweight: &mut [f32],
 ) {
     let [x, weight, dy] = [x, weight, dy].map(|values| buffer(d, values));
-    let weight = Values::F32(weight.view());
+    let norm = Norm { weight: Values::F32(weight.view()), offset, eps };
     on(d, dx, |dx| {
         on(d, dweight, |dweight| {
-            k::rms_norm_backward(d, x.view(), weight, eps, dy.view(), dx.view_mut(), dweight.view_mut());
+            k::rms_norm_backward(d, x.view(), norm, dy.view(), dx.view_mut(), dweight.view_mut());
         });
     });
 }
 
-pub(crate) fn swiglu(d: &Device, gate_up: &[f32], width: usize, y: &mut [f32]) {
-    on(d, y, |y| k::swiglu(d, buffer(d, gate_up).view(), width, y.view_mut()));
+pub(crate) fn gated(d: &Device, activation: Activation, gate_up: &[f32], width: usize, y: &mut [f32]) {
+    on(d, y, |y| k::gated(d, activation, buffer(d, gate_up).view(), width, y.view_mut()));
 }
 
-pub(crate) fn swiglu_backward(d: &Device, gate_up: &mut [f32], width: usize, dy: &mut [f32]) {
-    on(d, gate_up, |gate_up| on(d, dy, |dy| k::swiglu_backward(d, gate_up.view_mut(), width, dy.view_mut())));
+pub(crate) fn gated_backward(d: &Device, activation: Activation, gate_up: &mut [f32], width: usize, dy: &mut [f32]) {
+    on(d, gate_up, |gate_up| on(d, dy, |dy| k::gated_backward(d, activation, gate_up.view_mut(), width, dy.view_mut())));
 }
 
-pub(crate) fn rotate(d: &Device, frequencies: &[f64], positions: &[u32], x: &mut [f32], heads: usize, turn: Turn) {
-    let rotary = Rotary::new(d, frequencies, 40);
-    on(d, x, |x| k::rotate(d, &rotary, positions, x.view_mut(), heads, turn));
+/// Rotates the first `heads` heads of a row.
+pub(crate) fn rotate(d: &Device, rotary: &Rotary, positions: &[u32], x: &mut [f32], heads: usize, turn: Turn) {
+    on(d, x, |x| k::rotate(d, rotary, positions, x.view_mut(), heads, turn));
 }
 
-pub(crate) fn embed(d: &Device, table: Matrix, round: bool, tokens: &[u32], x: &mut [f32]) {
-    with_weights(d, &[table], round, |table| on(d, x, |x| k::embed(d, table[0].values, tokens, x.view_mut())));
+pub(crate) fn embed(d: &Device, table: Matrix, round: bool, tokens: &[u32], scale: f32, x: &mut [f32]) {
+    with_weights(d, &[table], round, |table| on(d, x, |x| k::embed(d, table[0].values, tokens, scale, x.view_mut())));
 }
 
-pub(crate) fn embed_backward(d: &Device, tokens: &[u32], dx: &[f32], shape: [usize; 2], dtable: &mut [f32]) {
-    on_matrix(d, dtable, shape, |dtable| k::embed_backward(d, tokens, buffer(d, dx).view(), dtable.view_mut()));
+pub(crate) fn embed_backward(
+    d: &Device,
+    tokens: &[u32],
+    dx: &[f32],
+    scale: f32,
+    shape: [usize; 2],
+    dtable: &mut [f32],
+) {
+    on_matrix(d, dtable, shape, |dtable| k::embed_backward(d, tokens, buffer(d, dx).view(), scale, dtable.view_mut()));
 }
 
-pub(crate) fn attention(d: &Device, shape: AttentionShape, qkv: &[f32], trees: &[Tree], out: &mut [f32]) {
-    on(d, out, |out| k::attention(d, shape, buffer(d, qkv).view(), trees, out.view_mut()));
+pub(crate) fn attention(d: &Device, layer: Attention, qkv: &[f32], trees: &[Tree], out: &mut [f32]) {
+    on(d, out, |out| k::attention(d, layer, buffer(d, qkv).view(), trees, out.view_mut()));
 }
 
 pub(crate) fn attention_backward(
     d: &Device,
-    shape: AttentionShape,
+    layer: Attention,
     trees: &[Tree],
     (qkv, out, dout): (&[f32], &[f32], &[f32]),
     dqkv: &mut [f32],
 ) {
     let [qkv, out, dout] = [qkv, out, dout].map(|values| buffer(d, values));
     on(d, dqkv, |dqkv| {
-        k::attention_backward(d, shape, qkv.view(), trees, out.view(), dout.view(), dqkv.view_mut());
+        k::attention_backward(d, layer, qkv.view(), trees, out.view(), dout.view(), dqkv.view_mut());
     });
 }
 

@@ -6,7 +6,7 @@ mod host;
 
 use host::Matrix;
 use vapo_kernels::{
-    AdamWStep, AttentionShape, Buffer, Columns, Device, KvCache, RowGradient, SampleCache, SamplingParams, Tree, Turn,
+    Activation, AdamWStep, Attention, AttentionShape, Buffer, Columns, Device, KvCache, Rotary, RowGradient, SampleCache, SamplingParams, Tree, Turn,
     Write, append, decode_attention, devices, fill, start_sample,
 };
 
@@ -152,7 +152,7 @@ fn bf16_weights_are_widened_exactly() {
             host::linear(d, &x, &[matrix()], round, &mut y, Write::Accumulate);
             let (mut dx, mut embedded) = (vec![f32::NAN; rows * inputs], vec![f32::NAN; rows * inputs]);
             host::linear_dx(d, &dy, &[matrix()], round, &mut dx, Write::Replace);
-            host::embed(d, matrix(), round, &tokens, &mut embedded);
+            host::embed(d, matrix(), round, &tokens, 1.0, &mut embedded);
             [y, dx, embedded].concat()
         };
         let want = on_all_devices(|d| run(d, &widened, false));
@@ -212,22 +212,22 @@ fn norm64(x: &[f64], w: &[f64], eps: f64) -> Vec<f64> {
 
 #[test]
 fn rms_norm_and_its_gradients() {
-    for width in [8, 20, 64] {
+    for (width, offset) in [(8, 0.0), (20, 1.0), (64, 0.0)] {
         let rows = size(270, 4);
         let (x, w, dy) = (noise(rows * width, 1), noise(width, 2), noise(rows * width, 3));
         let y = on_all_devices(|d| {
             let mut y = vec![0.0; x.len()];
-            host::rms_norm(d, &x, &w, 1e-5, &mut y);
+            host::rms_norm(d, &x, &w, (offset, 1e-5), &mut y);
             y
         });
         let f64s = |v: &[f32]| v.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
-        let (x64, w64, dy64) = (f64s(&x), f64s(&w), f64s(&dy));
+        let (x64, w64, dy64) = (f64s(&x), f64s(&w).iter().map(|w| f64::from(offset) + w).collect::<Vec<f64>>(), f64s(&dy));
         let want: Vec<f64> = x64.chunks(width).flat_map(|r| norm64(r, &w64, 1e-5)).collect();
         assert_close(&y, &want, 1e-5);
 
         let both = on_all_devices(|d| {
             let (mut dx, mut dw) = (vec![0.5; x.len()], vec![0.25; width]);
-            host::rms_norm_backward(d, (&x, &w, &dy), 1e-5, &mut dx, &mut dw);
+            host::rms_norm_backward(d, (&x, &w, &dy), (offset, 1e-5), &mut dx, &mut dw);
             dx.extend(dw);
             dx
         });
@@ -258,21 +258,28 @@ fn rms_norm_and_its_gradients() {
 }
 
 #[test]
-fn swiglu_and_its_gradient() {
+fn gated_layers_and_their_gradients() {
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    check_gated(Activation::Silu, |g| g * sigmoid(g));
+    let inner = |x: f64| (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+    check_gated(Activation::GeluTanh, |g| 0.5 * g * (1.0 + inner(g).tanh()));
+}
+
+fn check_gated(activation: Activation, of_gate: impl Fn(f64) -> f64) {
     let (rows, width) = (size(9, 2), 20);
     let (gu, dy) = (noise(rows * 2 * width, 1).iter().map(|x| 6.0 * x).collect::<Vec<f32>>(), noise(rows * width, 2));
-    let f = |g: f64, u: f64| g / (1.0 + (-g).exp()) * u;
+    let f = |g: f64, u: f64| of_gate(g) * u;
     let at = |r: usize, c: usize| (f64::from(gu[r * 2 * width + c]), f64::from(gu[r * 2 * width + width + c]));
     let y = on_all_devices(|d| {
         let mut y = vec![0.0; rows * width];
-        host::swiglu(d, &gu, width, &mut y);
+        host::gated(d, activation, &gu, width, &mut y);
         y
     });
     let want: Vec<f64> = (0..rows * width).map(|i| at(i / width, i % width)).map(|(g, u)| f(g, u)).collect();
     assert_close(&y, &want, 1e-6);
     let both = on_all_devices(|d| {
         let (mut gu, mut dy) = (gu.clone(), dy.clone());
-        host::swiglu_backward(d, &mut gu, width, &mut dy);
+        host::gated_backward(d, activation, &mut gu, width, &mut dy);
         gu.extend(dy);
         gu
     });
@@ -296,7 +303,7 @@ fn rotation_keeps_lengths_and_turns_back() {
     let positions = [0, 1, 7, 39, 2];
     let turned = on_all_devices(|d| {
         let mut x = x.clone();
-        host::rotate(d, &frequencies, &positions, &mut x, heads, Turn::Forward);
+        host::rotate(d, &Rotary::new(d, 6, &frequencies, 1.0, 40), &positions, &mut x, heads, Turn::Forward);
         x
     });
     let (c, s) = ((7.0f64 * 0.5).cos(), (7.0f64 * 0.5).sin());
@@ -304,8 +311,43 @@ fn rotation_keeps_lengths_and_turns_back() {
     assert_close(&[turned[2 * width + 7], turned[2 * width + 10]], &[a * c - b * s, b * c + a * s], 1e-6);
     assert_eq!(turned[12..16], x[12..16], "the rest of the row stays");
     let mut back = turned;
-    host::rotate(&Device::cpu(1), &frequencies, &positions, &mut back, heads, Turn::Back);
+    let d = Device::cpu(1);
+    host::rotate(&d, &Rotary::new(&d, 6, &frequencies, 1.0, 40), &positions, &mut back, heads, Turn::Back);
     assert_close(&back, &x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>(), 1e-6);
+}
+
+#[test]
+fn a_part_of_each_head_is_rotated_and_stretched() {
+    let (heads, size) = (2, 6);
+    let x = noise(heads * size, 1);
+    let turned = on_all_devices(|d| {
+        let mut x = x.clone();
+        host::rotate(d, &Rotary::new(d, size, &[0.5, 0.25], 1.5, 8), &[3], &mut x, heads, Turn::Forward);
+        x
+    });
+    for head in 0..heads {
+        let at = |i: usize| f64::from(x[head * size + i]);
+        let turn = |i: usize, angle: f64| {
+            let (a, b, c, s) = (at(i), at(i + 2), 1.5 * angle.cos(), 1.5 * angle.sin());
+            [a * c - b * s, b * c + a * s]
+        };
+        let ([a0, b0], [a1, b1]) = (turn(0, 1.5), turn(1, 0.75));
+        assert_close(&turned[head * size..(head + 1) * size], &[a0, a1, b0, b1, at(4), at(5)], 1e-6);
+    }
+}
+
+#[test]
+fn sums_of_buffers_and_biases() {
+    let (a, b) = (noise(40, 1), noise(40, 2));
+    let sums = on_all_devices(|d| {
+        let mut y = a.clone();
+        host::add(d, &b, &mut y);
+        host::add_to_rows(d, &b[..8], &mut y);
+        y
+    });
+    for (i, sum) in sums.iter().enumerate() {
+        assert_eq!(*sum, a[i] + b[i] + b[i % 8]);
+    }
 }
 
 #[test]
@@ -316,21 +358,22 @@ fn embedding_and_its_gradient() {
     let x = on_all_devices(|d| {
         let mut x = vec![0.0; 40];
         let table = Matrix { values: &table, outputs: vocab, inputs: width };
-        host::embed(d, table, false, &tokens, &mut x);
+        host::embed(d, table, false, &tokens, 3.0, &mut x);
         x
     });
-    assert_eq!(x[10..20], table[180..190]);
+    assert_eq!(x[10..20], table[180..190].iter().map(|x| 3.0 * x).collect::<Vec<_>>());
     let rows = on_all_devices(|d| {
         let mut g = vec![0.0; table.len()];
-        host::embed_backward(d, &tokens, &x, [vocab, width], &mut g);
+        host::embed_backward(d, &tokens, &x, 0.5, [vocab, width], &mut g);
         g
     });
-    assert_eq!(rows[30..40], table[30..40].iter().map(|x| 2.0 * x).collect::<Vec<_>>());
+    assert_eq!(rows[30..40], table[30..40].iter().map(|x| 2.0 * (3.0 * x * 0.5)).collect::<Vec<_>>());
     assert_eq!(rows[40..180], [0.0; 140]);
 }
 
 /// Attention by definition, in f64.
-fn naive_attention(shape: AttentionShape, qkv: &[f64], offsets: &[usize]) -> Vec<f64> {
+fn naive_attention(layer: Attention, qkv: &[f64], offsets: &[usize]) -> Vec<f64> {
+    let shape = layer.shape;
     let (w, d) = (shape.width(), shape.head_size);
     let mut out = Vec::new();
     for s in offsets.windows(2) {
@@ -338,8 +381,10 @@ fn naive_attention(shape: AttentionShape, qkv: &[f64], offsets: &[usize]) -> Vec
             for h in 0..shape.heads {
                 let kv = h / (shape.heads / shape.kv_heads);
                 let at = |row: usize, column: usize, i: usize| qkv[row * w + column * d + i];
-                let scores: Vec<f64> = (s[0]..=t)
-                    .map(|j| (0..d).map(|i| at(t, h, i) * at(j, shape.heads + kv, i)).sum::<f64>() / (d as f64).sqrt())
+                let first = layer.window.map_or(s[0], |window| s[0].max((t + 1).saturating_sub(window)));
+                let scores: Vec<f64> = (first..=t)
+                    .map(|j| (0..d).map(|i| at(t, h, i) * at(j, shape.heads + kv, i)).sum::<f64>())
+                    .map(|product| product * f64::from(layer.scale))
                     .map(f64::exp)
                     .collect();
                 let total: f64 = scores.iter().sum();
@@ -347,7 +392,7 @@ fn naive_attention(shape: AttentionShape, qkv: &[f64], offsets: &[usize]) -> Vec
                     out.push(
                         scores
                             .iter()
-                            .zip(s[0]..)
+                            .zip(first..)
                             .map(|(p, j)| p / total * at(j, shape.heads + shape.kv_heads + kv, i))
                             .sum(),
                     );
@@ -358,15 +403,21 @@ fn naive_attention(shape: AttentionShape, qkv: &[f64], offsets: &[usize]) -> Vec
     out
 }
 
-const ATTENTION_SHAPES: [AttentionShape; 3] = [
-    AttentionShape { heads: 4, kv_heads: 2, head_size: 16 },
-    AttentionShape { heads: 3, kv_heads: 1, head_size: 6 },
-    AttentionShape { heads: 2, kv_heads: 2, head_size: 32 },
-];
-
-/// Those of them that Miri has time for.
-fn attention_shapes() -> &'static [AttentionShape] {
-    if cfg!(miri) { &ATTENTION_SHAPES[1..2] } else { &ATTENTION_SHAPES }
+/// Shapes with and without windows, shorter and longer than a block of 16 keys.
+fn attentions() -> Vec<Attention> {
+    let shape = |heads, kv_heads, head_size| AttentionShape { heads, kv_heads, head_size };
+    let windowed = |shape: AttentionShape, scale, window| Attention { scale, window: Some(window), ..shape.full() };
+    let all = vec![
+        windowed(shape(3, 1, 6), 0.3, 7),
+        shape(3, 1, 6).full(),
+        shape(4, 2, 16).full(),
+        shape(2, 2, 32).full(),
+        windowed(shape(4, 2, 16), 0.25, 16),
+        windowed(shape(2, 1, 8), 0.4, 21),
+        windowed(shape(2, 1, 8), 0.4, 1),
+    ];
+    // Miri has time for the first two.
+    all.into_iter().take(size(7, 2)).collect()
 }
 
 /// Sequences of these lengths, none sharing a prefix.
@@ -377,23 +428,24 @@ fn alone(offsets: &[usize]) -> Vec<Tree> {
 #[test]
 fn attention_and_its_gradient() {
     let offsets = [0, 1, size(18, 2), size(55, 18)];
-    for &shape in attention_shapes() {
+    for layer in attentions() {
+        let shape = layer.shape;
         let qkv: Vec<f32> = noise(offsets[3] * shape.width(), 4).iter().map(|x| 2.0 * x).collect();
         let dout = noise(offsets[3] * shape.heads * shape.head_size, 5);
         let f64s: Vec<f64> = qkv.iter().map(|&x| f64::from(x)).collect();
         let out: Vec<f32> = on_all_devices(|d| {
             let mut out = vec![0.0; dout.len()];
-            host::attention(d, shape, &qkv, &alone(&offsets), &mut out);
+            host::attention(d, layer, &qkv, &alone(&offsets), &mut out);
             out
         });
-        assert_close(&out, &naive_attention(shape, &f64s, &offsets), 1e-5);
+        assert_close(&out, &naive_attention(layer, &f64s, &offsets), 1e-5);
         let grad = on_all_devices(|d| {
             let mut g = vec![f32::NAN; qkv.len()];
-            host::attention_backward(d, shape, &alone(&offsets), (&qkv, &out, &dout), &mut g);
+            host::attention_backward(d, layer, &alone(&offsets), (&qkv, &out, &dout), &mut g);
             g
         });
         let loss = |x: &[f64]| {
-            naive_attention(shape, x, &offsets).iter().zip(&dout).map(|(o, &d)| o * f64::from(d)).sum::<f64>()
+            naive_attention(layer, x, &offsets).iter().zip(&dout).map(|(o, &d)| o * f64::from(d)).sum::<f64>()
         };
         for i in (0..qkv.len()).step_by(size(37, 199)) {
             let mut x = f64s.clone();
@@ -401,7 +453,7 @@ fn attention_and_its_gradient() {
             let up = loss(&x);
             x[i] -= 2e-5;
             let want = (up - loss(&x)) / 2e-5;
-            assert!((f64::from(grad[i]) - want).abs() < 2e-4, "{shape:?} at {i}: {} {want}", grad[i]);
+            assert!((f64::from(grad[i]) - want).abs() < 2e-4, "{layer:?} at {i}: {} {want}", grad[i]);
         }
     }
 }
@@ -409,7 +461,8 @@ fn attention_and_its_gradient() {
 /// Sequences that share a prefix: the same bits as when each is computed whole, and gradients that add up.
 #[test]
 fn shared_prefixes() {
-    for &shape in attention_shapes() {
+    for layer in attentions() {
+        let shape = layer.shape;
         let (w, heads) = (shape.width(), shape.heads * shape.head_size);
         let (prefix, branches) = (size(21, 17), vec![size(5, 2), 1, size(40, 1), size(16, 1)]);
         let rows = 3 + prefix + branches.iter().sum::<usize>();
@@ -421,12 +474,12 @@ fn shared_prefixes() {
         ];
         let out = on_all_devices(|d| {
             let mut out = vec![0.0; rows * heads];
-            host::attention(d, shape, &qkv, &trees, &mut out);
+            host::attention(d, layer, &qkv, &trees, &mut out);
             out
         });
         let grad = on_all_devices(|d| {
             let mut g = vec![f32::NAN; qkv.len()];
-            host::attention_backward(d, shape, &trees, (&qkv, &out, &dout), &mut g);
+            host::attention_backward(d, layer, &trees, (&qkv, &out, &dout), &mut g);
             g
         });
         let device = Device::cpu(1);
@@ -439,13 +492,13 @@ fn shared_prefixes() {
             let tokens = prefix + length;
             let (qkv, mut dout) = (whole(&qkv, w), whole(&dout, heads));
             let mut alone_out = vec![0.0; tokens * heads];
-            host::attention(&device, shape, &qkv, &alone(&[0, tokens]), &mut alone_out);
-            assert_eq!(alone_out, whole(&out, heads), "{shape:?} branch {b}");
+            host::attention(&device, layer, &qkv, &alone(&[0, tokens]), &mut alone_out);
+            assert_eq!(alone_out, whole(&out, heads), "{layer:?} branch {b}");
             if b > 0 {
                 dout[..prefix * heads].fill(0.0); // the prefix's own rows count once
             }
             let mut g = vec![0.0; tokens * w];
-            host::attention_backward(&device, shape, &alone(&[0, tokens]), (&qkv, &alone_out, &dout), &mut g);
+            host::attention_backward(&device, layer, &alone(&[0, tokens]), (&qkv, &alone_out, &dout), &mut g);
             prefix_grad.iter_mut().zip(&g).for_each(|(sum, g)| *sum += f64::from(*g));
             let own: Vec<f64> = g[prefix * w..].iter().map(|&g| f64::from(g)).collect();
             assert_close(&grad[start * w..(start + length) * w], &own, 1e-5);
@@ -459,15 +512,16 @@ fn shared_prefixes() {
 #[test]
 fn decoding_has_the_bits_of_the_packed_pass() {
     for device in devices() {
-        for &shape in attention_shapes() {
+        for layer in attentions() {
             for prompt_tokens in [1, 15, 16, 37].into_iter().skip(size(0, 2)).take(size(4, 1)) {
-                assert_decodes_as_packed(&device, shape, prompt_tokens);
+                assert_decodes_as_packed(&device, layer, prompt_tokens);
             }
         }
     }
 }
 
-fn assert_decodes_as_packed(device: &Device, shape: AttentionShape, prompt_tokens: usize) {
+fn assert_decodes_as_packed(device: &Device, layer: Attention, prompt_tokens: usize) {
+    let shape = layer.shape;
     let (w, heads, new) = (shape.width(), shape.query_width(), size(20, 2));
     let tokens = prompt_tokens + new;
     // Three samples share the prompt; a fourth has another one.
@@ -489,7 +543,7 @@ fn assert_decodes_as_packed(device: &Device, shape: AttentionShape, prompt_token
     let mut samples: Vec<SampleCache> = [0, 0, 0, 1].into_iter().map(start).collect();
     let whole = |sequence: &Vec<f32>| {
         let mut out = vec![0.0; tokens * heads];
-        host::attention(device, shape, sequence, &alone(&[0, tokens]), &mut out);
+        host::attention(device, layer, sequence, &alone(&[0, tokens]), &mut out);
         out
     };
     let packed: Vec<Vec<f32>> = sequences.iter().map(whole).collect();
@@ -498,10 +552,10 @@ fn assert_decodes_as_packed(device: &Device, shape: AttentionShape, prompt_token
         let rows = Buffer::from_slice(device, &rows);
         append(device, 1, rows.view(), &mut samples);
         let mut out = Buffer::zeros(device, 4 * heads);
-        decode_attention(device, shape, 1, rows.view(), &samples, out.view_mut());
+        decode_attention(device, layer, 1, rows.view(), &samples, out.view_mut());
         for (s, out) in out.view().to_vec(device).chunks(heads).enumerate() {
             let want = &packed[s][t * heads..(t + 1) * heads];
-            assert_eq!(out, want, "{shape:?} prompt {prompt_tokens} token {t} sample {s}");
+            assert_eq!(out, want, "{layer:?} prompt {prompt_tokens} token {t} sample {s}");
         }
         samples.iter_mut().for_each(SampleCache::advance);
     }

@@ -21,9 +21,14 @@ impl Keys {
         value.as_str().ok_or_else(|| format!("key `{key}` must be a string, found {value}"))
     }
 
+    pub(super) fn optional_flag(&self, key: &str) -> Result<Option<bool>, String> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| format!("key `{key}` must be true or false, found {value}"))
+    }
+
+    /// False where the key is absent.
     pub(super) fn flag(&self, key: &str) -> Result<bool, String> {
-        let Some(value) = self.get(key) else { return Ok(false) };
-        value.as_bool().ok_or_else(|| format!("key `{key}` must be true or false, found {value}"))
+        Ok(self.optional_flag(key)?.unwrap_or(false))
     }
 
     pub(super) fn positive(&self, key: &str) -> Result<Option<f64>, String> {

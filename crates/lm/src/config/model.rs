@@ -1,21 +1,14 @@
-//! The shape of a network, from and to `config.json`. What the engine supports is taken; what would change the arithmetic
-//! and is not supported is refused by name.
+//! The shape of a network, from and to `config.json`.
 
 use super::family::Family;
-use super::keys::{Keys, check_tokens, positive, read_object, token_list};
-use super::rope::RopeScaling;
+use super::keys::{check_tokens, read_object, token_list};
+use super::layers::{LayerKind, ropes_to_json};
+use super::rope::Rope;
 use crate::files::path_in;
 use crate::{Error, WeightDtype};
 use serde_json::{Map, Value, json};
 use std::path::Path;
-use vapo_kernels::AttentionShape;
-
-const MAX_LAYERS: usize = 10_000;
-/// Weights of all tensors together, so that sums of sizes stay within 64 bits.
-const MAX_PARAMETERS: u128 = 1 << 44;
-/// Entries of the tables of rotary positions that any network may have; one with more weights may have as many as weights, so
-/// that a small file cannot claim much memory.
-const MAX_ROTARY_TABLE: u128 = 1 << 24;
+use vapo_kernels::{Activation, Attention, AttentionShape};
 
 /// The shape of a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +27,16 @@ pub struct ModelConfig {
     pub attention: AttentionShape,
     /// Added to the mean square in every norm.
     pub rms_norm_eps: f32,
-    /// Base of the rotary wavelengths.
-    pub rope_theta: f64,
-    /// How rotary frequencies are stretched for long contexts, if they are.
-    pub rope_scaling: Option<RopeScaling>,
+    /// What products of queries and keys are multiplied by.
+    pub query_scale: f32,
+    /// Function of the gate.
+    pub activation: Activation,
+    /// Which products have a bias.
+    pub biases: Biases,
+    /// How each layer attends.
+    pub layers: Vec<LayerKind>,
+    /// The rotary positions that layers choose from.
+    pub ropes: Vec<Rope>,
     /// Whether the vocabulary head is the embedding table.
     pub tied: bool,
     /// Longest sequence.
@@ -47,7 +46,18 @@ pub struct ModelConfig {
     /// Tokens that end a text: those of `generation_config.json`, or else of `config.json`.
     pub eos_token_ids: Vec<u32>,
     /// Keys of a `config.json` that change nothing here, written back as they were.
-    other: Map<String, Value>,
+    pub(super) other: Map<String, Value>,
+}
+
+/// Which products of a layer have a bias.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Biases {
+    /// Queries, keys and values.
+    pub qkv: bool,
+    /// Output of attention.
+    pub output: bool,
+    /// All of the gated layer.
+    pub mlp: bool,
 }
 
 /// Sizes for [`ModelConfig::new`].
@@ -72,20 +82,21 @@ pub struct Sizes {
 impl ModelConfig {
     /// A Llama-shaped configuration with a tied head.
     pub fn new(sizes: Sizes) -> ModelConfig {
+        let head_size = sizes.hidden_size / sizes.num_heads;
+        let attention = AttentionShape { heads: sizes.num_heads, kv_heads: sizes.num_kv_heads, head_size };
         ModelConfig {
             family: Family::Llama,
             vocab_size: sizes.vocab_size,
             hidden_size: sizes.hidden_size,
             intermediate_size: sizes.intermediate_size,
             num_layers: sizes.num_layers,
-            attention: AttentionShape {
-                heads: sizes.num_heads,
-                kv_heads: sizes.num_kv_heads,
-                head_size: sizes.hidden_size / sizes.num_heads,
-            },
+            attention,
             rms_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-            rope_scaling: None,
+            query_scale: attention.full().scale,
+            activation: Activation::Silu,
+            biases: Biases::default(),
+            layers: vec![LayerKind { window: None, rope: Some(0) }; sizes.num_layers],
+            ropes: vec![Rope::plain(10_000.0, head_size)],
             tied: true,
             max_position_embeddings: sizes.max_positions,
             bos_token_id: None,
@@ -113,52 +124,32 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// The shape that the keys of a `config.json` describe; an error names the key.
-    pub(crate) fn from_json(keys: Map<String, Value>) -> Result<ModelConfig, String> {
-        let keys = &Keys(keys);
-        let family = family(keys)?;
-        refuse_variants(keys, family)?;
-        let rope = keys.get("rope_parameters").or(keys.get("rope_scaling"));
-        let vocab_size = keys.size("vocab_size")?;
-        let config = ModelConfig {
-            family,
-            vocab_size,
-            hidden_size: keys.size("hidden_size")?,
-            intermediate_size: keys.size("intermediate_size")?,
-            num_layers: keys.size("num_hidden_layers")?,
-            attention: attention(keys, family)?,
-            rms_norm_eps: keys.positive("rms_norm_eps")?.unwrap_or(1e-6) as f32,
-            rope_theta: rope_theta(keys)?,
-            rope_scaling: rope.map_or(Ok(None), RopeScaling::from_json)?,
-            tied: keys.flag("tie_word_embeddings")?,
-            max_position_embeddings: keys.optional_size("max_position_embeddings")?.unwrap_or(2048),
-            bos_token_id: keys.tokens("bos_token_id", vocab_size)?.first().copied(),
-            eos_token_ids: keys.tokens("eos_token_id", vocab_size)?,
-            other: Map::new(),
-        };
-        refuse_sliding_window(keys, &config)?;
-        refuse_excess(&config)?;
-        Ok(ModelConfig { other: keys.0.clone(), ..config })
+    /// Lets no sequence be longer than this; saved files keep the number that was read.
+    pub fn limit_positions(&mut self, positions: usize) {
+        self.max_position_embeddings = self.max_position_embeddings.min(positions);
     }
 
-    /// Inverse frequencies of the rotary positions, `[head_size / 2]`, radians per token.
-    pub(crate) fn inverse_frequencies(&self) -> Vec<f64> {
-        let size = self.attention.head_size;
-        let plain = (0..size / 2).map(|i| libm::pow(self.rope_theta, -((2 * i) as f64) / size as f64));
-        plain.map(|f| self.rope_scaling.map_or(f, |s| s.stretch(f))).collect()
+    /// What embeddings are multiplied by.
+    pub(crate) fn embedding_scale(&self) -> f32 {
+        if self.family.facts().scaled_embeddings { (self.hidden_size as f32).sqrt() } else { 1.0 }
+    }
+
+    /// How a layer attends.
+    pub fn layer_attention(&self, layer: usize) -> Attention {
+        Attention { shape: self.attention, scale: self.query_scale, window: self.layers[layer].window }
     }
 
     /// The content of `config.json` for a model with a vocabulary head or (a critic) a scalar head.
     pub(crate) fn to_json(&self, critic: bool, dtype: WeightDtype) -> Value {
         let mut map = self.other.clone();
-        let class = if critic { "ForTokenClassification" } else { "ForCausalLM" };
-        let mut rope = self.rope_scaling.map_or_else(|| json!({"rope_type": "default"}), RopeScaling::to_json);
-        rope["rope_theta"] = json!(self.rope_theta);
+        let facts = self.family.facts();
+        let head = if critic { "ForTokenClassification" } else { "ForCausalLM" };
+        let class = format!("{}{head}", facts.classes[usize::from(critic)]);
         let mut put = |key: &str, value: Value| {
             map.insert(key.into(), value);
         };
-        put("architectures", json!([format!("{}{class}", self.family.class_prefix())]));
-        put("model_type", json!(self.family.model_type()));
+        put("architectures", json!([class]));
+        put("model_type", json!(facts.model_type));
         put("vocab_size", json!(self.vocab_size));
         put("hidden_size", json!(self.hidden_size));
         put("intermediate_size", json!(self.intermediate_size));
@@ -166,17 +157,14 @@ impl ModelConfig {
         put("num_attention_heads", json!(self.attention.heads));
         put("num_key_value_heads", json!(self.attention.kv_heads));
         put("head_dim", json!(self.attention.head_size));
-        put("hidden_act", json!("silu"));
+        put(facts.activation.0, json!(activation_name(self.activation)));
         put("rms_norm_eps", json!(self.rms_norm_eps.to_string().parse::<f64>().unwrap_or(1e-5)));
-        // Both spellings: `rope_parameters` is read by transformers 5, the others by transformers 4.
-        put("rope_theta", json!(self.rope_theta));
-        if self.rope_scaling.is_some() {
-            put("rope_scaling", rope.clone());
-        }
-        put("rope_parameters", rope);
+        self.put_ropes(&mut put);
         put("tie_word_embeddings", json!(self.tied && !critic));
-        put("max_position_embeddings", json!(self.max_position_embeddings));
-        put("attention_bias", json!(false));
+        if !self.other.contains_key("max_position_embeddings") {
+            put("max_position_embeddings", json!(self.max_position_embeddings));
+        }
+        put("attention_bias", json!(self.biases.output));
         // Both spellings again: transformers 5 reads `dtype`.
         put("torch_dtype", json!(dtype.name()));
         put("dtype", json!(dtype.name()));
@@ -197,115 +185,28 @@ impl ModelConfig {
         }
         Value::Object(map)
     }
-}
 
-fn family(keys: &Keys) -> Result<Family, String> {
-    let model_type = keys.text("model_type")?;
-    Family::named(model_type).ok_or_else(|| {
-        format!("model_type `{model_type}` is not supported (supported: {})", Family::names().join(", "))
-    })
-}
-
-fn attention(keys: &Keys, family: Family) -> Result<AttentionShape, String> {
-    let (hidden_size, heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
-    let kv_heads = match family {
-        Family::Llama => keys.optional_size("num_key_value_heads")?.unwrap_or(heads),
-        Family::Qwen2 | Family::Qwen3 => keys.size("num_key_value_heads")?,
-    };
-    if heads % kv_heads != 0 {
-        return Err(format!("num_attention_heads ({heads}) must be a multiple of num_key_value_heads ({kv_heads})"));
-    }
-    let head_size = match (keys.optional_size("head_dim")?, family) {
-        (Some(size), _) => size,
-        (None, Family::Qwen3) => 128,
-        (None, _) if hidden_size % heads == 0 => hidden_size / heads,
-        (None, _) => {
-            return Err(format!(
-                "hidden_size ({hidden_size}) must be a multiple of num_attention_heads ({heads}) where head_dim is missing"
-            ));
+    /// Both spellings: `rope_parameters` is read by transformers 5, the others by transformers 4.
+    fn put_ropes(&self, put: &mut dyn FnMut(&str, Value)) {
+        let rotated = self.ropes[0].rotated;
+        let partial = Some(rotated as f64 / self.attention.head_size as f64).filter(|share| *share != 1.0);
+        put("rope_theta", json!(self.ropes[0].theta));
+        if self.ropes[0].scaling.is_some() {
+            put("rope_scaling", ropes_to_json(&self.ropes[..1], partial));
         }
-    };
-    if !head_size.is_multiple_of(2) {
-        return Err(format!("head_dim ({head_size}) must be even"));
-    }
-    Ok(AttentionShape { heads, kv_heads, head_size })
-}
-
-fn rope_theta(keys: &Keys) -> Result<f64, String> {
-    let rope = keys.get("rope_parameters").or(keys.get("rope_scaling"));
-    match rope.and_then(|rope| rope.get("rope_theta")).or(keys.get("rope_theta")) {
-        None => Ok(10_000.0),
-        Some(value) => positive("rope_theta", value),
-    }
-}
-
-/// Settings that would change the arithmetic and that the engine does not have.
-fn refuse_variants(keys: &Keys, family: Family) -> Result<(), String> {
-    for key in ["attention_bias", "mlp_bias"] {
-        // Qwen2's biases do not depend on it.
-        if keys.flag(key)? && !(key == "attention_bias" && family == Family::Qwen2) {
-            return Err(format!("`{key}`: true is not supported for {}", family.model_type()));
+        if let (Some(local), Some(rope)) = (self.family.facts().local_rope, self.ropes.get(1))
+            && local.key != "rope_theta"
+        {
+            put(local.key, json!(rope.theta));
         }
-    }
-    if let Some(quantization) = keys.get("quantization_config") {
-        let method = quantization.get("quant_method").and_then(Value::as_str).unwrap_or("unnamed");
-        return Err(format!(
-            "quantization_config (`{method}`) is not supported: expected weights in float32, float16 or bfloat16"
-        ));
-    }
-    let rope = keys.get("rope_parameters").or(keys.get("rope_scaling"));
-    let partial = rope.and_then(|rope| rope.get("partial_rotary_factor")).or(keys.get("partial_rotary_factor"));
-    if let Some(factor) = partial.filter(|factor| factor.as_f64() != Some(1.0)) {
-        return Err(format!("partial_rotary_factor {factor} is not supported (supported: 1)"));
-    }
-    match keys.get("hidden_act").map(|act| act.as_str().unwrap_or("")) {
-        None | Some("silu") => Ok(()),
-        Some(other) => Err(format!("hidden_act `{other}` is not supported (supported: silu)")),
+        put("rope_parameters", ropes_to_json(&self.ropes, partial));
     }
 }
 
-/// A window that no text can outgrow changes nothing.
-fn refuse_sliding_window(keys: &Keys, config: &ModelConfig) -> Result<(), String> {
-    let listed = keys.get("layer_types").and_then(Value::as_array);
-    let slides = match listed {
-        Some(types) => types.iter().any(|kind| kind.as_str() != Some("full_attention")),
-        None => {
-            let first = keys.get("max_window_layers").and_then(Value::as_u64).unwrap_or(0);
-            keys.flag("use_sliding_window")? && first < config.num_layers as u64
-        }
-    };
-    let window = keys.optional_size("sliding_window")?.unwrap_or(config.max_position_embeddings);
-    if slides && window < config.max_position_embeddings {
-        return Err(format!(
-            "a sliding window of {window} tokens is not supported where max_position_embeddings is {}; \
-             setting max_position_embeddings to {window} gives the same outputs for texts up to that length",
-            config.max_position_embeddings
-        ));
-    }
-    Ok(())
-}
+/// Functions of the gate, and what `config.json` calls them.
+pub(super) const ACTIVATIONS: [(&str, Activation); 2] =
+    [("silu", Activation::Silu), ("gelu_pytorch_tanh", Activation::GeluTanh)];
 
-/// Sizes that are fine one by one can still be absurd together.
-fn refuse_excess(config: &ModelConfig) -> Result<(), String> {
-    if config.num_layers > MAX_LAYERS {
-        return Err(format!("num_hidden_layers ({}) must be at most {MAX_LAYERS}", config.num_layers));
-    }
-    let wide = |n: usize| n as u128;
-    let hidden = wide(config.hidden_size);
-    let attention = config.attention;
-    let projections = wide(2 * attention.heads + 2 * attention.kv_heads) * wide(attention.head_size) * hidden;
-    let layer = projections + 3 * hidden * wide(config.intermediate_size);
-    let parameters = 2 * wide(config.vocab_size) * hidden + wide(config.num_layers) * layer;
-    if parameters > MAX_PARAMETERS {
-        return Err(format!("the sizes make {parameters} weights, at most {MAX_PARAMETERS} are supported"));
-    }
-    let most = parameters.max(MAX_ROTARY_TABLE);
-    if wide(config.max_position_embeddings) * wide(attention.head_size / 2) > most {
-        return Err(format!(
-            "max_position_embeddings x head_dim / 2 ({} x {}) must be at most {most} in a network of {parameters} weights",
-            config.max_position_embeddings,
-            attention.head_size / 2
-        ));
-    }
-    Ok(())
+fn activation_name(activation: Activation) -> &'static str {
+    ACTIVATIONS.iter().find(|known| known.1 == activation).map_or("", |known| known.0)
 }

@@ -1,7 +1,7 @@
 //! The network that a GGUF file describes: its `config.json`, and the tensors under their Hugging Face names.
 
 use super::read::{GgufFile, Metadata, TensorInfo, required};
-use crate::config::{Family, Llama3Scaling, RopeScaling};
+use crate::config::{Family, Llama3Scaling, Rope, RopeScaling};
 use crate::layout::Layout;
 use crate::{Error, Head, ModelConfig};
 use serde_json::{Map, Value, json};
@@ -22,6 +22,9 @@ const LAYER_PARTS: [(&str, &str); 11] = [
     ("mlp.down_proj", "ffn_down"),
 ];
 
+/// Architectures whose tensors and metadata [`Network`] knows; their names are those of Hugging Face.
+const ARCHITECTURES: [&str; 3] = ["llama", "qwen2", "qwen3"];
+
 /// Divisors of the rotary frequencies, `[head_size / 2]`, which encode Llama 3's scaling.
 const ROPE_FACTORS: &str = "rope_freqs.weight";
 
@@ -38,7 +41,7 @@ impl<'a> Network<'a> {
         let mut config = ModelConfig::from_json(config_json(file).map_err(wrong)?).map_err(wrong)?;
         if let Some(factors) = file.tensors.get(ROPE_FACTORS) {
             let factors = file.read(ROPE_FACTORS, factors)?;
-            config.rope_scaling = Some(llama3_scaling(&config, &file.metadata, &factors).map_err(wrong)?);
+            config.ropes[0].scaling = Some(llama3_scaling(&config, &file.metadata, &factors).map_err(wrong)?);
         }
         let network = Network { file, config };
         network.check().map_err(wrong)?;
@@ -79,7 +82,7 @@ impl<'a> Network<'a> {
         };
         match self.config.family {
             Family::Llama => Ok(halves_from_pairs(&values, heads, attention.head_size)),
-            Family::Qwen2 | Family::Qwen3 => Ok(values),
+            _ => Ok(values),
         }
     }
 }
@@ -119,10 +122,10 @@ fn gguf_name(name: &str) -> String {
 fn config_json(file: &GgufFile) -> Result<Map<String, Value>, String> {
     let metadata = &file.metadata;
     let architecture = required("general.architecture", metadata.text("general.architecture"))?;
-    if Family::named(architecture).is_none() {
+    if !ARCHITECTURES.contains(&architecture) {
         return Err(format!(
-            "architecture `{architecture}` is not supported (supported: {})",
-            Family::names().join(", ")
+            "architecture `{architecture}` is not supported in GGUF files (supported: {})",
+            ARCHITECTURES.join(", ")
         ));
     }
     refuse_variants(metadata, architecture)?;
@@ -210,21 +213,20 @@ fn rope_scaling(metadata: &Metadata, architecture: &str) -> Result<Option<Value>
 /// published model of that family, and have to explain the divisors.
 fn llama3_scaling(config: &ModelConfig, metadata: &Metadata, divisors: &[f32]) -> Result<RopeScaling, String> {
     let original = metadata.number("llama.rope.scaling.original_context_length")?.unwrap_or(8192.0);
-    let scaling = RopeScaling::Llama3(Llama3Scaling {
+    let scaling = Llama3Scaling {
         factor: divisors.iter().copied().fold(1.0, f32::max).into(),
         low_freq_factor: 1.0,
         high_freq_factor: 4.0,
         original_positions: original,
-    });
-    let mut unscaled = config.clone();
-    unscaled.rope_scaling = None;
-    let plain = unscaled.inverse_frequencies();
+    };
+    let rope = &config.ropes[0];
+    let plain = Rope { scaling: None, ..rope.clone() }.inverse_frequencies(config.max_position_embeddings);
     let explains = |(frequency, divisor): (&f64, &f32)| {
         let expected = frequency / scaling.stretch(*frequency);
         (expected - f64::from(*divisor)).abs() <= 1e-4 * expected
     };
-    if plain.len() == divisors.len() && config.rope_scaling.is_none() && plain.iter().zip(divisors).all(explains) {
-        return Ok(scaling);
+    if plain.len() == divisors.len() && rope.scaling.is_none() && plain.iter().zip(divisors).all(explains) {
+        return Ok(RopeScaling::Llama3(scaling));
     }
     Err(format!(
         "{ROPE_FACTORS} is not supported: its numbers are not those of Llama 3's scaling \

@@ -8,6 +8,7 @@ mod check;
 mod check_method;
 mod data_files;
 mod layers;
+mod limit;
 mod names;
 mod preset;
 mod print;

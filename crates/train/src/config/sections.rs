@@ -52,6 +52,10 @@ settings! {
         /// Weight type of all models: "float32" or "bfloat16". With bfloat16, updates are applied to float32 master weights, which are
         /// then rounded.
         pub dtype: Dtype = Dtype::Float32,
+        /// Longest sequence (prompt and response), in tokens; "off": `max_position_embeddings` of config.json. LongRoPE (Phi 3 and 4)
+        /// chooses its factors by it, as inference servers do by their context length.
+        #[serde(with = "or_off")]
+        pub max_positions: Option<usize> = None,
     }
 }
 

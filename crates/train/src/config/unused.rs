@@ -215,6 +215,7 @@ mod tests {
         "run.nonfinite_gradient",
         "model.path",
         "model.dtype",
+        "model.max_positions",
         "data.train",
         "data.eval",
         "data.chat",
