@@ -2,12 +2,8 @@
 
 use crate::buffer::Buffer;
 use crate::device::Device;
-use crate::shape::AttentionShape;
+use crate::shape::{AttentionShape, BLOCK};
 use std::sync::Arc;
-
-/// Keys per block. Attention sums over keys in blocks counted from the sequence's start, so samples share their
-/// prompt's cache in whole blocks.
-pub(crate) const BLOCK: usize = 16;
 
 /// Keys and values of consecutive tokens, for all layers.
 pub struct KvCache {

@@ -1,7 +1,7 @@
 //! The kernels: whole operations over whole buffers, one function each, one `match` over the devices.
 
 use crate::buffer::{View, ViewMut};
-use crate::cache::{BLOCK, KvCache, SampleCache};
+use crate::cache::{KvCache, SampleCache};
 use crate::cpu;
 use crate::device::Device;
 use crate::number::bf16;
@@ -9,7 +9,7 @@ use crate::operands::{
     Activation, AdamWStep, Columns, Drawn, Norm, Rotary, RowGradient, RowScore, SamplingParams, Turn, Values, Weight,
     Write,
 };
-use crate::shape::{Attention, Tree};
+use crate::shape::{Attention, BLOCK, Tree};
 use std::borrow::Cow;
 use std::sync::Arc;
 

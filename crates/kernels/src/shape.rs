@@ -1,6 +1,8 @@
 //! How attention is shaped and which rows attend to each other.
 
-use crate::cache::BLOCK;
+/// Keys per block. Attention sums over keys in blocks counted from the sequence's start, so samples share their
+/// prompt's cache in whole blocks.
+pub(crate) const BLOCK: usize = 16;
 
 /// Head counts and size. A row of `qkv` holds `heads` queries, then `kv_heads` keys, then `kv_heads` values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -191,9 +191,10 @@ impl Builder<'_> {
         } else {
             std::array::from_fn(|i| self.matrix(own(&format!("{}.weight", qkv_names[i])), widths[i], hidden))
         };
-        let qkv_bias = config.biases.qkv.then(|| {
-            std::array::from_fn(|i| self.vector(own(&format!("{}.bias", qkv_names[i])), widths[i]))
-        });
+        let qkv_bias = config
+            .biases
+            .qkv
+            .then(|| std::array::from_fn(|i| self.vector(own(&format!("{}.bias", qkv_names[i])), widths[i])));
         let qk_norm = facts.query_key_norm.map(|norm| {
             let widths = match norm {
                 QueryKeyNorm::Head => [shape.head_size; 2],
@@ -213,10 +214,8 @@ impl Builder<'_> {
         } else {
             std::array::from_fn(|i| self.matrix(mlp(&format!("{}.weight", halves[i])), inner, hidden))
         };
-        let gate_up_bias = config
-            .biases
-            .mlp
-            .then(|| std::array::from_fn(|i| self.vector(mlp(&format!("{}.bias", halves[i])), inner)));
+        let gate_up_bias =
+            config.biases.mlp.then(|| std::array::from_fn(|i| self.vector(mlp(&format!("{}.bias", halves[i])), inner)));
         let output = self.matrix(mlp("down_proj.weight"), hidden, inner);
         let output_bias = config.biases.mlp.then(|| self.vector(mlp("down_proj.bias"), hidden));
         let after = self.norm(layer, names.mlp[1], hidden);

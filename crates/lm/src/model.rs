@@ -279,8 +279,7 @@ impl Model {
 /// The tables of each of a network's ropes.
 fn rotary_tables(device: &Device, config: &ModelConfig) -> Arc<[Rotary]> {
     let (head_size, positions) = (config.attention.head_size, config.max_position_embeddings);
-    let table = |rope: &Rope| {
-        Rotary::new(device, head_size, &rope.inverse_frequencies(positions), rope.amplitude(), positions)
-    };
+    let table =
+        |rope: &Rope| Rotary::new(device, head_size, &rope.inverse_frequencies(positions), rope.amplitude(), positions);
     config.ropes.iter().map(table).collect()
 }

@@ -34,8 +34,7 @@ impl ModelConfig {
         let outputs = if head == Head::Language { self.vocab_size } else { 1 };
         let keys = |layer: &LayerKind| layer.window.map_or(pass.keys, |window| pass.keys.min(window as f64));
         let keys: f64 = self.layers.iter().take(self.num_layers).map(keys).sum();
-        let per_token =
-            2.0 * (self.num_layers * layer) as f64 + 4.0 * keys * (a.heads * a.head_size) as f64;
+        let per_token = 2.0 * (self.num_layers * layer) as f64 + 4.0 * keys * (a.heads * a.head_size) as f64;
         pass.tokens * per_token + pass.scored * 2.0 * (outputs * self.hidden_size) as f64
     }
 

@@ -247,7 +247,11 @@ fn configs_of_older_files_describe_the_same_network() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), older).unwrap();
         let (new, old) = (ModelConfig::load(&fixture.dir).unwrap(), ModelConfig::load(dir.path()).unwrap());
-        assert_eq!((new.family, new.attention, new.query_scale), (old.family, old.attention, old.query_scale), "{family}");
+        assert_eq!(
+            (new.family, new.attention, new.query_scale),
+            (old.family, old.attention, old.query_scale),
+            "{family}"
+        );
         assert_eq!((&new.layers, &new.ropes), (&old.layers, &old.ropes), "{family}");
         assert_eq!((new.activation, new.biases, new.tied), (old.activation, old.biases, old.tied), "{family}");
         assert_eq!(new.max_position_embeddings, old.max_position_embeddings, "{family}");
@@ -266,7 +270,11 @@ fn files_there_and_back() {
         let again = Model::load(&Device::cpu(1), dir.path(), Head::Language).unwrap();
         assert!(policy.weights() == again.weights(), "{family}");
         let (saved, read) = (policy.config(), again.config());
-        assert_eq!((saved.attention, &saved.layers, &saved.ropes), (read.attention, &read.layers, &read.ropes), "{family}");
+        assert_eq!(
+            (saved.attention, &saved.layers, &saved.ropes),
+            (read.attention, &read.layers, &read.ropes),
+            "{family}"
+        );
         let critic_dir = dir.path().join("critic");
         std::fs::create_dir(&critic_dir).unwrap();
         let mut critic = policy.to_critic();

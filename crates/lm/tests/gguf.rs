@@ -119,7 +119,10 @@ fn lying_headers_are_named() {
             "not UTF-8",
         ),
         (header(3, 0, 2, &twice), "`general.architecture` is given twice"),
-        (header(3, 0, 1, &architecture), "architecture `bert` is not supported in GGUF files (supported: llama, qwen2, qwen3)"),
+        (
+            header(3, 0, 1, &architecture),
+            "architecture `bert` is not supported in GGUF files (supported: llama, qwen2, qwen3)",
+        ),
         (header(3, 1, 0, &tensor(&[1 << 40, 1 << 40], 0, 0)), "impossible shape"),
         (header(3, 1, 0, &tensor(&[33], 2, 0)), "rows of 33 values cannot be cut into Q4_0's blocks of 32"),
         (header(3, 1, 0, &tensor(&[256], 10, 0)), "is of type Q2_K, which is not supported (supported: F32"),

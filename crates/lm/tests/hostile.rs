@@ -45,8 +45,14 @@ fn with_keys(keys: Value) -> Result<ModelConfig, String> {
 fn settings_that_would_change_the_arithmetic_are_refused_by_name() {
     with_keys(json!({})).unwrap();
     for (keys, want) in [
-        (json!({"model_type": "gemma"}), "model_type `gemma` is not supported (supported: llama, mistral, ministral, qwen2, qwen3, gemma3_text, phi3,"),
-        (json!({"model_type": "mistral", "attention_bias": true}), "`attention_bias`: true is not supported for mistral"),
+        (
+            json!({"model_type": "gemma"}),
+            "model_type `gemma` is not supported (supported: llama, mistral, ministral, qwen2, qwen3, gemma3_text, phi3,",
+        ),
+        (
+            json!({"model_type": "mistral", "attention_bias": true}),
+            "`attention_bias`: true is not supported for mistral",
+        ),
         (json!({"mlp_bias": true}), "`mlp_bias`: true is not supported for qwen3"),
         (json!({"hidden_act": "gelu"}), "hidden_act `gelu` is not supported"),
         (json!({"quantization_config": {"quant_method": "gptq"}}), "quantization_config (`gptq`) is not supported"),
@@ -55,21 +61,33 @@ fn settings_that_would_change_the_arithmetic_are_refused_by_name() {
         (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor 0.5 is not supported for qwen3"),
         (json!({"model_type": "phi3", "partial_rotary_factor": 0.2}), "of a head of 16 numbers makes 3"),
         (json!({"rope_parameters": {"rope_type": "ntk"}}), "rope scaling `ntk` is not supported (supported: default,"),
-        (json!({"rope_parameters": {"rope_type": "yarn", "factor": -4.0}}), "rope scaling: key `factor` must be a positive"),
+        (
+            json!({"rope_parameters": {"rope_type": "yarn", "factor": -4.0}}),
+            "rope scaling: key `factor` must be a positive",
+        ),
         (json!({"rope_parameters": {"rope_type": "yarn", "truncate": 1}}), "rope scaling `truncate` must be true or"),
         (json!({"rope_parameters": {"rope_type": "dynamic"}}), "rope scaling `dynamic` needs `factor`"),
-        (json!({"rope_parameters": null, "rope_scaling": {"type": "longrope"}}), "`longrope` needs `short_factor`, a list"),
+        (
+            json!({"rope_parameters": null, "rope_scaling": {"type": "longrope"}}),
+            "`longrope` needs `short_factor`, a list",
+        ),
         (
             json!({"rope_parameters": {"rope_type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}}),
             "rope scaling `short_factor` holds 1 numbers, expected 8",
         ),
-        (json!({"layer_types": ["chunked_attention", "full_attention"]}), "key `layer_types` holds \"chunked_attention\""),
+        (
+            json!({"layer_types": ["chunked_attention", "full_attention"]}),
+            "key `layer_types` holds \"chunked_attention\"",
+        ),
         (json!({"layer_types": ["full_attention"]}), "key `layer_types` holds 1 layers, num_hidden_layers is 2"),
         (
             json!({"model_type": "llama", "layer_types": ["sliding_attention", "full_attention"]}),
             "`sliding_attention` is not supported for llama",
         ),
-        (json!({"model_type": "smollm3", "no_rope_layers": [1]}), "`no_rope_layers` must be a list of 2 zeros and ones"),
+        (
+            json!({"model_type": "smollm3", "no_rope_layers": [1]}),
+            "`no_rope_layers` must be a list of 2 zeros and ones",
+        ),
     ] {
         let error = with_keys(keys).unwrap_err();
         assert!(error.contains(want) && error.contains("config.json: "), "{error}\nexpected: {want}");
@@ -84,7 +102,8 @@ fn windows(keys: Value) -> Vec<Option<usize>> {
 #[test]
 fn windows_are_where_the_keys_of_a_family_say() {
     let qwen = |keys: Value| {
-        let mut all = json!({"layer_types": null, "use_sliding_window": true, "sliding_window": 64, "max_window_layers": 1});
+        let mut all =
+            json!({"layer_types": null, "use_sliding_window": true, "sliding_window": 64, "max_window_layers": 1});
         all.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
         windows(all)
     };
@@ -104,7 +123,8 @@ fn windows_are_where_the_keys_of_a_family_say() {
     absent.as_object_mut().unwrap().remove("sliding_window");
     std::fs::write(dir.path().join("config.json"), absent.to_string()).unwrap();
     assert_eq!(ModelConfig::load(dir.path()).unwrap().layers[1].window, Some(4096));
-    let gemma = json!({"model_type": "gemma3_text", "layer_types": null, "sliding_window": 8, "sliding_window_pattern": 2});
+    let gemma =
+        json!({"model_type": "gemma3_text", "layer_types": null, "sliding_window": 8, "sliding_window_pattern": 2});
     assert_eq!(windows(gemma), [Some(8), None]);
 }
 

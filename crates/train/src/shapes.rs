@@ -4,7 +4,10 @@ use std::path::Path;
 
 use vapo_lm::ModelConfig;
 
-use crate::{config::Config, error::{Error, Result}};
+use crate::{
+    config::Config,
+    error::{Error, Result},
+};
 
 /// The shapes of a run's networks.
 #[derive(Clone, Debug)]

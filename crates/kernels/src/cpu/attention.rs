@@ -391,7 +391,12 @@ impl BackwardPart<'_> {
         let (group, row_len) = (shape.group(), shape.group() * padded(shape));
         for (i, t) in positions.enumerate() {
             let (here, row) = (i * row_len..(i + 1) * row_len, segment.row_of(t));
-            copy_queries(self.attention, &self.qkv[row * width..(row + 1) * width], self.kv_head, &mut s.queries[here.clone()]);
+            copy_queries(
+                self.attention,
+                &self.qkv[row * width..(row + 1) * width],
+                self.kv_head,
+                &mut s.queries[here.clone()],
+            );
             let dout = &self.dout[row * heads + self.query_column()..][..group * shape.head_size];
             copy_heads(shape, dout, 1.0, &mut s.douts[here]);
         }
@@ -430,7 +435,15 @@ impl BackwardPart<'_> {
             let dkeys = out_rows(s.dkeys[unseen * padded..].as_mut_ptr(), padded);
             product::<L, _>(seen, size, rows, left(s.dp, 1, columns), right_rows(s.queries), dkeys, Start::Add);
             let dqueries = out_rows(s.dqueries.as_mut_ptr(), padded);
-            product::<L, _>(rows, size, seen, left(s.dp, columns, 1), right_rows(&s.key_rows[unseen * padded..]), dqueries, Start::Zero);
+            product::<L, _>(
+                rows,
+                size,
+                seen,
+                left(s.dp, columns, 1),
+                right_rows(&s.key_rows[unseen * padded..]),
+                dqueries,
+                Start::Zero,
+            );
         }
     }
 

@@ -214,7 +214,8 @@ fn decode_run_body<L: Lanes>(
         let p = Left { ptr: s.add(unseen), row_stride: columns, k_stride: 1 };
         let to = out_rows(sums.as_mut_ptr(), padded);
         for (r, inverse) in inverses.iter_mut().enumerate() {
-            let (row, t) = (std::slice::from_raw_parts_mut(s.add(r * columns + unseen), columns - unseen), samples[r / group].len);
+            let (row, t) =
+                (std::slice::from_raw_parts_mut(s.add(r * columns + unseen), columns - unseen), samples[r / group].len);
             *inverse = softmax_row::<L>(row, attention.first_key(t) - unseen..t + 1 - unseen);
         }
         let values = fetching(row_panels(values, padded), keys_of(&next.prompt, layer, next_head));

@@ -10,7 +10,7 @@ use crate::operands::Activation;
 /// `u = sqrt(2 / pi) * (x + 0.044715 x^3)`.
 #[inline(always)]
 fn argument<L: Lanes>(activation: Activation, x: L) -> [L; 2] {
-    const SLOPE: f32 = 1.595_769_1; // 2 sqrt(2 / pi)
+    const SLOPE: f32 = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::SQRT_2; // 2 sqrt(2 / pi)
     const CUBIC: f32 = 0.044_715;
     match activation {
         Activation::Silu => [x, L::splat(1.0)],

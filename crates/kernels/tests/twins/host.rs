@@ -136,7 +136,9 @@ pub(crate) fn gated(d: &Device, activation: Activation, gate_up: &[f32], width: 
 }
 
 pub(crate) fn gated_backward(d: &Device, activation: Activation, gate_up: &mut [f32], width: usize, dy: &mut [f32]) {
-    on(d, gate_up, |gate_up| on(d, dy, |dy| k::gated_backward(d, activation, gate_up.view_mut(), width, dy.view_mut())));
+    on(d, gate_up, |gate_up| {
+        on(d, dy, |dy| k::gated_backward(d, activation, gate_up.view_mut(), width, dy.view_mut()))
+    });
 }
 
 /// Rotates the first `heads` heads of a row.

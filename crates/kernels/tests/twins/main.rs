@@ -6,8 +6,8 @@ mod host;
 
 use host::Matrix;
 use vapo_kernels::{
-    Activation, AdamWStep, Attention, AttentionShape, Buffer, Columns, Device, KvCache, Rotary, RowGradient, SampleCache, SamplingParams, Tree, Turn,
-    Write, append, decode_attention, devices, fill, start_sample,
+    Activation, AdamWStep, Attention, AttentionShape, Buffer, Columns, Device, KvCache, Rotary, RowGradient,
+    SampleCache, SamplingParams, Tree, Turn, Write, append, decode_attention, devices, fill, start_sample,
 };
 
 /// A size, and a smaller one for Miri, which interprets every instruction.
@@ -221,7 +221,8 @@ fn rms_norm_and_its_gradients() {
             y
         });
         let f64s = |v: &[f32]| v.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
-        let (x64, w64, dy64) = (f64s(&x), f64s(&w).iter().map(|w| f64::from(offset) + w).collect::<Vec<f64>>(), f64s(&dy));
+        let (x64, w64, dy64) =
+            (f64s(&x), f64s(&w).iter().map(|w| f64::from(offset) + w).collect::<Vec<f64>>(), f64s(&dy));
         let want: Vec<f64> = x64.chunks(width).flat_map(|r| norm64(r, &w64, 1e-5)).collect();
         assert_close(&y, &want, 1e-5);
 

@@ -109,7 +109,8 @@ fn rotated_layers(keys: &Keys, facts: &Facts, count: usize) -> Result<Vec<bool>,
 /// The ropes of a network: that of most layers, and where the family has one, that of layers with a window.
 pub(super) fn ropes(keys: &Keys, facts: &Facts, head_size: usize, max_positions: usize) -> Result<Vec<Rope>, String> {
     let given = keys.get("rope_parameters").or(keys.get("rope_scaling"));
-    let nested = given.is_some_and(|rope| [FULL, SLIDING].iter().any(|kind| rope.get(kind).is_some_and(Value::is_object)));
+    let nested =
+        given.is_some_and(|rope| [FULL, SLIDING].iter().any(|kind| rope.get(kind).is_some_and(Value::is_object)));
     let of = |kind: &str| if nested { given.and_then(|rope| rope.get(kind)) } else { given };
     let read = |rope: Option<&Value>, key: &str, default: f64| -> Result<Rope, String> {
         let theta = match rope.and_then(|rope| rope.get("rope_theta")).or(keys.get(key)) {

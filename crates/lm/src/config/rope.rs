@@ -241,8 +241,7 @@ impl Llama3Scaling {
 
 impl YarnScaling {
     fn from_json(scaling: &Scaling, context: &Context) -> Result<YarnScaling, String> {
-        let original_positions =
-            scaling.optional("original_max_position_embeddings")?.unwrap_or(context.max_positions);
+        let original_positions = scaling.optional("original_max_position_embeddings")?.unwrap_or(context.max_positions);
         let factor = scaling.optional("factor")?.unwrap_or(context.max_positions / original_positions);
         let amplitude_of = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * libm::log(factor) + 1.0 };
         // transformers takes 0 as absent.
@@ -250,16 +249,17 @@ impl YarnScaling {
             Some(0.0) => Ok(None),
             _ => scaling.optional(key),
         };
-        let amplitude = match (scaling.optional("attention_factor")?, factor_of("mscale")?, factor_of("mscale_all_dim")?) {
-            (Some(given), ..) => given,
-            (None, Some(mscale), Some(all)) => amplitude_of(mscale) / amplitude_of(all),
-            (None, ..) => amplitude_of(1.0),
-        };
+        let amplitude =
+            match (scaling.optional("attention_factor")?, factor_of("mscale")?, factor_of("mscale_all_dim")?) {
+                (Some(given), ..) => given,
+                (None, Some(mscale), Some(all)) => amplitude_of(mscale) / amplitude_of(all),
+                (None, ..) => amplitude_of(1.0),
+            };
         let truncate = match scaling.keys.get("truncate") {
             None | Some(Value::Null) => true,
-            Some(value) => {
-                value.as_bool().ok_or_else(|| format!("rope scaling `truncate` must be true or false, found {value}"))?
-            }
+            Some(value) => value
+                .as_bool()
+                .ok_or_else(|| format!("rope scaling `truncate` must be true or false, found {value}"))?,
         };
         Ok(YarnScaling {
             factor,
@@ -275,7 +275,8 @@ impl YarnScaling {
     fn stretch(&self, theta: f64, frequencies: &mut [f64]) {
         let rotated = (2 * frequencies.len()) as f64;
         // The frequency that turns so often within the first training's context, as a number of its place.
-        let place = |turns: f64| rotated * libm::log(self.original_positions / (turns * 2.0 * PI)) / (2.0 * libm::log(theta));
+        let place =
+            |turns: f64| rotated * libm::log(self.original_positions / (turns * 2.0 * PI)) / (2.0 * libm::log(theta));
         let (mut low, mut high) = (place(self.beta_fast), place(self.beta_slow));
         if self.truncate {
             (low, high) = (low.floor(), high.ceil());
@@ -296,7 +297,8 @@ impl LongRopeScaling {
         let own = scaling.optional("original_max_position_embeddings")?;
         let original_positions = context.original_positions.or(own).unwrap_or(context.max_positions);
         let factor = scaling.optional("factor")?.unwrap_or(context.max_positions / original_positions);
-        let by_factor = if factor <= 1.0 { 1.0 } else { (1.0 + libm::log(factor) / libm::log(original_positions)).sqrt() };
+        let by_factor =
+            if factor <= 1.0 { 1.0 } else { (1.0 + libm::log(factor) / libm::log(original_positions)).sqrt() };
         Ok(LongRopeScaling {
             short_factor: scaling.divisors("short_factor", context.rotated)?,
             long_factor: scaling.divisors("long_factor", context.rotated)?,

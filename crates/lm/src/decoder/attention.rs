@@ -53,7 +53,8 @@ impl Pass<'_> {
         let (device, p) = (self.device, &self.model.parameters);
         let (layer, shape) = (&self.model.layout.layers[index], self.model.config.attention);
         let LayerBuffers { input, raw, qkv, attended, outputs: [output, _], .. } = kept;
-        let GradientBuffers { hidden: dhidden, attended: dattended, qkv: dqkv, raw: draw, output: doutput, .. } = gradient;
+        let GradientBuffers { hidden: dhidden, attended: dattended, qkv: dqkv, raw: draw, output: doutput, .. } =
+            gradient;
 
         let dresult = self.leave_backward(&layer.attention, output, dx.view(), doutput, grads);
         linear_dx(device, dresult, &[p.matrix(&layer.attention.output)], dattended.view_mut(), Write::Replace);

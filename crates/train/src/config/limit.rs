@@ -20,7 +20,7 @@ impl ModelConfig {
     /// Limits the context of a network.
     ///
     /// # Errors
-    /// As for [`ModelConfig::limit_shape`].
+    /// The network's own context is shorter.
     pub fn limit(&self, model: &mut Model) -> Result<()> {
         let Some(positions) = self.max_positions else { return Ok(()) };
         self.check(positions, model.config())?;
