@@ -293,6 +293,23 @@ fn files_there_and_back() {
     }
 }
 
+/// Published files describe the same networks in the words of transformers 4.
+#[test]
+fn both_spellings_of_a_configuration_are_one_network() {
+    let all = FAMILIES.map(Fixture::new);
+    let twice = || all.iter().filter(|fixture| fixture.dir.join("config.v4.json").exists());
+    assert!(twice().count() > 10);
+    for fixture in twice() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(fixture.dir.join("config.v4.json"), dir.path().join("config.json")).unwrap();
+        std::fs::copy(fixture.dir.join("model.safetensors"), dir.path().join("model.safetensors")).unwrap();
+        let older = fixture.load(dir.path(), Head::Language);
+        let tokens = fixture.tokens("tokens");
+        let score = |policy| Engine::new(&Device::cpu(1), 100).score(policy, &sequences(fixture, &tokens), 1.0).logp;
+        assert!(score(&older) == score(&fixture.policy()), "{:?}", fixture.dir);
+    }
+}
+
 /// Whoever may read `config.json` may read the weights as well.
 #[cfg(unix)]
 #[test]
