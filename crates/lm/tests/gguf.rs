@@ -40,6 +40,26 @@ fn imported_weights_have_the_bits_of_the_model_that_was_converted() {
     }
 }
 
+/// A mixture of the types with few bits, as llama.cpp writes it; the values are summed as the package `gguf` reads them.
+#[test]
+fn types_with_few_bits_become_the_weights_that_the_reference_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = fixtures().join("gguf/quantized.gguf");
+    let imported = import_gguf(&file, dir.path(), WeightDtype::Float32).unwrap();
+    let types: Vec<&str> = imported.types.iter().map(|(name, _)| *name).collect();
+    assert_eq!(types, ["F32", "Q2_K", "Q3_K", "IQ4_NL", "IQ4_XS", "MXFP4"]);
+    let model = Model::load(&Device::cpu(1), dir.path(), Head::Language).unwrap();
+    let sums = json(&fixtures().join("gguf/quantized.json"));
+    assert_eq!(sums.as_object().unwrap().len(), model.tensor_names().count());
+    for (name, want) in sums.as_object().unwrap() {
+        let values = model.tensor(name).unwrap();
+        let sum: u64 = values.iter().zip(1..).map(|(value, at)| u64::from(value.to_bits()) * at).sum();
+        assert_eq!(serde_json::json!(sum), *want, "{name}");
+    }
+    // The file names the token of a text's end, and not the one that ends a turn.
+    assert_eq!(model.config().eos_token_ids, [0, 31]);
+}
+
 #[test]
 fn bfloat16_is_rounded_to_the_nearest() {
     let file = fixtures().join("gguf/qwen3.gguf");
@@ -125,7 +145,7 @@ fn lying_headers_are_named() {
         ),
         (header(3, 1, 0, &tensor(&[1 << 40, 1 << 40], 0, 0)), "impossible shape"),
         (header(3, 1, 0, &tensor(&[33], 2, 0)), "rows of 33 values cannot be cut into Q4_0's blocks of 32"),
-        (header(3, 1, 0, &tensor(&[256], 10, 0)), "is of type Q2_K, which is not supported (supported: F32"),
+        (header(3, 1, 0, &tensor(&[256], 16, 0)), "is of type IQ2_XXS, which is not supported (supported: F32"),
         (header(3, 1, 0, &tensor(&[8], 0, u64::MAX - 31)), "does not fit"),
         (
             [header(3, 2, 0, &[tensor(&[8], 0, 0), tensor(&[8], 0, 0)].concat()), vec![0; 64]].concat(),

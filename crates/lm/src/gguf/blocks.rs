@@ -11,15 +11,20 @@ pub(super) enum BlockType {
     Q5_0,
     Q5_1,
     Q8_0,
+    Q2K,
+    Q3K,
     Q4K,
     Q5K,
     Q6K,
+    Iq4Nl,
+    Iq4Xs,
+    Mxfp4,
 }
 
 use BlockType::*;
 
 /// Code in the file, name, values of a block and its bytes.
-const TYPES: [(BlockType, u32, &str, usize, usize); 11] = [
+const TYPES: [(BlockType, u32, &str, usize, usize); 16] = [
     (F32, 0, "F32", 1, 4),
     (F16, 1, "F16", 1, 2),
     (Bf16, 30, "BF16", 1, 2),
@@ -28,32 +33,38 @@ const TYPES: [(BlockType, u32, &str, usize, usize); 11] = [
     (Q5_0, 6, "Q5_0", 32, 22),
     (Q5_1, 7, "Q5_1", 32, 24),
     (Q8_0, 8, "Q8_0", 32, 34),
+    (Q2K, 10, "Q2_K", 256, 84),
+    (Q3K, 11, "Q3_K", 256, 110),
     (Q4K, 12, "Q4_K", 256, 144),
     (Q5K, 13, "Q5_K", 256, 176),
     (Q6K, 14, "Q6_K", 256, 210),
+    (Iq4Nl, 20, "IQ4_NL", 32, 18),
+    (Iq4Xs, 23, "IQ4_XS", 256, 136),
+    (Mxfp4, 39, "MXFP4", 32, 17),
 ];
 
 /// Names of types that exist and are not read, by their codes.
-const OTHERS: [(u32, &str); 18] = [
+const OTHERS: [(u32, &str); 13] = [
     (9, "Q8_1"),
-    (10, "Q2_K"),
-    (11, "Q3_K"),
     (15, "Q8_K"),
     (16, "IQ2_XXS"),
     (17, "IQ2_XS"),
     (18, "IQ3_XXS"),
     (19, "IQ1_S"),
-    (20, "IQ4_NL"),
     (21, "IQ3_S"),
     (22, "IQ2_S"),
-    (23, "IQ4_XS"),
     (28, "F64"),
     (29, "IQ1_M"),
     (34, "TQ1_0"),
     (35, "TQ2_0"),
-    (39, "MXFP4"),
     (40, "NVFP4"),
 ];
+
+/// What the four bits of IQ4_NL and IQ4_XS stand for: closer together where weights are frequent.
+const UNEVEN: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/// Twice the values of a four-bit float (sign, two bits of exponent, one of mantissa); the scale of a block is halved.
+const TWICE_E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
 impl BlockType {
     /// The type that a file means by a code.
@@ -96,9 +107,14 @@ impl BlockType {
                 Q5_0 => centered(block, 16, five_bits(&block[2..]), &mut values),
                 Q4_1 => offset(block, nibbles(&block[4..]), &mut values),
                 Q5_1 => offset(block, five_bits(&block[4..]), &mut values),
+                Q2K => q2_k(block, &mut values),
+                Q3K => q3_k(block, &mut values),
                 Q4K => k_block(block, None, &block[16..], &mut values),
                 Q5K => k_block(block, Some(&block[16..48]), &block[48..], &mut values),
                 Q6K => q6_k(block, &mut values),
+                Iq4Nl => from_table(half_at(block, 0), &UNEVEN, &block[2..], &mut values),
+                Iq4Xs => iq4_xs(block, &mut values),
+                Mxfp4 => from_table(half_power(block[0]), &TWICE_E2M1, &block[1..], &mut values),
             }
         }
         values
@@ -130,6 +146,57 @@ fn centered(block: &[u8], center: i8, quants: [u8; 32], values: &mut Vec<f32>) {
 fn offset(block: &[u8], quants: [u8; 32], values: &mut Vec<f32>) {
     let (scale, min) = (half_at(block, 0), half_at(block, 2));
     values.extend(quants.iter().map(|q| scale * f32::from(*q) + min));
+}
+
+/// `scale * table[q]`.
+fn from_table(scale: f32, table: &[i8; 16], packed: &[u8], values: &mut Vec<f32>) {
+    values.extend(nibbles(packed).iter().map(|q| scale * f32::from(table[usize::from(*q)])));
+}
+
+/// `2^(exponent - 128)`: half of the power of two that an exponent of eight bits means.
+fn half_power(exponent: u8) -> f32 {
+    match exponent {
+        0 | 1 => f32::from_bits(0x0020_0000 << exponent),
+        _ => f32::from_bits(u32::from(exponent - 1) << 23),
+    }
+}
+
+/// The two bits of a value of Q2_K and Q3_K: 32 values of each quarter of a half block share 32 bytes.
+fn two_bits(packed: &[u8], at: usize) -> u8 {
+    let (part, quarter, i) = (at / 128, at % 128 / 32, at % 32);
+    packed[part * 32 + i] >> (quarter * 2) & 3
+}
+
+/// Q2_K: sixteen sub-blocks of 16 with four-bit scales and minima, `d * scale * q - dmin * min`.
+fn q2_k(block: &[u8], values: &mut Vec<f32>) {
+    let (scales, low, d, dmin) = (&block[..16], &block[16..80], half_at(block, 80), half_at(block, 82));
+    for at in 0..256 {
+        let packed = scales[at / 16];
+        let (scale, min) = (d * f32::from(packed & 15), dmin * f32::from(packed >> 4));
+        values.push(scale * f32::from(two_bits(low, at)) - min);
+    }
+}
+
+/// Q3_K: sixteen sub-blocks of 16 with six-bit scales, `d * (scale - 32) * (q - 4)`.
+/// Bit i of byte j of `high` is the third bit of value j of the i-th 32.
+fn q3_k(block: &[u8], values: &mut Vec<f32>) {
+    let (high, low, packed, d) = (&block[..32], &block[32..96], &block[96..108], half_at(block, 108));
+    for at in 0..256 {
+        let sub = at / 16;
+        let scale = packed[sub % 8] >> (sub / 8 * 4) & 15 | (packed[8 + sub % 4] >> (sub / 4 * 2) & 3) << 4;
+        let third = high[at % 32] >> (at / 32) & 1;
+        let scale = d * f32::from(scale as i8 - 32);
+        values.push(scale * f32::from((two_bits(low, at) | third << 2) as i8 - 4));
+    }
+}
+
+/// IQ4_XS: eight sub-blocks of 32 with six-bit scales, `d * (scale - 32) * table[q]`.
+fn iq4_xs(block: &[u8], values: &mut Vec<f32>) {
+    let (d, high, low) = (half_at(block, 0), u16::from_le_bytes([block[2], block[3]]), &block[4..8]);
+    for (sub, packed) in block[8..].chunks_exact(16).enumerate() {
+        let scale = low[sub / 2] >> (sub % 2 * 4) & 15 | ((high >> (sub * 2) & 3) as u8) << 4;
+        from_table(d * f32::from(scale as i8 - 32), &UNEVEN, packed, values);
+    }
 }
 
 /// Q4_K and Q5_K: eight sub-blocks of 32 with six-bit scales and minima, `d * scale * q - dmin * min`.
@@ -189,9 +256,9 @@ mod tests {
         for (index, entry) in TYPES.iter().enumerate() {
             assert_eq!(entry.0 as usize, index);
         }
-        let error = BlockType::from_code(10).unwrap_err();
+        let error = BlockType::from_code(16).unwrap_err();
         assert!(
-            error.starts_with("is of type Q2_K, which is not supported (supported: F32, F16, BF16, Q4_0"),
+            error.starts_with("is of type IQ2_XXS, which is not supported (supported: F32, F16, BF16, Q4_0"),
             "{error}"
         );
     }

@@ -5,6 +5,7 @@
 
 mod blocks;
 mod network;
+mod pre_tokenizers;
 mod read;
 mod tokenizer;
 

@@ -1,15 +1,9 @@
 //! `tokenizer.json` and `tokenizer_config.json` from the metadata of a GGUF file.
 
+use super::pre_tokenizers::{cuts, is_of_tiktoken};
 use super::read::{Metadata, required};
 use serde_json::{Map, Value, json};
-
-/// How a text is cut before byte-pair merges.
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-const QWEN2: &str =
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// What llama.cpp falls back to where a file names nothing, one cut after the other.
-const FALLBACK: [&str; 4] = [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"];
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds of tokens in `tokenizer.ggml.token_type`.
 const NORMAL: u8 = 1;
@@ -18,6 +12,19 @@ const CONTROL: u8 = 3;
 const USER_DEFINED: u8 = 4;
 const UNUSED: u8 = 5;
 const BYTE: u8 = 6;
+
+/// Texts of tokens that end a turn, a message to a tool or a text. Files name few of them by their roles, so llama.cpp knows
+/// them by these texts, and takes them for control tokens whatever their kind.
+const ENDS: [&str; 8] = [
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<｜end▁of▁sentence｜>",
+];
 
 /// Longest piece of a SentencePiece vocabulary, in bytes: each of its cuts is looked up.
 const LONGEST_PIECE: usize = 1024;
@@ -40,7 +47,7 @@ impl<'a> Vocabulary<'a> {
         if tokens.len() > vocab_size {
             return Err(format!("`tokenizer.ggml.tokens` holds {} tokens, the embedding {vocab_size}", tokens.len()));
         }
-        let kinds = match metadata.numbers("tokenizer.ggml.token_type")? {
+        let mut kinds: Vec<u8> = match metadata.numbers("tokenizer.ggml.token_type")? {
             None => vec![NORMAL; tokens.len()],
             Some(kinds) if kinds.len() == tokens.len() => kinds.iter().map(|kind| *kind as u8).collect(),
             Some(kinds) => {
@@ -51,6 +58,9 @@ impl<'a> Vocabulary<'a> {
                 ));
             }
         };
+        for (kind, _) in kinds.iter_mut().zip(tokens).filter(|(_, token)| ENDS.contains(&token.as_str())) {
+            *kind = CONTROL;
+        }
         let pre = metadata.text("tokenizer.ggml.pre")?.unwrap_or("default");
         Ok(Vocabulary { metadata, model, pre, tokens, kinds })
     }
@@ -97,24 +107,34 @@ impl<'a> Vocabulary<'a> {
         Ok(Value::Object(keys))
     }
 
-    /// The content of `generation_config.json`: a model that chats ends a turn by another token than a text.
+    /// The content of `generation_config.json`.
     pub(super) fn generation_json(&self) -> Result<Value, String> {
         let mut keys = Map::new();
-        let id = |role: &str| self.token_id(role);
-        if let Some(bos) = id("bos")? {
+        if let Some(bos) = self.token_id("bos")? {
             keys.insert("bos_token_id".into(), json!(bos));
         }
-        let mut ends: Vec<u64> = [id("eos")?, id("eot")?].into_iter().flatten().collect();
-        ends.dedup();
-        match ends[..] {
+        match self.ends()?[..] {
             [] => {}
             [one] => drop(keys.insert("eos_token_id".into(), json!(one))),
-            _ => drop(keys.insert("eos_token_id".into(), json!(ends))),
+            ref ends => drop(keys.insert("eos_token_id".into(), json!(ends))),
         }
-        if let Some(pad) = id("padding")? {
+        if let Some(pad) = self.token_id("padding")? {
             keys.insert("pad_token_id".into(), json!(pad));
         }
         Ok(Value::Object(keys))
+    }
+
+    /// Tokens that end a response: those of the roles, and those that are known by their texts.
+    fn ends(&self) -> Result<Vec<u64>, String> {
+        let mut ends = Vec::new();
+        for role in ["eos", "eot", "eom"] {
+            ends.extend(self.token_id(role)?);
+        }
+        let by_text = self.tokens.iter().enumerate().filter(|(_, token)| ENDS.contains(&token.as_str()));
+        ends.extend(by_text.map(|(id, _)| id as u64));
+        let mut seen = BTreeSet::new();
+        ends.retain(|id| seen.insert(*id));
+        Ok(ends)
     }
 
     fn token_id(&self, role: &str) -> Result<Option<u64>, String> {
@@ -158,7 +178,7 @@ impl<'a> Vocabulary<'a> {
 
     /// Whether every text begins with a token; if the file does not say, llama.cpp's rule.
     fn post_processor(&self) -> Result<Value, String> {
-        let default = self.model == "llama" || is_llama3(self.pre);
+        let default = self.model == "llama" || is_of_tiktoken(self.pre);
         if !self.metadata.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(default) {
             return Ok(Value::Null);
         }
@@ -187,7 +207,7 @@ impl<'a> Vocabulary<'a> {
         let model = json!({
             "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
-            "ignore_merges": is_llama3(self.pre), "vocab": self.vocab()?, "merges": merges,
+            "ignore_merges": is_of_tiktoken(self.pre), "vocab": self.vocab()?, "merges": merges,
         });
         Ok((normalizer, pre_tokenizer, decoder, model))
     }
@@ -233,7 +253,7 @@ impl<'a> Vocabulary<'a> {
                 self.tokens.len()
             ));
         }
-        let ids: std::collections::BTreeMap<&str, usize> = self
+        let ids: BTreeMap<&str, usize> = self
             .tokens
             .iter()
             .zip(&self.kinds)
@@ -260,36 +280,6 @@ impl<'a> Vocabulary<'a> {
         });
         Ok(merges.iter().map(|merge| json!([merge.1, merge.2])).collect())
     }
-}
-
-fn is_llama3(pre: &str) -> bool {
-    matches!(pre, "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "pixtral" | "midm-2.0" | "lfm2")
-}
-
-/// The normalizer and pre-tokenizer of this name.
-fn cuts(pre: &str) -> Result<(Value, Value), String> {
-    let split = |pattern: &str| json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
-    let bytes = |use_regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex});
-    let sequence = |parts: Vec<Value>| json!({"type": "Sequence", "pretokenizers": parts});
-    Ok(match pre {
-        _ if is_llama3(pre) => (Value::Null, sequence(vec![split(LLAMA3), bytes(false)])),
-        "qwen2" | "deepseek-r1-qwen" => (json!({"type": "NFC"}), sequence(vec![split(QWEN2), bytes(false)])),
-        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" | "minerva-7b" => {
-            (Value::Null, sequence(vec![json!({"type": "Digits", "individual_digits": true}), bytes(true)]))
-        }
-        "gpt-2" | "gpt2" | "olmo" | "mpt" | "jais" | "trillion" => (Value::Null, bytes(true)),
-        "default" => {
-            let mut parts: Vec<Value> = FALLBACK.into_iter().map(split).collect();
-            parts.push(bytes(false));
-            (Value::Null, sequence(parts))
-        }
-        other => {
-            return Err(format!(
-                "pre-tokenizer `{other}` is not supported (supported: smollm, qwen2, deepseek-r1-qwen, llama-bpe, gpt-2, default and \
-                 others that cut like one of these)"
-            ));
-        }
-    })
 }
 
 #[cfg(test)]
@@ -344,7 +334,7 @@ mod tests {
 
     #[test]
     fn text_comes_back() {
-        for pre in ["gpt-2", "llama-bpe", "smollm", "default"] {
+        for pre in ["gpt-2", "llama-bpe", "smollm", "tekken", "deepseek-llm", "falcon", "default"] {
             let tokenizer = tokenizer(&byte_level(pre));
             for text in texts(&fixture()["texts"]).iter().filter(|text| !text.contains("<|im")) {
                 assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()).unwrap(), *text, "{pre}");
@@ -372,14 +362,45 @@ mod tests {
         }
     }
 
+    /// The end of Llama 3's vocabulary, in which files name one token by its role; Llama 3's own `generation_config.json` names
+    /// all three.
+    #[test]
+    fn every_token_that_ends_a_turn_ends_a_response() {
+        let tokens = ["a", "<|end_of_text|>", "<|eom_id|>", "<|eot_id|>", "b", "</s>"].map(String::from);
+        let metadata = |roles: &[(&'static str, i128)]| {
+            let mut entries = vec![
+                ("model", read::Value::Text("gpt2".into())),
+                ("pre", read::Value::Text("llama-bpe".into())),
+                ("tokens", read::Value::Texts(tokens.to_vec())),
+                // One of them is not marked as a control token.
+                ("token_type", read::Value::Numbers(vec![1.0, 3.0, 1.0, 3.0, 1.0, 4.0])),
+                ("merges", read::Value::Texts(Vec::new())),
+            ];
+            entries.extend(roles.iter().map(|(role, id)| (*role, read::Value::Integer(*id))));
+            metadata(entries)
+        };
+        let ends = |roles: &[(&'static str, i128)]| {
+            Vocabulary::new(&metadata(roles), 6).and_then(|vocabulary| vocabulary.generation_json())
+        };
+        let eos = |ends: &[u32]| Ok(json!({"eos_token_id": ends}));
+        assert_eq!(ends(&[("eos_token_id", 3)]), eos(&[3, 1, 2]));
+        assert_eq!(ends(&[("eos_token_id", 1), ("eot_token_id", 3), ("eom_token_id", 2)]), eos(&[1, 3, 2]));
+        assert_eq!(ends(&[("eom_token_id", 4)]), eos(&[4, 1, 2, 3]));
+        assert_eq!(
+            ends(&[("eom_token_id", 6)]),
+            Err("`tokenizer.ggml.eom_token_id` is 6, expected a token below 6".into())
+        );
+        let tokenizer = tokenizer(&metadata(&[]));
+        assert_eq!(tokenizer.encode("a<|eom_id|>").unwrap(), [0, 2]);
+        assert!(tokenizer.is_special(2) && !tokenizer.is_special(5));
+    }
+
     #[test]
     fn what_is_not_supported_is_named() {
         let error = |metadata: &Metadata| {
             Vocabulary::new(metadata, 1000).and_then(|vocabulary| vocabulary.tokenizer_json()).unwrap_err()
         };
-        assert!(
-            error(&byte_level("tekken")).starts_with("pre-tokenizer `tekken` is not supported (supported: smollm,")
-        );
+        assert!(error(&byte_level("bloom")).starts_with("pre-tokenizer `bloom` is not supported (supported: smollm,"));
         let mut other = byte_level("gpt-2");
         other.values.insert("tokenizer.ggml.model".into(), read::Value::Text("bert".into()));
         assert_eq!(error(&other), "tokenizer `bert` is not supported (supported: gpt2, llama)");
