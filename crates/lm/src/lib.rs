@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod absent;
 mod chat;
 mod config;
 mod decoder;
@@ -34,6 +35,7 @@ mod weights;
 mod work;
 mod workspace;
 
+pub use absent::not_a_model;
 pub use chat::{ChatTemplate, Message};
 pub use config::{
     Biases, Family, LayerKind, Llama3Scaling, LongRopeScaling, ModelConfig, Rope, RopeScaling, Sizes, YarnScaling,

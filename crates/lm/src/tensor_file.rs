@@ -1,6 +1,6 @@
 //! A safetensors file: its header is read and checked at once, its tensors one at a time.
 
-use crate::Error;
+use crate::{Error, files};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::fs::File;
@@ -24,7 +24,7 @@ impl TensorFile {
     /// # Errors
     /// The file cannot be read or is not of this format.
     pub fn open(path: &Path) -> Result<TensorFile, Error> {
-        let mut file = File::open(path).map_err(Error::io(path))?;
+        let mut file = files::open(path)?;
         let length = file.metadata().map_err(Error::io(path))?.len();
         let mut prefix = [0u8; 8];
         file.read_exact(&mut prefix).map_err(|error| match error.kind() {

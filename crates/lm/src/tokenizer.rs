@@ -1,5 +1,6 @@
 //! A Hugging Face `tokenizer.json`.
 
+use crate::absent::{Part, absent};
 use crate::files::{path_in, read_bounded};
 use crate::{Error, ModelConfig};
 use std::path::Path;
@@ -19,6 +20,9 @@ impl Tokenizer {
         /// A vocabulary of a million tokens with its merges.
         const MAX_BYTES: u64 = 256 << 20;
         let path = path_in(dir, "tokenizer.json")?;
+        if !path.exists() {
+            return Err(absent(dir, Part::Tokenizer));
+        }
         let json = read_bounded(&path, MAX_BYTES)?;
         Tokenizer::from_json(&json).map_err(|e| Error::content(&path, e.to_string()))
     }

@@ -1,5 +1,6 @@
 //! The safetensors files of a Hugging Face directory. Headers are read and checked first; tensors one at a time.
 
+use crate::absent::{Part, absent};
 use crate::files::{path_in, read_bounded};
 use crate::layout::Layout;
 use crate::tensor_file::{MAX_HEADER, TensorFile};
@@ -35,7 +36,11 @@ impl SafetensorsFiles {
     pub(crate) fn open(dir: &Path) -> Result<SafetensorsFiles, Error> {
         let single = path_in(dir, "model.safetensors")?;
         let index = path_in(dir, "model.safetensors.index.json")?;
-        let paths = if !single.exists() && index.exists() { shards(&index)? } else { vec![single] };
+        let paths = match (single.exists(), index.exists()) {
+            (true, _) => vec![single],
+            (false, true) => shards(&index)?,
+            (false, false) => return Err(absent(dir, Part::Weights)),
+        };
         let files = paths.iter().map(|path| TensorFile::open(path)).collect::<Result<_, _>>()?;
         let files = SafetensorsFiles { dir: dir.to_path_buf(), files };
         files.refuse_duplicates()?;
@@ -166,8 +171,14 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, Error> {
     if let Some(name) = names.iter().find(|name| !is_name(name)) {
         return Err(Error::content(index, format!("`{name}` is not the name of a file in this directory")));
     }
-    if let Some(name) = names.iter().find(|name| !dir.join(name).is_file()) {
-        return Err(Error::content(index, format!("names the file `{name}`, which does not exist")));
+    let missing: Vec<&String> = names.iter().filter(|name| !dir.join(name).exists()).collect();
+    if let Some(first) = missing.first() {
+        let problem = format!(
+            "names {} files, of which {} do not exist, first `{first}`: is the download complete?",
+            names.len(),
+            missing.len()
+        );
+        return Err(Error::content(index, problem));
     }
     names.iter().map(|name| path_in(dir, name)).collect()
 }

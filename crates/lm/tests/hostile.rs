@@ -273,7 +273,10 @@ fn shards_are_one_model_and_lies_about_them_are_errors() {
     let error = |map: Value| load(sharded(Some(json!({"weight_map": map}))).path()).err().unwrap();
     for (map, want) in [
         (json!({}), "weight_map names no file"),
-        (json!({"x": "c.safetensors"}), "names the file `c.safetensors`, which does not exist"),
+        (
+            json!({"x": "c.safetensors"}),
+            "names 1 files, of which 1 do not exist, first `c.safetensors`: is the download complete?",
+        ),
         (json!({"x": "../a.safetensors"}), "`../a.safetensors` is not the name of a file in this directory"),
         (json!({"x": "/etc/passwd"}), "`/etc/passwd` is not the name of a file in this directory"),
         (json!({"x": ".."}), "`..` is not the name of a file in this directory"),

@@ -122,9 +122,6 @@ impl LanguageModel {
         config: &Config,
         check: impl FnOnce(&ModelConfig, &TextFiles) -> Result<()>,
     ) -> Result<Self> {
-        if !directory.join("config.json").is_file() {
-            return Err(Error::file(directory, "expected a model directory, found no config.json"));
-        }
         let (mut shape, text) = (ModelConfig::load(directory)?, TextFiles::load(directory)?.for_data(&config.data)?);
         config.model.limit_shape(&mut shape)?;
         text.tokenizer.check_fits(&shape).map_err(|problem| Error::file(directory, problem))?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use vapo_lm::{Device, ModelConfig};
+use vapo_lm::{Device, ModelConfig, not_a_model};
 use vapo_train::{Config, LanguageModel, ModelDirectory, RunDir, TextFiles, base_directory};
 
 use crate::{args::ModelArgs, config};
@@ -124,10 +124,9 @@ impl Found {
             let is_of_a_run = path.file_name().is_some_and(|file| file == name);
             return Ok(Self { directory: path.to_path_buf(), config: config.filter(|_| is_of_a_run) });
         }
-        let problem = if path.exists() { format!("contains no {name}") } else { "does not exist".into() };
         bail!(
-            "{} {problem}: expected a run (checkpoints/), a checkpoint ({name}/) or a Hugging Face directory (config.json)",
-            path.display()
+            "{}; expected a run (checkpoints/), a checkpoint ({name}/) or a Hugging Face directory (config.json)",
+            not_a_model(path)
         );
     }
 }

@@ -4,6 +4,7 @@ use super::family::Family;
 use super::keys::{check_tokens, read_object, token_list};
 use super::layers::{LayerKind, ropes_to_json};
 use super::rope::Rope;
+use crate::absent::{Part, absent};
 use crate::files::path_in;
 use crate::{Error, WeightDtype};
 use serde_json::{Map, Value, json};
@@ -111,6 +112,9 @@ impl ModelConfig {
     /// A file cannot be read, or describes a network that is not supported.
     pub fn load(dir: &Path) -> Result<ModelConfig, Error> {
         let path = path_in(dir, "config.json")?;
+        if !path.exists() {
+            return Err(absent(dir, Part::Config));
+        }
         let mut config =
             ModelConfig::from_json(read_object(&path)?).map_err(|problem| Error::content(&path, problem))?;
         let path = path_in(dir, "generation_config.json")?;

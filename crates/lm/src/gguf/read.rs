@@ -1,7 +1,8 @@
 //! The header of a GGUF file: metadata and where each tensor lies. All sizes are checked against the file.
 
 use super::blocks::BlockType;
-use crate::Error;
+use crate::absent::directory_of_gguf;
+use crate::{Error, files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -52,7 +53,10 @@ pub(super) struct GgufFile {
 impl GgufFile {
     /// Reads and checks the header.
     pub(super) fn open(path: &Path) -> Result<GgufFile, Error> {
-        let file = File::open(path).map_err(Error::io(path))?;
+        if path.is_dir() {
+            return Err(directory_of_gguf(path));
+        }
+        let file = files::open(path)?;
         let length = file.metadata().map_err(Error::io(path))?.len();
         let header = Header { input: BufReader::new(file).take(MAX_HEADER), length };
         let (metadata, tensors) = header.parse().map_err(|problem| Error::content(path, problem))?;

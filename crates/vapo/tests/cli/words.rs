@@ -89,7 +89,7 @@ fn what_is_missing_is_named() {
     let file = place.vapo(&["train", "nowhere.toml"]).failed(1);
     assert_eq!(file, "error: cannot read nowhere.toml: No such file or directory (os error 2)\n");
     let model = place.vapo(&["eval", "--model", "nowhere"]).failed(1);
-    assert!(model.starts_with("error: nowhere does not exist: expected a run"), "{model}");
+    assert!(model.starts_with("error: nowhere: does not exist; expected a run"), "{model}");
     let base = place.vapo(&["train", "--set", "model.path=nowhere"]).failed(1);
     assert!(base.starts_with("error: nowhere"), "{base}");
     let data = place.vapo(&["eval", "--data", "nowhere.jsonl"]).failed(1);
