@@ -15,7 +15,7 @@
 //!
 //! Legend: `m` rows (tokens), `width` values per row, `[a, b]` a row-major array.
 //!
-//! This is the only crate with `unsafe` code: vector instructions, and tasks that write disjoint parts of one buffer.
+//! `unsafe` code is for vector instructions, and for tasks that write disjoint parts of one buffer.
 #![allow(unsafe_code)]
 
 mod buffer;
