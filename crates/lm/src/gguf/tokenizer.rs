@@ -396,6 +396,17 @@ mod tests {
     }
 
     #[test]
+    fn vocabularies_of_tiktoken_keep_words_that_are_tokens_and_begin_with_a_token() {
+        for (pre, of_tiktoken) in [("llama-bpe", true), ("tekken", true), ("dbrx", false), ("qwen35", false)] {
+            let mut metadata = byte_level(pre);
+            metadata.values.insert("tokenizer.ggml.bos_token_id".into(), read::Value::Integer(0));
+            let json = Vocabulary::new(&metadata, 1000).unwrap().tokenizer_json().unwrap();
+            assert_eq!(json["model"]["ignore_merges"], of_tiktoken, "{pre}");
+            assert_eq!(!json["post_processor"].is_null(), of_tiktoken, "{pre}");
+        }
+    }
+
+    #[test]
     fn what_is_not_supported_is_named() {
         let error = |metadata: &Metadata| {
             Vocabulary::new(metadata, 1000).and_then(|vocabulary| vocabulary.tokenizer_json()).unwrap_err()
