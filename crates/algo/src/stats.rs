@@ -1,12 +1,13 @@
 //! Statistics that can be merged: the merged summaries of micro-batches or workers equal the summary of the whole.
 
 use crate::importance::Ratio;
+use serde::{Deserialize, Serialize};
 
 /// Count, mean, spread and extremes of a stream of numbers.
 ///
 /// Mean and squared deviations are updated in place (Welford; merged by Chan et al.), which keeps the
 /// variance accurate for large numbers that differ little, and exactly 0 for equal numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     count: u64,
     mean: f64,
@@ -136,7 +137,7 @@ impl ExplainedVariance {
 }
 
 /// What a policy loss did with a token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClipState {
     /// Its weight is 0: it is not part of the loss.
     #[default]
@@ -152,7 +153,7 @@ pub enum ClipState {
 }
 
 /// Statistics of a policy loss, over tokens of non-zero weight.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PolicyStats {
     /// The ratio used in the loss, new over old: of the token, or of its sequence in GSPO.
     pub ratio: Summary,
@@ -224,7 +225,7 @@ impl PolicyStats {
 }
 
 /// Statistics of a value loss, over tokens of non-zero weight.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ValueStats {
     /// The critic's values.
     pub values: Summary,

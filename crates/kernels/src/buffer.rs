@@ -115,6 +115,13 @@ impl<T: Number> Buffer<T> {
     pub fn write(&mut self, device: &Device, from: &[T]) {
         self.view_mut().write(device, from);
     }
+
+    /// Lets the host change values: in place where the device's memory is the host's.
+    pub fn edit<R>(&mut self, device: &Device, change: impl FnOnce(&mut [T]) -> R) -> R {
+        match device {
+            Device::Cpu(_) => change(self.view_mut().cpu()),
+        }
+    }
 }
 
 impl<T: Number> Clone for Buffer<T> {

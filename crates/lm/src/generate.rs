@@ -5,6 +5,7 @@ use crate::decoder::Pass;
 use crate::engine::chunks;
 use crate::sampling::Sampling;
 use crate::{Engine, Model, StopStrings};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub struct Request<'a> {
 }
 
 /// One completion.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Completion {
     /// Sampled tokens, the stop token included.
     pub tokens: Vec<u32>,
@@ -46,7 +47,7 @@ pub struct Streamed {
 }
 
 /// Why a sample ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopReason {
     /// A stop token, which is the sample's last token.
     StopToken,

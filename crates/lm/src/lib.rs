@@ -53,6 +53,6 @@ pub use sampling::Sampling;
 pub use save::{WeightDtype, little_endian};
 pub use tensor_file::TensorFile;
 pub use tokenizer::{StopStrings, TextStream, Tokenizer};
-pub use vapo_kernels::{Buffer, Device, Isa, KvCache, SampleCache, devices, fma_peak_gflops};
+pub use vapo_kernels::{Buffer, Device, Isa, KvCache, SQUARES_BLOCK, SampleCache, devices, fma_peak_gflops};
 pub use work::PassSize;
 pub use workspace::activation_bytes;

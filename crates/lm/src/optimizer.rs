@@ -1,7 +1,8 @@
 //! AdamW and learning-rate schedules.
 
 use crate::Model;
-use vapo_kernels::{AdamWStep, Buffer, adamw, sum_of_squares, zero};
+use std::ops::Range;
+use vapo_kernels::{AdamWStep, Buffer, Device, SQUARES_BLOCK, adamw, block_squares, zero};
 
 /// Settings of [`AdamW`].
 #[derive(Clone, Debug, PartialEq)]
@@ -25,15 +26,18 @@ impl Default for AdamWConfig {
 }
 
 /// AdamW (Loshchilov & Hutter 2019) with global-norm clipping. Its state is public for checkpoints.
+///
+/// It may have only a part of a network's moments, and update only that part of the weights (ZeRO-1, Rajbhandari et al. 2020).
 pub struct AdamW {
     /// Settings.
     pub config: AdamWConfig,
-    /// Running mean of gradients, flat.
+    /// Running mean of gradients, flat: of the part that it updates.
     pub first_moment: Buffer,
-    /// Running mean of squared gradients, flat.
+    /// Running mean of squared gradients, as above.
     pub second_moment: Buffer,
     /// Updates so far.
     pub steps: u64,
+    part: Range<usize>,
 }
 
 impl Clone for AdamW {
@@ -43,6 +47,7 @@ impl Clone for AdamW {
             first_moment: self.first_moment.clone(),
             second_moment: self.second_moment.clone(),
             steps: self.steps,
+            part: self.part.clone(),
         }
     }
 
@@ -52,29 +57,103 @@ impl Clone for AdamW {
         self.first_moment.clone_from(&from.first_moment);
         self.second_moment.clone_from(&from.second_moment);
         self.steps = from.steps;
+        self.part = from.part.clone();
     }
 }
 
 impl AdamW {
     /// A fresh optimizer for a model, on its device.
     pub fn new(config: AdamWConfig, model: &Model) -> AdamW {
-        AdamW { config, first_moment: model.zero_gradients(), second_moment: model.zero_gradients(), steps: 0 }
+        let (first_moment, second_moment) = (model.zero_gradients(), model.zero_gradients());
+        AdamW { config, first_moment, second_moment, steps: 0, part: 0..model.flat_len() }
+    }
+
+    /// Forgets the moments outside a part of the flat buffers, which begins with a block of [`SQUARES_BLOCK`] values.
+    ///
+    /// # Panics
+    /// If it has not all moments.
+    pub fn keep_part(&mut self, device: &Device, part: Range<usize>) {
+        assert!(part.start.is_multiple_of(SQUARES_BLOCK) || part.is_empty(), "a part begins with a block");
+        for moment in [&mut self.first_moment, &mut self.second_moment] {
+            assert_eq!(moment.len(), self.part.len(), "all moments are there");
+            *moment = Buffer::from_slice(device, &moment.slice(part.clone()).to_vec(device));
+        }
+        self.part = part;
+    }
+
+    /// This optimizer with all moments: `complete` is given buffers that hold this part's, and supplies the others.
+    ///
+    /// # Errors
+    /// Those of `complete`.
+    pub fn with_all<E>(
+        &self,
+        model: &Model,
+        mut complete: impl FnMut(&mut [f32]) -> Result<(), E>,
+    ) -> Result<AdamW, E> {
+        let device = model.device();
+        let mut all = AdamW { steps: self.steps, ..AdamW::new(self.config.clone(), model) };
+        for (all, own) in
+            [(&mut all.first_moment, &self.first_moment), (&mut all.second_moment, &self.second_moment)]
+        {
+            all.slice_mut(self.part.clone()).write(device, &own.view().to_vec(device));
+            all.edit(device, &mut complete)?;
+        }
+        Ok(all)
+    }
+
+    /// The part of the flat buffers that it updates.
+    pub fn part(&self) -> Range<usize> {
+        self.part.clone()
     }
 
     /// Clips `grads` to the largest norm, updates the model, zeroes `grads`; returns the norm before clipping.
     /// A norm that is not finite changes nothing but the gradient: the caller decides what to do.
     pub fn update(&mut self, model: &mut Model, grads: &mut Buffer, learning_rate: f32) -> f32 {
+        let squares = self.block_squares(model, grads);
+        self.step(model, grads, (squares.iter().sum(), learning_rate), |_| ()).0
+    }
+
+    /// Sums of squares of its part of a gradient, by blocks: in the order of all parts they add up to the squared norm.
+    pub fn block_squares(&self, model: &Model, grads: &Buffer) -> Vec<f64> {
+        block_squares(model.device(), grads.slice(self.part.clone()))
+    }
+
+    /// Updates its part of a model by its part of `grads`, given the squared norm of the whole gradient, and zeroes `grads`;
+    /// `complete` then sees all exact weights and supplies those of other parts. Returns the norm and what `complete` does.
+    /// With a norm that is not finite, `complete` changes nothing either.
+    pub fn step<R>(
+        &mut self,
+        model: &mut Model,
+        grads: &mut Buffer,
+        (squared_norm, learning_rate): (f64, f32),
+        complete: impl FnOnce(&mut [f32]) -> R,
+    ) -> (f32, Option<R>) {
         let device = &model.device().clone();
-        let norm = sum_of_squares(device, grads.view()).sqrt();
+        let norm = squared_norm.sqrt();
         if !norm.is_finite() {
             zero(device, grads.view_mut());
-            return norm as f32;
+            return (norm as f32, None);
         }
         self.steps += 1;
+        let step = self.numbers(norm, learning_rate);
+        let (first, second, part) = (&mut self.first_moment, &mut self.second_moment, self.part.clone());
+        let gradient = grads.slice_mut(part.clone());
+        let result = model.parameters.update(device, |exact| {
+            adamw(device, &step, exact.slice_mut(part.clone()), gradient, first.view_mut(), second.view_mut());
+            exact.edit(device, complete)
+        });
+        if part.len() < grads.len() {
+            zero(device, grads.view_mut());
+        }
+        (norm as f32, Some(result))
+    }
+
+    /// The numbers of its step number `steps`.
+    fn numbers(&self, norm: f64, learning_rate: f32) -> AdamWStep {
         let AdamWConfig { beta1, beta2, eps, weight_decay, max_grad_norm } = self.config;
         let clip = max_grad_norm.map_or(1.0, |max| (f64::from(max) / norm.max(1e-12)).min(1.0));
         let correction = |beta: f32| (1.0 - libm::pow(f64::from(beta), self.steps as f64)) as f32;
-        let step = AdamWStep {
+        AdamWStep {
             learning_rate,
             beta1,
             beta2,
@@ -83,12 +162,7 @@ impl AdamW {
             correction1: correction(beta1),
             correction2: correction(beta2),
             gradient_scale: clip as f32,
-        };
-        let (first, second) = (&mut self.first_moment, &mut self.second_moment);
-        model.parameters.update(device, |exact| {
-            adamw(device, &step, exact.view_mut(), grads.view_mut(), first.view_mut(), second.view_mut());
-        });
-        norm as f32
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Responses to grade, and the resulting verdicts and grades.
 
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A response to a problem.
@@ -22,7 +23,7 @@ impl<'a> From<&'a str> for Response<'a> {
 ///
 /// A reward is never silently zero: a response without a readable answer and a verifier that could not decide are
 /// distinguished from a wrong answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Verdict {
     /// The answer was read and compared.
     Graded {

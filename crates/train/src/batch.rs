@@ -261,6 +261,11 @@ impl<'a> Minibatch<'a> {
         self.truncated.iter().map(|&truncated| !(overlong_filtering && truncated)).collect()
     }
 
+    /// Tokens of the responses before this one.
+    pub(crate) fn tokens_before(&self, response: usize) -> usize {
+        self.lengths[..response].iter().sum()
+    }
+
     /// n.
     pub fn num_tokens(&self) -> usize {
         self.tokens.len()

@@ -330,6 +330,7 @@ pub fn examine(path: &Path) -> Result<Examination> {
         search.tokens(name, column, &minibatch.lengths);
     }
     let mut gradients = model.zero_gradients();
+    let all = 0..minibatch.sequences.len();
     let temperature = config.rollout.temperature as f32;
     if head == Head::Language {
         let outputs = engine.score(&model, &minibatch.sequences, temperature);
@@ -342,7 +343,7 @@ pub fn examine(path: &Path) -> Result<Examination> {
             reference_logp: stored.columns.get(REFERENCE_LOGP).map(Vec::as_slice),
         };
         let mut objective = Objective::new(&minibatch, &columns, &config.algorithm);
-        policy_gradient(engine, (&model, &mut gradients), (&minibatch, temperature), &mut objective);
+        policy_gradient(engine, (&model, &mut gradients), (&minibatch, all), temperature, &mut objective);
     } else {
         search.tokens("values", &engine.values(&model, &minibatch.sequences), &minibatch.lengths);
         let bound = value_bound(&config.critic, config.reward_range());
@@ -351,7 +352,7 @@ pub fn examine(path: &Path) -> Result<Examination> {
             targets: stored.column(TARGETS, path)?.to_vec(),
         };
         let settings = (bound, config.critic.value_clip);
-        critic_gradient(engine, (&model, &mut gradients), &minibatch, &targets, settings);
+        critic_gradient(engine, (&model, &mut gradients), (&minibatch, all), &targets, settings);
     }
     search.tensors(GRADIENT, &model, |name| model.tensor_in(&gradients, name));
     let size = [minibatch.lengths.len(), minibatch.num_tokens()];

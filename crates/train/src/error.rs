@@ -59,6 +59,9 @@ pub enum Error {
     /// The language model.
     #[error(transparent)]
     Lm(#[from] vapo_lm::Error),
+    /// The ranks of the run.
+    #[error(transparent)]
+    Link(#[from] vapo_link::Error),
 }
 
 impl Error {

@@ -7,6 +7,7 @@ use crate::{
     base::TextFiles,
     config::Config,
     decoding::eval_sampling,
+    division::Division,
     error::{Error, Result},
     evaluation::{Evaluation, GradedCompletion, ProblemResult},
     observer::{Monitor, Observer},
@@ -38,10 +39,14 @@ pub fn evaluate(
     observer: &mut dyn Observer,
     stop: &std::sync::atomic::AtomicBool,
 ) -> Result<Option<Evaluation>> {
-    run_evaluation(evaluator, &mut Monitor::new(observer, stop))
+    run_evaluation(evaluator, &mut Division::single(), &mut Monitor::new(observer, stop))
 }
 
-pub(crate) fn run_evaluation(evaluator: Evaluator<'_>, monitor: &mut Monitor<'_>) -> Result<Option<Evaluation>> {
+pub(crate) fn run_evaluation(
+    evaluator: Evaluator<'_>,
+    division: &mut Division,
+    monitor: &mut Monitor<'_>,
+) -> Result<Option<Evaluation>> {
     let Evaluator { engine, policy, text, task, config } = evaluator;
     let sampling = eval_sampling(config, policy, text);
     let prompts = chosen(task.held_out(), config.eval.problems)
@@ -52,12 +57,13 @@ pub(crate) fn run_evaluation(evaluator: Evaluator<'_>, monitor: &mut Monitor<'_>
     }
     let seed = Random::keyed(config.run.seed, Stream::EvaluationSamples, &[0]).next_u64();
     let threads = engine.device().threads();
-    let mut generator = Generator { engine, policy, text, sampling: &sampling, seed, stage: Stage::Evaluation };
+    let (sampling, stage) = (&sampling, Stage::Evaluation);
+    let mut generator = Generator { engine, division, policy, text, sampling, seed, stage };
     let samples = config.eval.samples;
     let Some(rollouts) = generator.sample(&prompts, samples, monitor)? else {
         return Ok(None);
     };
-    let Some(graded) = grade(task, rollouts, threads, monitor) else {
+    let Some(graded) = grade(task, rollouts, (threads, division), monitor)? else {
         return Ok(None);
     };
     let problems = graded.chunks(samples).map(|group| ProblemResult {

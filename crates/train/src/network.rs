@@ -1,8 +1,15 @@
 //! A network in training: weights, gradients, AdamW and its schedule.
 
-use vapo_lm::{AdamW, AdamWConfig, Buffer, Decay, Engine, Head, Model, Schedule};
+use std::ops::Range;
 
-use crate::config::{OptimizerConfig, ScheduleKind};
+use serde::{Serialize, de::DeserializeOwned};
+use vapo_lm::{AdamW, AdamWConfig, Buffer, Decay, Head, Model, Schedule};
+
+use crate::{
+    config::{OptimizerConfig, ScheduleKind},
+    division::Division,
+    error::Result,
+};
 
 /// A policy or critic with everything needed for its updates.
 pub(crate) struct Network {
@@ -62,20 +69,41 @@ impl Network {
         schedule(config, total_updates).at(self.optimizer.steps)
     }
 
-    /// Lets `backward` add the gradients of the whole update, then takes one optimizer step, unless the gradient is not
-    /// finite. Returns what `backward` does, too.
-    pub(crate) fn update<R>(
+    /// Forgets the moments that other ranks have.
+    pub(crate) fn divide(&mut self, division: &Division) {
+        if division.is_shared() {
+            let device = &self.model.device().clone();
+            self.optimizer.keep_part(device, division.share(self.model.flat_len()));
+        }
+    }
+
+    /// Lets `backward` add the gradients of an update's shards (of responses of these lengths), then takes one optimizer step,
+    /// unless the gradient is not finite. Returns what `backward` does for each shard, too.
+    ///
+    /// # Errors
+    /// Another rank failed.
+    pub(crate) fn update<R: Serialize + DeserializeOwned>(
         &mut self,
-        engine: &mut Engine,
-        backward: impl FnOnce(&mut Engine, &Model, &mut Buffer) -> R,
-    ) -> (Update, R) {
-        let result = backward(engine, &self.model, &mut self.gradients);
-        let learning_rate = self.learning_rate();
-        let grad_norm = self.optimizer.update(&mut self.model, &mut self.gradients, learning_rate);
+        division: &mut Division,
+        lengths: &[usize],
+        backward: &mut dyn FnMut(&Model, &mut Buffer, Range<usize>) -> R,
+    ) -> Result<(Update, Vec<R>)> {
+        let (model, gradients, optimizer) = (&mut self.model, &mut self.gradients, &mut self.optimizer);
+        let device = &model.device().clone();
+        let results = division.sum_gradients(device, gradients, lengths, &mut |gradients, responses| {
+            backward(model, gradients, responses)
+        })?;
+        let learning_rate = self.schedule.at(optimizer.steps);
+        let squares = optimizer.block_squares(model, gradients);
+        let squared_norm = division.sum_of_blocks(gradients.len(), &squares)?;
+        let (grad_norm, completed) = optimizer.step(model, gradients, (squared_norm, learning_rate), |weights| {
+            division.complete_shares("weights", weights)
+        });
+        completed.transpose()?;
         let is_finite = grad_norm.is_finite();
         self.skipped = if is_finite { 0 } else { self.skipped + 1 };
         let grad_norm = if is_finite { Ok(grad_norm) } else { Err(grad_norm) };
-        (Update { grad_norm, learning_rate }, result)
+        Ok((Update { grad_norm, learning_rate }, results))
     }
 
     /// Its name in messages.
@@ -124,12 +152,12 @@ mod tests {
 
     #[test]
     fn a_gradient_that_is_not_finite_is_skipped_and_counted() {
-        let (mut network, mut engine) = (network(), Engine::new(&Device::cpu(1), 64));
+        let (mut network, mut division) = (network(), Division::single());
         let mut update = |network: &mut Network, gradient: f32| {
-            let set = |_: &mut Engine, model: &Model, gradients: &mut Buffer| {
+            let set = &mut |model: &Model, gradients: &mut Buffer, _: Range<usize>| {
                 model.set_tensor_in(gradients, NORM, &[gradient; 16]);
             };
-            network.update(&mut engine, set).0.grad_norm
+            network.update(&mut division, &[1], set).unwrap().0.grad_norm
         };
         let before = network.model.weights();
         assert!(update(&mut network, f32::NAN).unwrap_err().is_nan());

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use vapo_lm::{AdamW, Model};
 
-use crate::{network::Network, trainer::Trainer};
+use crate::{division::Division, error::Result, network::Network, trainer::Trainer};
 
 /// Policy and critic.
 pub(crate) struct Networks<'a> {
@@ -23,6 +23,26 @@ impl<'a> Networks<'a> {
     /// Those of a run as they are.
     pub(crate) fn of(trainer: &'a Trainer) -> Self {
         Self { policy: State::from(&trainer.policy), critic: trainer.critic.as_ref().map(State::from) }
+    }
+
+    /// Those of a run with the moments of all ranks.
+    ///
+    /// # Errors
+    /// Another rank failed.
+    pub(crate) fn complete(
+        policy: &'a Network,
+        critic: Option<&'a Network>,
+        division: &mut Division,
+    ) -> Result<Self> {
+        let mut complete = |network: &'a Network| -> Result<State<'a>> {
+            let mut state = State::from(network);
+            if division.is_shared() {
+                let supply = |moments: &mut [f32]| division.complete_shares("moments", moments);
+                state.optimizer = Cow::Owned(network.optimizer.with_all(&network.model, supply)?);
+            }
+            Ok(state)
+        };
+        Ok(Self { policy: complete(policy)?, critic: critic.map(complete).transpose()? })
     }
 
     /// A copy that no longer depends on the run, in the memory of an earlier one of the same run if there is one: fresh

@@ -6,6 +6,7 @@ use vapo_algo::{
     Clip, PolicyBatch, PolicyLoss, PolicyStats, RatioRange, Reduction, Summary, cispo_loss, clipped_policy_loss,
     dis_loss, entropy_bonus, gspo_loss, kl_loss, positive_lm_loss, truncated_importance_weights,
 };
+use serde::{Deserialize, Serialize};
 use vapo_lm::{Scored, TokenGrad};
 
 use crate::{
@@ -41,14 +42,28 @@ pub(crate) struct Objective<'a> {
     pub(crate) sums: PolicySums,
 }
 
-/// Sums over an update's micro-batches. Terms that do not exist are `None`.
-#[derive(Default)]
+/// Sums over the micro-batches of an update, or of a shard of it. Terms that do not exist are `None`.
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct PolicySums {
     pub(crate) loss: f64,
     pub(crate) positive_lm_loss: Option<f64>,
     pub(crate) kl_loss: Option<f64>,
     pub(crate) stats: PolicyStats,
     pub(crate) entropy: Summary,
+}
+
+impl PolicySums {
+    /// Adds the sums of the next shard.
+    pub(crate) fn merge(&mut self, other: &PolicySums) {
+        let add = |sum: &mut Option<f64>, other: Option<f64>| {
+            sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+        };
+        self.loss += other.loss;
+        add(&mut self.positive_lm_loss, other.positive_lm_loss);
+        add(&mut self.kl_loss, other.kl_loss);
+        self.stats.merge(&other.stats);
+        self.entropy.merge(&other.entropy);
+    }
 }
 
 impl<'a> Objective<'a> {
@@ -87,6 +102,16 @@ impl<'a> Objective<'a> {
     /// The same, which also notes what happens to each token of its minibatch.
     pub(crate) fn traced(self, trace: Option<&'a mut TokenTrace>, minibatch: &'a Minibatch<'_>) -> Self {
         Self { trace: trace.map(|trace| (trace, minibatch.tokens())), ..self }
+    }
+
+    /// The sums so far; the next ones begin at zero.
+    pub(crate) fn take_sums(&mut self) -> PolicySums {
+        let zeros = PolicySums {
+            positive_lm_loss: self.sums.positive_lm_loss.map(|_| 0.0),
+            kl_loss: self.sums.kl_loss.map(|_| 0.0),
+            ..PolicySums::default()
+        };
+        std::mem::replace(&mut self.sums, zeros)
     }
 
     /// Adds a micro-batch's loss and returns its gradient: policy loss + mu * positive-example LM loss (+ KL, - entropy

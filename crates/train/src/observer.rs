@@ -70,11 +70,6 @@ impl<'a> Monitor<'a> {
         Self { observer, stop, may_abandon: false }
     }
 
-    /// Whether the updates that have begun should not be completed.
-    pub(crate) fn abandons(&self) -> bool {
-        self.may_abandon && self.stopped()
-    }
-
     pub(crate) fn tell(&mut self, event: Event<'_>) {
         self.observer.event(event);
     }

@@ -1,6 +1,6 @@
 //! The passes over a step's responses: shuffled, dealt into minibatches, one optimizer update each.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use vapo_tasks::{Random, Stream};
 
@@ -40,13 +40,16 @@ pub(crate) fn train_critic(
         let random =
             Random::keyed(trainer.config.run.seed, Stream::CriticShuffle, &[trainer.counters.global_step, pass as u64]);
         for minibatch in batch.minibatches(parts, random) {
-            let update = update_critic(critic, &mut trainer.engine, &minibatch, values, settings, &mut report);
+            let update = update_critic(critic, (&mut trainer.engine, &mut trainer.division), &minibatch, values, settings, &mut report)?;
             if let Err(norm) = update.grad_norm {
-                let path = dumps.save(critic, &minibatch, &critic_columns(&minibatch, values), norm)?;
+                let path = match trainer.division.leads() {
+                    true => dumps.save(critic, &minibatch, &critic_columns(&minibatch, values), norm)?,
+                    false => PathBuf::new(),
+                };
                 skip(critic, norm, &path, (trainer.config.run.nonfinite_gradient, monitor))?;
             }
             progress.advance(minibatch.num_tokens(), monitor);
-            if monitor.abandons() {
+            if trainer.division.abandons(monitor)? {
                 return Ok(Some(report));
             }
         }
@@ -72,14 +75,17 @@ pub(crate) fn train_policy(
         let random =
             Random::keyed(trainer.config.run.seed, Stream::PolicyShuffle, &[trainer.counters.global_step, pass as u64]);
         for minibatch in batch.minibatches(algorithm.minibatches_per_epoch, random) {
-            let (policy, engine) = (&mut trainer.policy, &mut trainer.engine);
-            let update = update_policy(policy, engine, &minibatch, columns, settings, &mut report);
+            let (policy, workers) = (&mut trainer.policy, (&mut trainer.engine, &mut trainer.division));
+            let update = update_policy(policy, workers, &minibatch, columns, settings, &mut report)?;
             if let Err(norm) = update.grad_norm {
-                let path = dumps.save(policy, &minibatch, &policy_columns(&minibatch, columns), norm)?;
+                let path = match trainer.division.leads() {
+                    true => dumps.save(policy, &minibatch, &policy_columns(&minibatch, columns), norm)?,
+                    false => PathBuf::new(),
+                };
                 skip(policy, norm, &path, (trainer.config.run.nonfinite_gradient, monitor))?;
             }
             progress.advance(minibatch.num_tokens(), monitor);
-            if monitor.abandons() {
+            if trainer.division.abandons(monitor)? {
                 return Ok(report);
             }
         }

@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 
 use vapo_lm::{Completion, Engine, Model, ModelConfig, Request, Sampling, StopReason};
-use vapo_tasks::{Grade, Problem, Response, Task, parallel_map};
+use vapo_tasks::{Grade, Problem, Response, Task, Verdict, parallel_map};
 
 use crate::{
     base::TextFiles,
+    division::Division,
     error::{Error, Result},
     progress::{Progress, Watcher},
     stage::Stage,
@@ -89,6 +90,7 @@ pub struct GradedRollout<'a> {
 /// The inputs of sampling and grading, except prompts.
 pub(crate) struct Generator<'a> {
     pub(crate) engine: &'a mut Engine,
+    pub(crate) division: &'a mut Division,
     pub(crate) policy: &'a Model,
     pub(crate) text: &'a TextFiles,
     pub(crate) sampling: &'a Sampling,
@@ -98,22 +100,25 @@ pub(crate) struct Generator<'a> {
 }
 
 impl Generator<'_> {
-    /// Samples `samples` responses to every prompt, `[prompts * samples]`, group by group; `None` if stopped.
+    /// Samples `samples` responses to every prompt, `[prompts * samples]`, group by group: each rank those to its part of the
+    /// prompts. `None` if a rank was stopped.
     pub(crate) fn sample<'p>(
         &mut self,
         prompts: &'p [Prompt],
         samples: usize,
         watcher: &mut dyn Watcher,
     ) -> Result<Option<Vec<Rollout<'p>>>> {
+        let own = &prompts[self.division.part(prompts.len())];
         let requests: Vec<Request<'_>> =
-            prompts.iter().map(|prompt| Request { prompt: &prompt.tokens, samples, key: prompt.key }).collect();
-        let (stage, total) = (self.stage, prompts.len() * samples);
+            own.iter().map(|prompt| Request { prompt: &prompt.tokens, samples, key: prompt.key }).collect();
+        let (stage, total) = (self.stage, own.len() * samples);
         let mut progress =
             |tokens, done| -> ControlFlow<()> { watcher.progress(Progress { stage, done, total, tokens }) };
-        let Some(groups) = self.engine.generate(self.policy, &requests, self.sampling, self.seed, &mut progress) else {
+        let own = self.engine.generate(self.policy, &requests, self.sampling, self.seed, &mut progress);
+        let Some(groups) = self.division.gather("samples", own)? else {
             return Ok(None);
         };
-        let mut rollouts = Vec::with_capacity(total);
+        let mut rollouts = Vec::with_capacity(prompts.len() * samples);
         for (prompt, group) in prompts.iter().zip(groups) {
             for completion in group {
                 let text =
@@ -125,20 +130,45 @@ impl Generator<'_> {
     }
 }
 
-/// Grades every response, on `threads` threads or as many as the task can use; `None` if stopped.
+/// Grades every response: each rank its part, on `threads` threads or as many as the task can use. `None` if a rank was
+/// stopped.
+///
+/// # Errors
+/// Another rank failed.
 pub(crate) fn grade<'p>(
     task: &dyn Task,
     rollouts: Vec<Rollout<'p>>,
-    threads: usize,
+    (threads, division): (usize, &mut Division),
     watcher: &mut dyn Watcher,
-) -> Option<Vec<GradedRollout<'p>>> {
-    let total = rollouts.len();
+) -> Result<Option<Vec<GradedRollout<'p>>>> {
+    let own = &rollouts[division.part(rollouts.len())];
     let grade_one = |index: usize| {
-        let rollout = &rollouts[index];
+        let rollout = &own[index];
         let response = Response { text: &rollout.text, tokens: Some(rollout.completion.tokens.len()) };
         task.grade(&rollout.prompt.problem, response)
     };
-    let report = |done| watcher.progress(Progress { stage: Stage::Grading, done, total, tokens: 0 });
-    let grades = parallel_map(total, threads.max(task.graded_at_once()), grade_one, report)?;
-    Some(rollouts.into_iter().zip(grades).map(|(rollout, grade)| GradedRollout { rollout, grade }).collect())
+    let report = |done| watcher.progress(Progress { stage: Stage::Grading, done, total: own.len(), tokens: 0 });
+    let grades = parallel_map(own.len(), threads.max(task.graded_at_once()), grade_one, report);
+    let Some(grades) = gather_grades(division, grades)? else { return Ok(None) };
+    let graded = rollouts.into_iter().zip(grades).map(|(rollout, grade)| GradedRollout { rollout, grade });
+    Ok(Some(graded.collect()))
+}
+
+/// A [`Grade`] as ranks send it: verdict, answer, remark, weight, shaping, scores.
+type SentGrade = (Verdict, Option<String>, Option<String>, f32, f32, Vec<(String, Option<f32>)>);
+
+fn gather_grades(division: &mut Division, own: Option<Vec<Grade>>) -> Result<Option<Vec<Grade>>> {
+    if !division.is_shared() {
+        return Ok(own);
+    }
+    let sent = |Grade { verdict, answer, remark, weight, shaping, scores }| -> SentGrade {
+        let scores = scores.into_iter().map(|(name, score): (std::sync::Arc<str>, _)| (name.to_string(), score));
+        (verdict, answer, remark, weight, shaping, scores.collect())
+    };
+    let received = |(verdict, answer, remark, weight, shaping, scores): SentGrade| {
+        let scores = scores.into_iter().map(|(name, score)| (name.into(), score)).collect();
+        Grade { verdict, answer, remark, weight, shaping, scores }
+    };
+    let all = division.gather("grades", own.map(|own| own.into_iter().map(sent).collect()))?;
+    Ok(all.map(|all| all.into_iter().map(received).collect()))
 }

@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use vapo_link::Launch;
 use vapo_lm::{Head, Model};
 use vapo_tasks::Task;
 
@@ -17,6 +18,7 @@ use crate::{
     checkpoint::{Best, RunState, Snapshot, load_network, load_state, save_model},
     config::Config,
     decoding::{endless_warning, training_sampling},
+    division::Division,
     error::{Error, Result},
     eval::{Evaluator, run_evaluation},
     evaluation::Evaluation,
@@ -33,8 +35,8 @@ use crate::{
     report::StepReport,
     resources::Usage,
     resume::{check_unchanged, newest_intact, reference, replanned},
-    rundir::{DUMPS, ROLLOUTS, RunDir, TENSORBOARD},
-    setup::{checked_task, device},
+    rundir::{CHECKPOINTS, DUMPS, ROLLOUTS, RunDir, TENSORBOARD},
+    setup::{checked_task, shared_device},
     step::train_step,
     summary::{AccuracySummary, CriticSummary, RunSummary},
     tensorboard::{self, EventFile},
@@ -45,7 +47,8 @@ use crate::{
 /// A run that can be trained.
 pub struct Run {
     directory: RunDir,
-    _lock: RunLock,
+    /// Held by the rank that writes.
+    _lock: Option<RunLock>,
     trainer: Trainer,
     memory: MemoryPlan,
     state: RunState,
@@ -73,15 +76,30 @@ impl Run {
     /// # Errors
     /// Anything named in the config is missing or invalid, or the run directory exists.
     pub fn create(config: Config) -> Result<Self> {
+        Self::create_on(Launch::Single, config)
+    }
+
+    /// The same on the ranks that a launcher has started. All of them train; rank 0 makes and writes the directory.
+    ///
+    /// # Errors
+    /// As for [`Run::create`]; or ranks cannot reach each other, or have other versions, configs or problems.
+    pub fn create_on(launch: Launch, config: Config) -> Result<Self> {
+        let division = Division::begin(launch, &config)?;
         if let Some(path) = config.value_pretraining.save_critic.as_ref().filter(|path| path.exists()) {
             return Err(Error::Run(format!(
                 "value_pretraining.save_critic ({}) exists, expected a new directory",
                 path.display()
             )));
         }
-        let (trainer, memory) = fresh_trainer(config)?;
-        let (directory, lock) = RunDir::create_locked(&trainer.config)?;
-        Ok(Self::fresh((directory, lock), trainer, memory))
+        let (mut trainer, memory) = fresh_trainer(config, division)?;
+        let written = trainer.division.leads().then(|| RunDir::create_locked(&trainer.config)).transpose()?;
+        let path = written.as_ref().map_or(String::new(), |(directory, _)| directory.path().display().to_string());
+        let path = trainer.division.text_of_the_first("run directory", path)?;
+        let place = match written {
+            Some((directory, lock)) => (directory, Some(lock)),
+            None => (RunDir::of_the_first(Path::new(&path)), None),
+        };
+        Ok(Self::fresh(place, trainer, memory))
     }
 
     /// Continues a run from its newest intact checkpoint (from the start if it has none), with `key=value` overrides of its
@@ -90,45 +108,68 @@ impl Run {
     /// # Errors
     /// The directory is not a run, another process works on it, or it has checkpoints and none is intact.
     pub fn resume(path: &Path, overrides: &[String]) -> Result<Self> {
+        Self::resume_on(Launch::Single, path, overrides)
+    }
+
+    /// The same on the ranks that a launcher has started, whatever their number was before; all of them read the directory.
+    ///
+    /// # Errors
+    /// As for [`Run::resume`] and [`Run::create_on`].
+    pub fn resume_on(launch: Launch, path: &Path, overrides: &[String]) -> Result<Self> {
         let directory = RunDir::open(path)?;
-        let lock = directory.take_over()?;
         let config = directory.resolve(overrides)?.config;
-        let (checkpoint, damaged) = newest_intact(&directory)?;
-        let mut run = match checkpoint {
-            Some(checkpoint) => Self::from_checkpoint((directory, lock), config, &checkpoint)?,
-            None => {
-                let (trainer, memory) = fresh_trainer(config)?;
-                Self::fresh((directory, lock), trainer, memory)
-            }
+        let mut division = Division::begin(launch, &config)?;
+        let leads = division.leads();
+        let lock = leads.then(|| directory.take_over()).transpose()?;
+        let (newest, damaged) = if leads { newest_intact(&directory)? } else { (None, Vec::new()) };
+        let name = newest.as_ref().and_then(|path| path.file_name()).map_or("".into(), |name| name.to_string_lossy());
+        let name = division.text_of_the_first("checkpoint", name.into_owned())?;
+        let mut run = if name.is_empty() {
+            let (trainer, memory) = fresh_trainer(config, division)?;
+            Self::fresh((directory, lock), trainer, memory)
+        } else {
+            let checkpoint = directory.path().join(CHECKPOINTS).join(name);
+            Self::from_checkpoint((directory, lock), (config, division), &checkpoint)?
         };
-        let step = run.state.counters.global_step;
-        let lost = run.directory.cut_metrics(step + u64::from(run.state.pending.is_none()))?;
-        // The evaluation of the step itself is in its row, and its rollouts are recorded before that.
-        run.directory.cut_samples(step + 1)?;
-        let events = run.directory.path().join(TENSORBOARD);
-        let lost_events = tensorboard::cut(&events, step, run.state.pending.as_ref())?;
-        run.warnings.extend(damaged.into_iter().chain(lost).chain(lost_events));
-        run.directory.write_config(&run.trainer.config)?;
+        if leads {
+            run.remove_what_is_repeated(damaged)?;
+        }
         Ok(run)
     }
 
+    /// Removes what was written after the checkpoint, because the run writes it again.
+    fn remove_what_is_repeated(&mut self, damaged: Vec<String>) -> Result<()> {
+        let step = self.state.counters.global_step;
+        let lost = self.directory.cut_metrics(step + u64::from(self.state.pending.is_none()))?;
+        // The evaluation of the step itself is in its row, and its rollouts are recorded before that.
+        self.directory.cut_samples(step + 1)?;
+        let events = self.directory.path().join(TENSORBOARD);
+        let lost_events = tensorboard::cut(&events, step, self.state.pending.as_ref())?;
+        self.warnings.extend(damaged.into_iter().chain(lost).chain(lost_events));
+        self.directory.write_config(&self.trainer.config)
+    }
+
     /// A run before its first step: the row of step 0, with the first evaluation, is due.
-    fn fresh(place: (RunDir, RunLock), trainer: Trainer, memory: MemoryPlan) -> Self {
+    fn fresh(place: (RunDir, Option<RunLock>), trainer: Trainer, memory: MemoryPlan) -> Self {
         let data = DataFingerprint::of(trainer.task.as_ref());
         let state = RunState { pending: Some(Row::new(0)), data, ..RunState::default() };
         Self::new(place, trainer, memory, state)
     }
 
-    fn from_checkpoint(place: (RunDir, RunLock), config: Config, checkpoint: &Path) -> Result<Self> {
+    fn from_checkpoint(
+        place: (RunDir, Option<RunLock>),
+        (config, mut division): (Config, Division),
+        checkpoint: &Path,
+    ) -> Result<Self> {
         let (mut state, previous) = (load_state(checkpoint)?, place.0.config()?.with_absolute_paths()?);
         // The checkpoint holds policy and critic: what they started from may be gone.
         let mut stored = config.clone();
         (stored.model.path, stored.critic.path) = (Some(checkpoint.join("policy")), Some(checkpoint.join("critic")));
-        let (task, memory) = checked_task(&stored)?;
+        let (task, memory) = checked_task(&stored, &mut division)?;
         let data = DataFingerprint::of(task.as_ref());
         let changed = check_unchanged(&previous, &config, [state.data, data])?;
         state.data = data;
-        let device = &device(&config);
+        let device = &shared_device(&config, &division);
         let reference = reference(device, &config)?;
         let critic = if config.has_critic() {
             Some(Model::load(device, &checkpoint.join("critic"), Head::Value)?)
@@ -137,7 +178,7 @@ impl Run {
         };
         let policy = LanguageModel::load(device, &checkpoint.join("policy"))?.for_data(&config.data)?;
         let models = Models { policy, critic, reference }.checked(&config)?;
-        let mut trainer = Trainer::new(device, config, task, models);
+        let mut trainer = Trainer::new((device, division), config, task, models);
         load_network(checkpoint, "policy", &state, &mut trainer.policy)?;
         if let Some(critic) = &mut trainer.critic {
             load_network(checkpoint, "critic", &state, critic)?;
@@ -150,10 +191,15 @@ impl Run {
         Ok(run)
     }
 
-    fn new((directory, lock): (RunDir, RunLock), mut trainer: Trainer, memory: MemoryPlan, state: RunState) -> Self {
+    fn new(
+        (directory, lock): (RunDir, Option<RunLock>),
+        mut trainer: Trainer,
+        memory: MemoryPlan,
+        state: RunState,
+    ) -> Self {
         let (begun, usage_before) = (Instant::now(), Usage::now());
         let sampling = training_sampling(&trainer.config, &trainer.policy.model, &trainer.text);
-        let unlocked = (!lock.is_effective()).then(|| {
+        let unlocked = lock.as_ref().is_some_and(|lock| !lock.is_effective()).then(|| {
             format!(
                 "the file system of {} has no locks: make sure that no other process works on this run",
                 directory.path().display()
@@ -162,10 +208,16 @@ impl Run {
         let warnings = endless_warning(&sampling).into_iter().chain(unlocked).collect();
         (trainer.dumps, trainer.rollouts) = (directory.path().join(DUMPS), directory.path().join(ROLLOUTS));
         let events = || EventFile::new(directory.path().join(TENSORBOARD), trainer.counters.global_step);
-        trainer.events = trainer.config.tensorboard.enabled.then(events);
+        trainer.events = (trainer.config.tensorboard.enabled && trainer.division.leads()).then(events);
+        trainer.divide();
         let writer = CheckpointWriter::new(memory.copies_checkpoints(), trainer.config.checkpoint.background);
         let last_checkpoint = begun;
         Self { directory, _lock: lock, trainer, memory, state, writer, last_checkpoint, warnings, begun, usage_before }
+    }
+
+    /// How the run is divided among ranks.
+    pub fn division(&self) -> &Division {
+        &self.trainer.division
     }
 
     /// The run directory.
@@ -203,7 +255,13 @@ impl Run {
     /// # Errors
     /// A file cannot be written, a prompt is too long, or the verifier failed on a whole step.
     pub fn train(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
-        let monitor = &mut Monitor::new(observer, stop);
+        let outcome = self.train_until(&mut Monitor::new(observer, stop));
+        let division = std::mem::replace(&mut self.trainer.division, Division::single());
+        division.end(outcome.as_ref().err())?;
+        outcome
+    }
+
+    fn train_until(&mut self, monitor: &mut Monitor<'_>) -> Result<Outcome> {
         let warnings = self.trainer.task.warnings();
         warnings.iter().chain(&self.warnings).for_each(|warning| monitor.tell(Event::Warning(warning)));
         // The row before the first step, or that of a step that an earlier session trained but did not record.
@@ -224,7 +282,7 @@ impl Run {
             if evaluates && self.evaluate(&mut row, monitor)?.is_break() {
                 return self.stop(Some(row), monitor);
             }
-            if self.checkpoint_is_due() {
+            if self.checkpoint_is_due()? {
                 // The checkpoint that an unrecorded row came from lacks its evaluation.
                 self.timed_checkpoint(&mut row, evaluates && report.is_none())?;
             }
@@ -232,7 +290,7 @@ impl Run {
             let step = self.trainer.counters.global_step;
             monitor.tell(Event::Step { step, total: self.planned_steps(), report: report.as_ref() });
             self.report_saved(monitor)?;
-            if monitor.stopped() {
+            if self.trainer.division.any("stop", monitor.stopped())? {
                 return self.stop(None, monitor);
             }
         }
@@ -250,7 +308,9 @@ impl Run {
         {
             before.restore(&mut self.trainer);
         }
-        self.directory.remove_old_records(self.trainer.config.records.keep)?;
+        if self.trainer.division.leads() {
+            self.directory.remove_old_records(self.trainer.config.records.keep)?;
+        }
         Ok(report)
     }
 
@@ -266,7 +326,9 @@ impl Run {
 
     /// Writes a row where it is read: the run's own file first, because that one is synced.
     fn record_row(&mut self, row: &Row) -> Result<()> {
-        self.directory.append_metrics(row)?;
+        if self.trainer.division.leads() {
+            self.directory.append_metrics(row)?;
+        }
         self.trainer.events.as_mut().map_or(Ok(()), |events| events.write_row(row))
     }
 
@@ -285,14 +347,16 @@ impl Run {
         due && row.get(keys::TIMING_EVALUATION).is_none()
     }
 
-    fn checkpoint_is_due(&self) -> bool {
+    fn checkpoint_is_due(&mut self) -> Result<bool> {
         let (step, config) = (self.trainer.counters.global_step, &self.trainer.config.checkpoint);
         let minutes = self.last_checkpoint.elapsed().as_secs_f64() / 60.0;
         let last = self.trainer.next_phase().is_none();
         let by_step = step > 0 && config.every.is_some_and(|every| step.is_multiple_of(every));
         let by_time = step > 0 && config.every_minutes.is_some_and(|every| minutes >= every);
         let is_best = config.keep_best && self.state.best.is_some_and(|best| best.step == step);
-        last || by_step || by_time || is_best
+        // Clocks differ.
+        let by_time = self.trainer.division.as_the_first("checkpoint", by_time)?;
+        Ok(last || by_step || by_time || is_best)
     }
 
     /// Evaluates the policy and writes the result into the row; breaks if the run was stopped before the end.
@@ -305,7 +369,7 @@ impl Run {
             task: trainer.task.as_ref(),
             config: &trainer.config,
         };
-        let Some(evaluation) = run_evaluation(evaluator, monitor)? else {
+        let Some(evaluation) = run_evaluation(evaluator, &mut trainer.division, monitor)? else {
             return Ok(ControlFlow::Break(()));
         };
         self.record_evaluation(&evaluation, step)?;
@@ -325,6 +389,9 @@ impl Run {
             && self.state.best.is_none_or(|best| accuracy > best.accuracy)
         {
             self.state.best = Some(Best { step, accuracy });
+        }
+        if !self.trainer.division.leads() {
+            return Ok(());
         }
         if let Some(events) = &mut self.trainer.events {
             events.add_evaluation(step, evaluation);
@@ -358,29 +425,28 @@ impl Run {
         self.writer.wait()?;
         self.sync_events()?;
         self.last_checkpoint = Instant::now();
-        let trainer = &self.trainer;
-        let path = self.directory.checkpoint_path(trainer.counters.global_step);
-        if path.exists() && !replace {
+        let path = self.directory.checkpoint_path(self.trainer.counters.global_step);
+        if self.trainer.division.as_the_first("checkpoint", path.exists() && !replace)? {
             return Ok(path);
         }
         let (wall_secs, usage) = self.used();
+        let Trainer { policy, critic, division, text, config, counters, .. } = &mut self.trainer;
+        let networks = Networks::complete(policy, critic.as_ref(), division)?;
+        if !division.leads() {
+            return Ok(path);
+        }
         let state = RunState {
-            counters: trainer.counters.clone(),
-            policy_optimizer_steps: trainer.policy.optimizer.steps,
-            critic_optimizer_steps: trainer.critic.as_ref().map_or(0, |critic| critic.optimizer.steps),
-            policy_skipped: trainer.policy.skipped,
-            critic_skipped: trainer.critic.as_ref().map_or(0, |critic| critic.skipped),
+            counters: counters.clone(),
+            policy_optimizer_steps: policy.optimizer.steps,
+            critic_optimizer_steps: critic.as_ref().map_or(0, |critic| critic.optimizer.steps),
+            policy_skipped: policy.skipped,
+            critic_skipped: critic.as_ref().map_or(0, |critic| critic.skipped),
             pending: unrecorded,
             wall_secs,
             cpu_secs: usage.cpu_secs,
             ..self.state.clone()
         };
-        let snapshot = Snapshot {
-            networks: Networks::of(trainer),
-            files: trainer.text.files.clone(),
-            state,
-            config: Cow::Borrowed(&trainer.config),
-        };
+        let snapshot = Snapshot { networks, files: text.files.clone(), state, config: Cow::Borrowed(config) };
         self.writer.save(snapshot, path.clone(), &self.directory)?;
         Ok(path)
     }
@@ -398,7 +464,8 @@ impl Run {
         else {
             return Ok(());
         };
-        if phase != Phase::ValuePretraining || self.trainer.next_phase() == Some(Phase::ValuePretraining) {
+        let is_over = phase == Phase::ValuePretraining && self.trainer.next_phase() != Some(Phase::ValuePretraining);
+        if !is_over || !self.trainer.division.leads() {
             return Ok(());
         }
         create_directory_atomically(path, |directory| {
@@ -412,7 +479,8 @@ impl Run {
         self.sync_events()?;
         self.report_saved(monitor)?;
         let (counters, config, (wall_secs, usage)) = (&self.trainer.counters, &self.trainer.config, self.used());
-        let critic = if config.has_critic() { CriticSummary::of(self.directory.rows()?)? } else { None };
+        let leads = self.trainer.division.leads();
+        let critic = if leads && config.has_critic() { CriticSummary::of(self.directory.rows()?)? } else { None };
         let summary = RunSummary {
             eval: AccuracySummary {
                 before: self.state.accuracy_before,
@@ -431,7 +499,9 @@ impl Run {
             critic,
             alarms: self.state.alarms.raised.clone(),
         };
-        self.directory.write_summary(&summary)?;
+        if leads {
+            self.directory.write_summary(&summary)?;
+        }
         Ok(Outcome::Finished(Box::new(summary)))
     }
 
@@ -445,9 +515,9 @@ impl Run {
     }
 }
 
-fn fresh_trainer(config: Config) -> Result<(Trainer, MemoryPlan)> {
-    let (task, memory) = checked_task(&config)?;
-    let device = device(&config);
+fn fresh_trainer(config: Config, mut division: Division) -> Result<(Trainer, MemoryPlan)> {
+    let (task, memory) = checked_task(&config, &mut division)?;
+    let device = shared_device(&config, &division);
     let models = Models::initial(&device, &config)?;
-    Ok((Trainer::new(&device, config, task, models), memory))
+    Ok((Trainer::new((&device, division), config, task, models), memory))
 }

@@ -34,7 +34,7 @@ use crate::{
 
 /// Extension of a checkpoint that was found damaged.
 pub(crate) const DAMAGED: &str = "damaged";
-const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
 const EVAL: &str = "eval";
 pub(crate) const ROLLOUTS: &str = "rollouts";
 pub(crate) const TENSORBOARD: &str = "tensorboard";
@@ -114,6 +114,11 @@ impl RunDir {
             }
         }
         Ok(lock)
+    }
+
+    /// The directory that another rank has made.
+    pub(crate) fn of_the_first(path: &Path) -> Self {
+        Self { path: path.to_path_buf() }
     }
 
     /// Opens an existing run.

@@ -115,11 +115,14 @@ pub(crate) fn sample_step<'p>(
         else {
             return Ok(None);
         };
-        let threads = trainer.engine.device().threads();
-        let graded = timing.lap(Stage::Grading, || grade(trainer.task.as_ref(), rollouts, threads, watcher));
-        let Some(graded) = graded.filter(|_| !watcher.stopped()) else {
+        let graded = timing.lap(Stage::Grading, || {
+            let workers = (trainer.engine.device().threads(), &mut trainer.division);
+            grade(trainer.task.as_ref(), rollouts, workers, watcher)
+        })?;
+        let Some(graded) = graded else { return Ok(None) };
+        if trainer.division.any("stop", watcher.stopped())? {
             return Ok(None);
-        };
+        }
         if selects {
             // The responses left out below also count.
             let verdicts = graded.iter().map(|graded| &graded.grade.verdict);
@@ -174,6 +177,7 @@ fn sample<'p>(
         sampling: &training_sampling(&trainer.config, &trainer.policy.model, &trainer.text),
         seed: Random::keyed(trainer.config.run.seed, Stream::TrainSamples, &[0]).next_u64(),
         engine: &mut trainer.engine,
+        division: &mut trainer.division,
         policy: &trainer.policy.model,
         text: &trainer.text,
         stage: Stage::Sampling,

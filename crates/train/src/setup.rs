@@ -1,12 +1,15 @@
 //! What a run needs from the machine: a device and memory.
 
+use vapo_link::Launch;
 use vapo_lm::Device;
 use vapo_tasks::Task;
 
 use crate::{
     base::TextFiles,
     config::Config,
+    division::Division,
     error::{Error, Result},
+    fingerprint::DataFingerprint,
     memory::MemoryPlan,
     models::base_directory,
     problems::{load_task, prompt_lengths},
@@ -27,6 +30,23 @@ pub fn device(config: &Config) -> Device {
     Device::cpu(threads(config))
 }
 
+/// What this process is among the ranks of a run, by the variables that launchers set.
+///
+/// # Errors
+/// Variables are missing or contradict each other.
+pub fn launch(config: &Config) -> Result<Launch> {
+    let variable = |name: &str| std::env::var(name).ok();
+    Ok(Launch::detect(config.distributed.transport.into(), variable)?)
+}
+
+/// The same for one of several ranks: without a number in the config, those on one machine share its cores.
+pub(crate) fn shared_device(config: &Config, division: &Division) -> Device {
+    match config.run.threads {
+        0 => Device::cpu(division.share_of_host(threads(config) as u64) as usize),
+        threads => Device::cpu(threads),
+    }
+}
+
 /// Counts the memory of a run before its weights are loaded: by the base model's shape and the longest prompt.
 ///
 /// # Errors
@@ -45,12 +65,16 @@ pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
     Ok(MemoryPlan::of_run(config, &shapes, lengths.longest, resident_memory().unwrap_or(0)))
 }
 
-/// The problems and the memory plan of a run, which fits the machine.
-pub(crate) fn checked_task(config: &Config) -> Result<(Box<dyn Task>, MemoryPlan)> {
+/// The problems and the memory plan of a run, which fits this rank's share of the machine.
+///
+/// # Errors
+/// As for [`memory_plan`]; or there is too little memory, or another rank has other problems.
+pub(crate) fn checked_task(config: &Config, division: &mut Division) -> Result<(Box<dyn Task>, MemoryPlan)> {
     let task = load_task(config)?;
+    division.compare("data", &format!("{:?}", DataFingerprint::of(task.as_ref())))?;
     let memory = memory_plan(config, task.as_ref())?;
     let memory = match available_memory() {
-        Some(available) => memory.within(available)?,
+        Some(available) => memory.within(division.share_of_host(available))?,
         None => memory,
     };
     Ok((task, memory))

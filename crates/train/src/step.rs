@@ -42,10 +42,10 @@ pub(crate) fn train_step(
     };
     let batch = Batch::new(graded, RewardRules::new(&trainer.config))?;
 
-    let logp_diff = timing.lap(Stage::LogpCheck, || largest_logp_difference(trainer, &batch));
+    let logp_diff = timing.lap(Stage::LogpCheck, || largest_logp_difference(trainer, &batch))?;
     start_critic(trainer, &batch);
-    let values = timing.lap(Stage::Values, || old_values(trainer, &batch));
-    let reference_logp = timing.lap(Stage::Reference, || reference_logp(trainer, &batch));
+    let values = timing.lap(Stage::Values, || old_values(trainer, &batch))?;
+    let reference_logp = timing.lap(Stage::Reference, || reference_logp(trainer, &batch))?;
     let credit = timing
         .lap(Stage::Credit, || Credit::assign(&batch, values, reference_logp.as_deref(), &algorithm(trainer, phase)));
 
@@ -55,10 +55,11 @@ pub(crate) fn train_step(
         (first_wrong, diagnostics)
     });
 
-    if monitor.stopped() {
+    if trainer.division.any("stop", monitor.stopped())? {
         return Ok(None);
     }
-    monitor.may_abandon = remember(trainer)?;
+    let remembers = remember(trainer)?;
+    monitor.may_abandon = !trainer.division.any("memory", !remembers)?;
     let critic = timing.lap(Stage::CriticUpdates, || train_critic(trainer, &batch, &credit, monitor))?;
     let columns = StepColumns {
         old_logp: batch.old_logp(),
@@ -69,7 +70,7 @@ pub(crate) fn train_step(
     let policy = (phase == Phase::Policy)
         .then(|| timing.lap(Stage::PolicyUpdates, || train_policy(trainer, &batch, &columns, monitor)))
         .transpose()?;
-    if monitor.abandons() {
+    if trainer.division.abandons(monitor)? {
         return Ok(None);
     }
 
@@ -113,7 +114,7 @@ fn record(
     let (counters, tokenizer) = (&trainer.counters, &trainer.text.tokenizer);
     let (step, policy_version) = (counters.global_step + 1, counters.policy_updates);
     let record = StepRecord { step, policy_version, batch, credit, first_wrong, trace, tokenizer };
-    if is_recorded {
+    if is_recorded && trainer.division.leads() {
         let write = || record.write(&trainer.rollouts, trainer.config.records.groups);
         timing.lap(Stage::Recording, write)?;
     }
@@ -125,15 +126,16 @@ fn record(
 }
 
 /// Largest |sampled - recomputed log-prob|. By the engine's contract it is 0, so the sampled log-probs are used as the old ones.
-fn largest_logp_difference(trainer: &mut Trainer, batch: &Batch<'_>) -> Option<f64> {
+fn largest_logp_difference(trainer: &mut Trainer, batch: &Batch<'_>) -> Result<Option<f64>> {
     let responses = batch.responses().len();
-    let stride = trainer.config.run.check_logps.stride(responses)?;
+    let Some(stride) = trainer.config.run.check_logps.stride(responses) else { return Ok(None) };
     let checked = batch.select(&(0..responses).step_by(stride).collect::<Vec<_>>());
     let temperature = trainer.config.rollout.temperature as f32;
-    let scored = trainer.engine.score(&trainer.policy.model, &checked.sequences, temperature);
+    let (engine, policy) = (&mut trainer.engine, &trainer.policy.model);
+    let scored = trainer.division.score(&checked.sequences, |own| engine.score(policy, own, temperature).logp)?;
     let sampled = checked.gather(batch.old_logp());
-    let differences = scored.logp.iter().zip(&sampled).map(|(new, old)| f64::from((new - old).abs()));
-    differences.max_by(f64::total_cmp)
+    let differences = scored.iter().zip(&sampled).map(|(new, old)| f64::from((new - old).abs()));
+    Ok(differences.max_by(f64::total_cmp))
 }
 
 /// Sets the initial values of a new critic as configured, once there are rewards to average.
@@ -149,17 +151,18 @@ fn start_critic(trainer: &mut Trainer, batch: &Batch<'_>) {
 }
 
 /// V(s_t) of every token before the update `[N]`.
-fn old_values(trainer: &mut Trainer, batch: &Batch<'_>) -> Option<Vec<f32>> {
+fn old_values(trainer: &mut Trainer, batch: &Batch<'_>) -> Result<Option<Vec<f32>>> {
     let bound = bound(trainer);
-    let critic = trainer.critic.as_ref()?;
-    let raw = trainer.engine.values(&critic.model, &batch.sequences());
-    Some(raw.into_iter().map(|raw| bound.value(raw)).collect())
+    let Some(critic) = &trainer.critic else { return Ok(None) };
+    let engine = &mut trainer.engine;
+    let raw = trainer.division.score(&batch.sequences(), |own| engine.values(&critic.model, own))?;
+    Ok(Some(raw.into_iter().map(|raw| bound.value(raw)).collect()))
 }
 
-fn reference_logp(trainer: &mut Trainer, batch: &Batch<'_>) -> Option<Vec<f32>> {
-    let reference = trainer.reference.as_ref()?;
-    let temperature = trainer.config.rollout.temperature as f32;
-    Some(trainer.engine.score(reference, &batch.sequences(), temperature).logp)
+fn reference_logp(trainer: &mut Trainer, batch: &Batch<'_>) -> Result<Option<Vec<f32>>> {
+    let Some(reference) = &trainer.reference else { return Ok(None) };
+    let (engine, temperature) = (&mut trainer.engine, trainer.config.rollout.temperature as f32);
+    trainer.division.score(&batch.sequences(), |own| engine.score(reference, own, temperature).logp).map(Some)
 }
 
 fn bound(trainer: &Trainer) -> ValueBound {

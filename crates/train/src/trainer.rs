@@ -9,6 +9,7 @@ use vapo_tasks::Task;
 use crate::{
     base::TextFiles,
     config::{Config, PretrainingRule, ValuePretrainingConfig},
+    division::Division,
     models::Models,
     network::Network,
     phase::Phase,
@@ -50,6 +51,7 @@ pub struct CriticQuality {
 pub(crate) struct Trainer {
     pub(crate) config: Config,
     pub(crate) engine: Engine,
+    pub(crate) division: Division,
     pub(crate) task: Box<dyn Task>,
     pub(crate) text: TextFiles,
     pub(crate) policy: Network,
@@ -74,12 +76,18 @@ pub(crate) struct Shape {
 
 impl Trainer {
     /// Builds a run with fresh moments and counters at 0.
-    pub(crate) fn new(device: &Device, config: Config, task: Box<dyn Task>, models: Models) -> Self {
+    pub(crate) fn new(
+        (device, division): (&Device, Division),
+        config: Config,
+        task: Box<dyn Task>,
+        models: Models,
+    ) -> Self {
         let dtype = config.model.dtype.into();
         let policy_updates = policy_updates(&config);
         let critic_updates = critic_updates(&config, config.value_pretraining.steps);
         Self {
             engine: Engine::new(device, config.run.micro_batch_tokens),
+            division,
             task,
             text: models.policy.text,
             policy: Network::new(models.policy.model.with_dtype(dtype), &config.policy_optimizer, policy_updates),
@@ -93,6 +101,12 @@ impl Trainer {
             events: None,
             config,
         }
+    }
+
+    /// Leaves each rank its part of the moments, once they are what the run begins with.
+    pub(crate) fn divide(&mut self) {
+        self.policy.divide(&self.division);
+        self.critic.iter_mut().for_each(|critic| critic.divide(&self.division));
     }
 
     /// The phase of the next step; `None` when all steps are done.
@@ -113,7 +127,7 @@ impl Trainer {
 
     /// Whether it is noted what the updates of the next step do with each token.
     pub(crate) fn traces_step(&self) -> bool {
-        self.events.is_some() || self.records_step()
+        self.config.tensorboard.enabled || self.records_step()
     }
 
     /// Number of steps that trained the policy.

@@ -3,6 +3,8 @@
 //! Every denominator counts the tokens of the whole update ([`Reduction::token_weights`]), so the gradient does not depend on
 //! how the engine divides an update into micro-batches.
 
+use std::ops::Range;
+
 use vapo_algo::{PolicyStats, Reduction, Summary, ValueBatch, ValueBound, ValueStats, value_loss};
 use vapo_lm::{Buffer, Engine, Model};
 
@@ -10,6 +12,8 @@ use crate::{
     batch::Minibatch,
     config::{AlgorithmConfig, BoundKind, CriticConfig},
     credit::ValueCredit,
+    division::Division,
+    error::Result,
     metrics::{Row, keys},
     network::{Network, Update},
     objective::{Objective, PolicySums, StepColumns},
@@ -122,20 +126,21 @@ pub(crate) struct ValueTargets {
     pub(crate) targets: Vec<f32>,
 }
 
-/// Adds the gradient of the critic's loss on a minibatch; returns the loss and its statistics.
+/// Adds the gradient of the critic's loss on some of a minibatch's responses; returns the loss and its statistics.
 pub(crate) fn critic_gradient(
     engine: &mut Engine,
     (model, gradients): (&Model, &mut Buffer),
-    minibatch: &Minibatch<'_>,
+    (minibatch, responses): (&Minibatch<'_>, Range<usize>),
     ValueTargets { old_values, targets }: &ValueTargets,
     (bound, clip): (ValueBound, Option<f64>),
 ) -> (f64, ValueStats) {
     let weights = Reduction::TokenMean.token_weights(&minibatch.lengths, &vec![true; minibatch.lengths.len()]);
     let batch = ValueBatch { targets, old_values, weights: &weights };
+    let first = minibatch.tokens_before(responses.start);
     let (mut loss_sum, mut stats) = (0.0, ValueStats::default());
-    engine.critic_backward(model, gradients, &minibatch.sequences, |tokens, raw| {
+    engine.critic_backward(model, gradients, &minibatch.sequences[responses], |tokens, raw| {
         let values: Vec<f32> = raw.iter().map(|&raw| bound.value(raw)).collect();
-        let loss = value_loss(&values, batch.slice(tokens), clip);
+        let loss = value_loss(&values, batch.slice(first + tokens.start..first + tokens.end), clip);
         loss_sum += loss.loss;
         stats.merge(&loss.stats);
         loss.dvalue.iter().zip(raw).map(|(&dvalue, &raw)| dvalue * bound.derivative(raw)).collect()
@@ -143,32 +148,42 @@ pub(crate) fn critic_gradient(
     (loss_sum, stats)
 }
 
-/// Adds the gradient of the policy's objective on a minibatch.
+/// Adds the gradient of the policy's objective on some of a minibatch's responses.
 pub(crate) fn policy_gradient(
     engine: &mut Engine,
     (model, gradients): (&Model, &mut Buffer),
-    (minibatch, temperature): (&Minibatch<'_>, f32),
+    (minibatch, responses): (&Minibatch<'_>, Range<usize>),
+    temperature: f32,
     objective: &mut Objective<'_>,
 ) {
-    engine.policy_backward(model, gradients, &minibatch.sequences, temperature, |tokens, scored| {
-        objective.token_grad(scored, tokens)
+    let first = minibatch.tokens_before(responses.start);
+    engine.policy_backward(model, gradients, &minibatch.sequences[responses], temperature, |tokens, scored| {
+        objective.token_grad(scored, first + tokens.start..first + tokens.end)
     });
 }
 
 /// One update of the critic on a minibatch.
+///
+/// # Errors
+/// Another rank failed.
 pub(crate) fn update_critic(
     critic: &mut Network,
-    engine: &mut Engine,
+    (engine, division): (&mut Engine, &mut Division),
     minibatch: &Minibatch<'_>,
     credit: &ValueCredit,
     settings: (ValueBound, Option<f64>),
     report: &mut CriticReport,
-) -> Update {
+) -> Result<Update> {
     let targets =
         ValueTargets { old_values: minibatch.gather(&credit.old_values), targets: minibatch.gather(&credit.targets) };
-    let (update, (loss, stats)) = critic.update(engine, |engine, model, gradients| {
-        critic_gradient(engine, (model, gradients), minibatch, &targets, settings)
-    });
+    let backward = &mut |model: &Model, gradients: &mut Buffer, responses| {
+        critic_gradient(engine, (model, gradients), (minibatch, responses), &targets, settings)
+    };
+    let (update, shards) = critic.update(division, &minibatch.lengths, backward)?;
+    let (loss, stats) = shards.into_iter().reduce(|(loss, mut stats), (more, other)| {
+        stats.merge(&other);
+        (loss + more, stats)
+    }).unwrap_or_default();
     report.learning_rate = update.learning_rate;
     match update.grad_norm {
         Ok(grad_norm) => {
@@ -178,23 +193,34 @@ pub(crate) fn update_critic(
         }
         Err(_) => report.skipped += 1,
     }
-    update
+    Ok(update)
 }
 
 /// One update of the policy on a minibatch.
+///
+/// # Errors
+/// Another rank failed.
 pub(crate) fn update_policy(
     policy: &mut Network,
-    engine: &mut Engine,
+    (engine, division): (&mut Engine, &mut Division),
     minibatch: &Minibatch<'_>,
     columns: &StepColumns<'_>,
     (algorithm, temperature): (&AlgorithmConfig, f32),
     report: &mut PolicyReport,
-) -> Update {
+) -> Result<Update> {
     let mut objective = Objective::new(minibatch, columns, algorithm).traced(report.trace.as_mut(), minibatch);
-    let (update, ()) = policy.update(engine, |engine, model, gradients| {
-        policy_gradient(engine, (model, gradients), (minibatch, temperature), &mut objective);
+    let backward = &mut |model: &Model, gradients: &mut Buffer, responses| {
+        policy_gradient(engine, (model, gradients), (minibatch, responses), temperature, &mut objective);
+        objective.take_sums()
+    };
+    let (update, shards) = policy.update(division, &minibatch.lengths, backward)?;
+    let sums = shards.into_iter().reduce(|mut sums, other| {
+        sums.merge(&other);
+        sums
     });
-    let sums = objective.sums;
-    report.add(sums, update);
-    update
+    report.add(sums.unwrap_or_default(), update);
+    if let Some(trace) = &mut report.trace {
+        trace.share(division, minibatch)?;
+    }
+    Ok(update)
 }

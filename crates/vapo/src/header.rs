@@ -13,6 +13,17 @@ use crate::{
     screen::Screen,
 };
 
+/// The ranks of a run, if there are several.
+fn ranks(run: &Run) -> Option<String> {
+    let (ranks, shards) = (run.division().ranks(), run.config().run.gradient_shards);
+    let mut hosts: Vec<&str> = ranks.peers().iter().map(|peer| peer.host.as_str()).collect();
+    hosts.dedup();
+    (ranks.size() > 1).then(|| {
+        let hosts = count(hosts.len() as u64, "machine", "machines");
+        format!("{} on {hosts} over {}, {shards} gradient shards", ranks.size(), ranks.transport())
+    })
+}
+
 /// Prints the header of a new or resumed run.
 ///
 /// # Errors
@@ -36,6 +47,7 @@ pub(crate) fn show(screen: &Screen, run: &Run) -> Result<()> {
     }
     let threads = threads(config).to_string();
     rows.extend([("steps", steps(config)), ("memory", memory(run.memory_plan())), ("threads", threads)]);
+    rows.extend(ranks(run).map(|ranks| ("ranks", ranks)));
     rows.push(("run", run.directory().path().display().to_string()));
     if !run.directory().checkpoints()?.is_empty() {
         rows.push(("", format!("resuming after step {}", run.counters().global_step)));

@@ -14,5 +14,5 @@ use crate::{
 pub(crate) fn run(args: ResumeArgs) -> Result<Ending> {
     let config = config::show_warnings(RunDir::open(&args.run)?.resolve(&args.overrides)?, true);
     let manner = Manner { supervised: args.supervised, plain: args.plain };
-    carry_out(&config, manner, || Run::resume(&args.run, &args.overrides))
+    carry_out(&config, manner, |launch| Run::resume_on(launch, &args.run, &args.overrides))
 }

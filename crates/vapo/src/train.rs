@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use vapo_train::{Config, Outcome, Run};
+use vapo_train::{Config, Event, Launch, Outcome, Run, launch};
 
 use crate::{
     args::TrainArgs,
@@ -21,7 +21,9 @@ pub(crate) fn run(args: TrainArgs) -> Result<Ending> {
     if args.run_dir.is_some() {
         config.run.dir = args.run_dir;
     }
-    carry_out(&config.clone(), Manner { supervised: false, plain: args.plain }, || Run::create(config))
+    carry_out(&config.clone(), Manner { supervised: false, plain: args.plain }, |launch| {
+        Run::create_on(launch, config)
+    })
 }
 
 /// How a run is watched.
@@ -33,12 +35,12 @@ pub(crate) struct Manner {
     pub(crate) plain: bool,
 }
 
-/// Trains the run that `open` returns to its end or to the first signal. A signal that arrives while it is opened also stops
+/// Trains the run that `open` returns, on the ranks that a launcher has started, to its end or to the first signal. A signal that arrives while it is opened also stops
 /// it with a checkpoint.
 pub(crate) fn carry_out(
     config: &Config,
     manner: Manner,
-    open: impl FnOnce() -> vapo_train::Result<Run>,
+    open: impl FnOnce(Launch) -> vapo_train::Result<Run>,
 ) -> Result<Ending> {
     let screen = Screen::for_words();
     let timeout = config.run.stop_timeout_secs.map(Duration::from_secs_f64);
@@ -46,7 +48,14 @@ pub(crate) fn carry_out(
     if manner.supervised {
         stop_at_end_of_input(&stop);
     }
-    let mut run = open()?;
+    let mut run = open(launch(config)?)?;
+    if !run.division().leads() {
+        // Rank 0 speaks for all.
+        return Ok(match run.train(&mut |_: Event<'_>| (), &stop)? {
+            Outcome::Finished(_) => Ending::Done,
+            Outcome::Stopped(_) => Ending::Stopped,
+        });
+    }
     header::show(&screen, &run)?;
     let done = run.directory().checkpoints()?.last().map(|(step, _)| *step);
     let lines = RunProgress::new(&screen, run.config(), done);

@@ -4,12 +4,10 @@ use crate::cpu::lanes::{LANES, Lanes, dispatch};
 use crate::cpu::shared::{Shared, in_ranges};
 use crate::cpu::team::Cpu;
 use crate::operands::AdamWStep;
+use crate::ops::SQUARES_BLOCK as BLOCK;
 
-/// Values whose squares are summed together; partial sums are then added in order.
-const BLOCK: usize = 4096;
-
-/// Sum of squares in f64, the same for any number of threads.
-pub(crate) fn sum_of_squares(cpu: &Cpu, x: &[f32]) -> f64 {
+/// Sums of squares of blocks, in f64, the same for any number of threads.
+pub(crate) fn block_squares(cpu: &Cpu, x: &[f32]) -> Vec<f64> {
     let mut partial = vec![0.0f64; x.len().div_ceil(BLOCK)];
     let out = Shared::new(&mut partial);
     in_ranges(cpu, x.len().div_ceil(BLOCK), x.len(), |blocks| {
@@ -24,7 +22,7 @@ pub(crate) fn sum_of_squares(cpu: &Cpu, x: &[f32]) -> f64 {
             to[0] = lanes.iter().sum();
         }
     });
-    partial.iter().sum()
+    partial
 }
 
 /// One AdamW step over flat buffers of one length; `gradient` is zeroed on the way.

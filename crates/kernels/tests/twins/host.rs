@@ -221,6 +221,6 @@ pub(crate) fn adamw(d: &Device, step: &AdamWStep, values: [&[f32]; 4]) -> [Vec<f
     [p, g, m, v].map(|values| values.view().to_vec(d))
 }
 
-pub(crate) fn sum_of_squares(d: &Device, x: &[f32]) -> f64 {
-    k::sum_of_squares(d, buffer(d, x).view())
+pub(crate) fn block_squares(d: &Device, x: &[f32]) -> Vec<f64> {
+    k::block_squares(d, buffer(d, x).view())
 }

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 pub(super) const MAX_RESPONSES: usize = 10_000_000;
 /// Maximum number of tokens of a training pass.
 const MAX_TOKENS: usize = 100_000_000;
+const MAX_SHARDS: usize = 4096;
 const MAX_THREADS: usize = 1_024;
 /// Maximum number of steps of a phase, so that sums and the responses of all steps can be counted.
 const MAX_STEPS: u64 = 1_000_000_000;
@@ -87,6 +88,11 @@ impl Config {
         failures.unless(self.run.threads <= MAX_THREADS, || {
             format!("run.threads ({}) must be at most {MAX_THREADS}", self.run.threads)
         });
+        let shards = self.run.gradient_shards;
+        failures.unless(shards.is_power_of_two() && shards <= MAX_SHARDS, || {
+            format!("run.gradient_shards ({shards}) must be a power of two and at most {MAX_SHARDS}")
+        });
+        failures.positive("distributed.timeout_secs", self.distributed.timeout_secs);
         for (key, steps) in [("run.steps", self.run.steps), ("value_pretraining.steps", self.value_pretraining.steps)] {
             failures.unless(steps <= MAX_STEPS, || format!("{key} ({steps}) must be at most {MAX_STEPS}"));
         }

@@ -6,7 +6,7 @@ use vapo_tasks::{Verifier, reward_range};
 use super::{
     schema::{Field, Mark},
     sections::{
-        AdvantageKind, AlgorithmConfig, CheckpointConfig, CriticConfig, DataConfig, EvalConfig, ModelConfig,
+        AdvantageKind, AlgorithmConfig, CheckpointConfig, CriticConfig, DataConfig, DistributedConfig, EvalConfig, ModelConfig,
         OptimizerConfig, RecordsConfig, RewardConfig, RolloutConfig, RunConfig, TensorboardConfig,
         ValuePretrainingConfig,
     },
@@ -22,6 +22,8 @@ use crate::{
 pub struct Config {
     /// Where and how long.
     pub run: RunConfig,
+    /// Its ranks.
+    pub distributed: DistributedConfig,
     /// The policy.
     pub model: ModelConfig,
     /// Problems.
@@ -55,6 +57,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             run: RunConfig::default(),
+            distributed: DistributedConfig::default(),
             model: ModelConfig::default(),
             data: DataConfig::default(),
             reward: RewardConfig::default(),
@@ -75,6 +78,7 @@ impl Default for Config {
 /// Sections in printed order with their fields.
 pub const SECTIONS: &[(&str, &[Field])] = &[
     ("run", RunConfig::FIELDS),
+    ("distributed", DistributedConfig::FIELDS),
     ("model", ModelConfig::FIELDS),
     ("data", DataConfig::FIELDS),
     ("reward", RewardConfig::FIELDS),

@@ -28,6 +28,9 @@ settings! {
         pub threads: usize = 0,
         /// Approximate number of tokens per micro-batch of whole sequences. It affects only memory and speed.
         pub micro_batch_tokens: usize = 2048,
+        /// Parts, a power of two, in which the gradient of an update is computed and then summed in a fixed order. A run on several
+        /// ranks needs as many or more; the results depend on it (by rounding alone), but not on the number of ranks.
+        pub gradient_shards: usize = 1,
         /// Responses whose log-probs are recomputed to verify that they equal the sampled ones
         /// (`training/rollout_logp_diff_max`): "sample" (a few per step), "all" or "none".
         pub check_logps: LogpCheck = LogpCheck::Sample,
@@ -40,6 +43,18 @@ settings! {
         #[serde(with = "or_off")]
         #[marks(PolicyOnly)]
         pub stop_timeout_secs: Option<f64> = None,
+    }
+}
+
+settings! {
+    /// `[distributed]`: a run on several ranks, started by mpirun, srun or torchrun (`docs/cluster.md`).
+    pub struct DistributedConfig {
+        /// How ranks reach each other: "mpi" (the library is loaded at run time), "tcp", "auto" (what started them) or "off".
+        #[marks(PolicyOnly)]
+        pub transport: TransportKind = TransportKind::Auto,
+        /// Seconds without a byte from a rank after which it is given up. A rank may compute so much longer than another.
+        #[marks(PolicyOnly)]
+        pub timeout_secs: f64 = 1800.0,
     }
 }
 
@@ -456,6 +471,17 @@ choices! {
         /// Half the size.
         Bfloat16,
     }
+    /// How the ranks of a run reach each other.
+    pub enum TransportKind {
+        /// As what started them suggests.
+        Auto,
+        /// By an MPI library.
+        Mpi,
+        /// By TCP.
+        Tcp,
+        /// Not at all: one process.
+        Off,
+    }
     /// Which log-probs are recomputed.
     pub enum LogpCheck {
         /// None.
@@ -555,6 +581,17 @@ choices! {
 
 /// Responses of a step whose log-probs are recomputed under [`LogpCheck::Sample`].
 const CHECKED_RESPONSES: usize = 8;
+
+impl From<TransportKind> for vapo_link::Transport {
+    fn from(kind: TransportKind) -> Self {
+        match kind {
+            TransportKind::Auto => Self::Auto,
+            TransportKind::Mpi => Self::Mpi,
+            TransportKind::Tcp => Self::Tcp,
+            TransportKind::Off => Self::Off,
+        }
+    }
+}
 
 impl From<Dtype> for WeightDtype {
     fn from(dtype: Dtype) -> Self {
