@@ -92,9 +92,7 @@ impl AdamW {
     ) -> Result<AdamW, E> {
         let device = model.device();
         let mut all = AdamW { steps: self.steps, ..AdamW::new(self.config.clone(), model) };
-        for (all, own) in
-            [(&mut all.first_moment, &self.first_moment), (&mut all.second_moment, &self.second_moment)]
-        {
+        for (all, own) in [(&mut all.first_moment, &self.first_moment), (&mut all.second_moment, &self.second_moment)] {
             all.slice_mut(self.part.clone()).write(device, &own.view().to_vec(device));
             all.edit(device, &mut complete)?;
         }

@@ -7,9 +7,9 @@
 use std::{ops::Range, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
-use vapo_lm::{Buffer, Device, SQUARES_BLOCK, Sequence};
 use sha2::{Digest, Sha256};
 use vapo_link::{Identity, Launch, Ranks, ShardSum, Shares};
+use vapo_lm::{Buffer, Device, SQUARES_BLOCK, Sequence};
 
 use crate::{
     config::Config,
@@ -42,14 +42,16 @@ impl Division {
         let identity = Identity { version: env!("CARGO_PKG_VERSION").into(), parts };
         let ranks = launch.begin(&identity, MEETING, Duration::from_secs_f64(config.distributed.timeout_secs))?;
         let shards = config.run.gradient_shards;
-        if !shards.is_multiple_of(ranks.size()) {
-            let size = ranks.size();
-            return Err(Error::Run(format!(
-                "{size} ranks cannot share run.gradient_shards = {shards}: expected a number of ranks that divides it, or another \
-                 number of shards (a power of two) with a new run"
-            )));
+        let size = ranks.size();
+        if shards.is_multiple_of(size) {
+            return Ok(Self { ranks, shards });
         }
-        Ok(Self { ranks, shards })
+        // All ranks find this: none needs to be told.
+        ranks.finish()?;
+        Err(Error::Run(format!(
+            "{size} ranks cannot share run.gradient_shards = {shards}: expected a number of ranks that divides it, or another \
+             number of shards (a power of two) with a new run"
+        )))
     }
 
     /// Compares what must be the same on all ranks.
@@ -63,11 +65,14 @@ impl Division {
         let all = self.ranks.gather("comparison", here.as_bytes())?;
         let Some(rank) = all.iter().position(|other| *other != all[0]) else { return Ok(()) };
         let host = |rank: usize| self.ranks.peers().get(rank).map_or("another host", |peer| &peer.host);
-        Err(Error::Run(format!(
+        let problem = format!(
             "rank {rank} on {} has another {what} than rank 0 on {}: give all ranks the same",
             host(rank),
             host(0)
-        )))
+        );
+        // All ranks find this: none needs to be told.
+        std::mem::replace(&mut self.ranks, Ranks::single()).finish()?;
+        Err(Error::Run(problem))
     }
 
     /// What rank 0 has, on every rank.
@@ -139,7 +144,8 @@ impl Division {
         if !self.is_shared() {
             return Ok(own);
         }
-        let unreadable = |error: postcard::Error| Error::Run(format!("what ranks sent in `{stage}` is damaged: {error}"));
+        let unreadable =
+            |error: postcard::Error| Error::Run(format!("what ranks sent in `{stage}` is damaged: {error}"));
         let parts = self.ranks.gather(stage, &postcard::to_stdvec(&own).map_err(unreadable)?)?;
         let parts = parts.iter().map(|part| postcard::from_bytes::<Option<Vec<T>>>(part).map_err(unreadable));
         let parts = parts.collect::<Result<Option<Vec<Vec<T>>>>>()?;

@@ -29,11 +29,7 @@ impl<'a> Networks<'a> {
     ///
     /// # Errors
     /// Another rank failed.
-    pub(crate) fn complete(
-        policy: &'a Network,
-        critic: Option<&'a Network>,
-        division: &mut Division,
-    ) -> Result<Self> {
+    pub(crate) fn complete(policy: &'a Network, critic: Option<&'a Network>, division: &mut Division) -> Result<Self> {
         let mut complete = |network: &'a Network| -> Result<State<'a>> {
             let mut state = State::from(network);
             if division.is_shared() {

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use vapo_algo::{
     Clip, PolicyBatch, PolicyLoss, PolicyStats, RatioRange, Reduction, Summary, cispo_loss, clipped_policy_loss,
     dis_loss, entropy_bonus, gspo_loss, kl_loss, positive_lm_loss, truncated_importance_weights,
 };
-use serde::{Deserialize, Serialize};
 use vapo_lm::{Scored, TokenGrad};
 
 use crate::{

@@ -40,7 +40,14 @@ pub(crate) fn train_critic(
         let random =
             Random::keyed(trainer.config.run.seed, Stream::CriticShuffle, &[trainer.counters.global_step, pass as u64]);
         for minibatch in batch.minibatches(parts, random) {
-            let update = update_critic(critic, (&mut trainer.engine, &mut trainer.division), &minibatch, values, settings, &mut report)?;
+            let update = update_critic(
+                critic,
+                (&mut trainer.engine, &mut trainer.division),
+                &minibatch,
+                values,
+                settings,
+                &mut report,
+            )?;
             if let Err(norm) = update.grad_norm {
                 let path = match trainer.division.leads() {
                     true => dumps.save(critic, &minibatch, &critic_columns(&minibatch, values), norm)?,

@@ -180,10 +180,13 @@ pub(crate) fn update_critic(
         critic_gradient(engine, (model, gradients), (minibatch, responses), &targets, settings)
     };
     let (update, shards) = critic.update(division, &minibatch.lengths, backward)?;
-    let (loss, stats) = shards.into_iter().reduce(|(loss, mut stats), (more, other)| {
-        stats.merge(&other);
-        (loss + more, stats)
-    }).unwrap_or_default();
+    let (loss, stats) = shards
+        .into_iter()
+        .reduce(|(loss, mut stats), (more, other)| {
+            stats.merge(&other);
+            (loss + more, stats)
+        })
+        .unwrap_or_default();
     report.learning_rate = update.learning_rate;
     match update.grad_norm {
         Ok(grad_norm) => {

@@ -21,9 +21,7 @@ pub(crate) fn run(args: TrainArgs) -> Result<Ending> {
     if args.run_dir.is_some() {
         config.run.dir = args.run_dir;
     }
-    carry_out(&config.clone(), Manner { supervised: false, plain: args.plain }, |launch| {
-        Run::create_on(launch, config)
-    })
+    carry_out(&config.clone(), Manner { supervised: false, plain: args.plain }, |launch| Run::create_on(launch, config))
 }
 
 /// How a run is watched.

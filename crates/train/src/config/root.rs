@@ -6,8 +6,8 @@ use vapo_tasks::{Verifier, reward_range};
 use super::{
     schema::{Field, Mark},
     sections::{
-        AdvantageKind, AlgorithmConfig, CheckpointConfig, CriticConfig, DataConfig, DistributedConfig, EvalConfig, ModelConfig,
-        OptimizerConfig, RecordsConfig, RewardConfig, RolloutConfig, RunConfig, TensorboardConfig,
+        AdvantageKind, AlgorithmConfig, CheckpointConfig, CriticConfig, DataConfig, DistributedConfig, EvalConfig,
+        ModelConfig, OptimizerConfig, RecordsConfig, RewardConfig, RolloutConfig, RunConfig, TensorboardConfig,
         ValuePretrainingConfig,
     },
 };

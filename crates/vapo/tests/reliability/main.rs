@@ -3,5 +3,6 @@
 #[cfg(target_os = "linux")]
 mod faults;
 mod kills;
+mod ranks;
 mod run;
 mod surroundings;

@@ -85,11 +85,17 @@ const SMALL: [&str; 15] = [
 pub(crate) struct Place<'a> {
     pub(crate) path: PathBuf,
     kind: &'a Kind,
+    shards: usize,
 }
 
 impl<'a> Place<'a> {
     pub(crate) fn new(path: PathBuf, kind: &'a Kind) -> Self {
-        Self { path, kind }
+        Self { path, kind, shards: 1 }
+    }
+
+    /// A run whose updates have several gradient shards, so that several ranks can share it.
+    pub(crate) fn with_shards(path: PathBuf, kind: &'a Kind, shards: usize) -> Self {
+        Self { path, kind, shards }
     }
 
     /// The command that a user types: `vapo resume` if there is a run in the directory, otherwise `vapo train`.
@@ -100,6 +106,7 @@ impl<'a> Place<'a> {
         } else {
             command.arg("train").arg("--run-dir").arg(&self.path);
             command.args(SMALL.iter().chain(self.kind.settings).flat_map(|setting| ["--set", setting]));
+            command.args(["--set", &format!("run.gradient_shards={}", self.shards)]);
         }
         command.args(["--set", &format!("run.threads={threads}")]).stdin(Stdio::null());
         command
