@@ -21,6 +21,9 @@ use crate::{
 /// How long the ranks of a run may take to meet.
 const MEETING: Duration = Duration::from_secs(600);
 
+/// How long ranks that work on a study may be apart.
+const LONGEST_STUDY: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// This process's part in a run.
 pub struct Division {
     ranks: Ranks,
@@ -38,8 +41,7 @@ impl Division {
     /// # Errors
     /// Ranks cannot reach each other, or run other versions or configs; their number does not divide that of the gradient shards.
     pub(crate) fn begin(launch: Launch, config: &Config) -> Result<Self> {
-        let parts = vec![("config".into(), fingerprint(config))];
-        let identity = Identity { version: env!("CARGO_PKG_VERSION").into(), parts };
+        let identity = identity("config", &common_settings(config));
         let ranks = launch.begin(&identity, MEETING, Duration::from_secs_f64(config.distributed.timeout_secs))?;
         let shards = config.run.gradient_shards;
         let size = ranks.size();
@@ -52,6 +54,16 @@ impl Division {
             "{size} ranks cannot share run.gradient_shards = {shards}: expected a number of ranks that divides it, or another \
              number of shards (a power of two) with a new run"
         )))
+    }
+
+    /// Meets the ranks that work on a study, each on whole runs: they wait for each other only at the end.
+    ///
+    /// # Errors
+    /// Ranks cannot reach each other, or run other versions or studies.
+    pub fn for_whole_runs(launch: Launch, study: &str) -> Result<Self> {
+        let identity = identity("study", study);
+        let ranks = launch.begin(&identity, MEETING, LONGEST_STUDY)?;
+        Ok(Self { shards: ranks.size(), ranks })
     }
 
     /// Compares what must be the same on all ranks.
@@ -112,7 +124,7 @@ impl Division {
     ///
     /// # Errors
     /// Another rank failed.
-    pub(crate) fn end(self, failure: Option<&Error>) -> Result<()> {
+    pub fn end(self, failure: Option<&Error>) -> Result<()> {
         match failure {
             _ if !self.is_shared() => {}
             Some(failure) => self.ranks.fail(&failure.to_string()),
@@ -156,7 +168,7 @@ impl Division {
     ///
     /// # Errors
     /// As for [`Division::gather`].
-    pub(crate) fn any(&mut self, stage: &str, here: bool) -> Result<bool> {
+    pub fn any(&mut self, stage: &str, here: bool) -> Result<bool> {
         if !self.is_shared() {
             return Ok(here);
         }
@@ -262,12 +274,17 @@ impl Division {
     }
 }
 
-/// What ranks must have in common, in a few digits: all settings but those of this process alone.
-fn fingerprint(config: &Config) -> String {
+/// The settings that ranks must have in common: all but those of a process alone.
+fn common_settings(config: &Config) -> String {
     let mut config = config.clone();
     (config.run.dir, config.run.threads) = (None, 0);
-    let digest = Sha256::digest(config.to_commented_toml());
-    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    config.to_commented_toml()
+}
+
+/// This version with a text that all ranks must have, in a few digits.
+fn identity(name: &str, text: &str) -> Identity {
+    let digits = Sha256::digest(text)[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    Identity { version: env!("CARGO_PKG_VERSION").into(), parts: vec![(name.into(), digits)] }
 }
 
 /// One of `shards` parts of pieces of these sizes: cut where the sizes so far reach the part's share of all.

@@ -97,7 +97,7 @@ pub use resources::{Usage, available_memory, resident_memory};
 pub use run::{Outcome, Run};
 pub use rundir::RunDir;
 pub use score::{RowReader, ScoredRow, Scorer, TokenRow};
-pub use setup::{device, launch, memory_plan, threads};
+pub use setup::{device, is_another_rank, launch, memory_plan, threads};
 pub use shapes::Shapes;
 pub use stage::Stage;
 pub use summary::{AccuracySummary, CriticSummary, RunSummary};

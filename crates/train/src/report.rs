@@ -246,7 +246,7 @@ fn total(numbers: &Summary) -> u64 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::diagnostics::ErrorDiagnostics;
+    use crate::{diagnostics::ErrorDiagnostics, division::Division};
 
     impl StepReport {
         /// A step without measurements.
@@ -260,7 +260,7 @@ pub(crate) mod tests {
                 critic: None,
                 policy: None,
                 logp_diff: None,
-                timing: Timing::start().stop(),
+                timing: Timing::start(&Division::single()).stop(&mut Division::single()).unwrap(),
             }
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn train_step(
     remember: &mut dyn FnMut(&Trainer) -> Result<bool>,
 ) -> Result<Option<StepReport>> {
     monitor.may_abandon = false;
-    let mut timing = Timing::start();
+    let mut timing = Timing::start(&trainer.division);
     let rounds = PromptRounds::new(trainer, phase);
     let Some((graded, sampling)) = sample_step(trainer, phase, &rounds, &mut timing, monitor)? else {
         return Ok(None);
@@ -86,7 +86,7 @@ pub(crate) fn train_step(
         critic,
         policy,
         logp_diff,
-        timing: timing.stop(),
+        timing: timing.stop(&mut trainer.division)?,
     };
     report.count(&mut trainer.counters);
     Ok(Some(report))

@@ -69,6 +69,9 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<Ending> {
+    if matches!(command, Command::Train(_) | Command::Resume(_) | Command::Ablate(_)) && vapo_train::is_another_rank() {
+        screen::silence();
+    }
     match command {
         Command::Train(args) => return train::run(args),
         Command::Resume(args) => return resume::run(args),

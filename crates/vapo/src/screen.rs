@@ -2,7 +2,10 @@
 
 use std::{
     io::{IsTerminal, Write},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,6 +25,16 @@ enum Words {
     Stdout,
     /// A command whose stdout holds a result: messages and bar go to stderr.
     Stderr,
+    /// A rank for which the first one speaks.
+    Nowhere,
+}
+
+/// Whether this process prints nothing but errors.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Lets this process print nothing but errors, because another rank of the same job speaks for it.
+pub(crate) fn silence() {
+    SILENT.store(true, Ordering::Relaxed);
 }
 
 /// What takes the terminal from the lines for a time, to draw something else on it.
@@ -55,6 +68,7 @@ impl Screen {
     }
 
     fn new(words: Words, styled: bool) -> Self {
+        let (words, styled) = if SILENT.load(Ordering::Relaxed) { (Words::Nowhere, false) } else { (words, styled) };
         let bar = ProgressBar::with_draw_target(None, bar_target(styled));
         bar.set_style(
             ProgressStyle::with_template("  {prefix:<24} {bar:20.cyan/dim} {msg}")
@@ -75,6 +89,7 @@ impl Screen {
         let print = || match self.words {
             Words::Stdout => drop(writeln!(std::io::stdout(), "{text}")),
             Words::Stderr => drop(writeln!(std::io::stderr(), "{text}")),
+            Words::Nowhere => {}
         };
         // A bar that was never shown has no length; `suspend` would draw it.
         let is_shown = self.bar.length().is_some() && !self.bar.is_finished();

@@ -46,7 +46,9 @@ pub(crate) fn carry_out(
     if manner.supervised {
         stop_at_end_of_input(&stop);
     }
-    let mut run = open(launch(config)?)?;
+    // A study's ranks have whole runs.
+    let launch = if manner.supervised { Launch::Single } else { launch(config)? };
+    let mut run = open(launch)?;
     if !run.division().leads() {
         // Rank 0 speaks for all.
         return Ok(match run.train(&mut |_: Event<'_>| (), &stop)? {

@@ -158,6 +158,12 @@ keys! {
     THROUGHPUT = "perf/throughput";
     /// Largest resident memory so far.
     MEMORY_GB = "perf/cpu_memory_used_gb";
+    /// Seconds of the step in which a rank waited for others or exchanged bytes, mean over the ranks; absent on one process.
+    TIMING_RANKS = "timing_s/ranks";
+    /// Seconds that the slowest rank worked, divided by the mean.
+    RANK_IMBALANCE = "perf/rank_imbalance";
+    /// Megabytes that a rank sent in the step, mean over the ranks.
+    RANK_SENT_MB = "perf/rank_sent_mb";
 }
 
 /// Verifier scores.

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use vapo_study::{ArmResult, JobState, Plan, Results, Study, write_report};
-use vapo_train::{available_memory, load_task, memory_plan, threads, write_atomically};
+use vapo_train::{Config, Division, available_memory, launch, load_task, memory_plan, threads, write_atomically};
 
 use crate::{
     args::AblateArgs,
@@ -34,25 +34,48 @@ pub(crate) fn run(args: AblateArgs) -> Result<Ending> {
         report(&screen, &study, &plan)?;
         return Ok(Ending::Done);
     }
+    let mut division = Division::for_whole_runs(launch(&Config::default())?, &study.text)?;
     check_arms(&study, jobs)?;
-    fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-    let _lock = lock(&directory)?;
-    write_atomically(&directory.join("study.toml"), study.text.as_bytes())?;
-    if args.retry_crashed {
-        plan.jobs.iter().try_for_each(vapo_study::Job::forget_crash)?;
+    let ended = work(&screen, (&study, &plan, jobs), args.retry_crashed, &mut division)?;
+    let leads = division.leads();
+    division.end(None)?;
+    if leads {
+        report(&screen, &study, &plan)?;
     }
-    header(&screen, &study, &plan, jobs)?;
-    let stop = stop_flag(&screen, "stopping: every run writes a checkpoint", None)?;
-    let board = Board::new(&screen, &study, &plan);
-    let ended = Pool::new(&study, &plan, jobs, board)?.work(&stop)?;
-    report(&screen, &study, &plan)?;
     if ended {
         return Ok(Ending::Done);
     }
     let out = args.out.map_or(String::new(), |out| format!(" --out {}", out.display()));
     let again = format!("vapo ablate {}{out}", args.study.display());
-    screen.line(&format!("  continue with {}", screen.bold(&again)));
+    if leads {
+        screen.line(&format!("  continue with {}", screen.bold(&again)));
+    }
     Ok(Ending::Stopped)
+}
+
+/// Works on this rank's runs until all ranks have done theirs; false if one was stopped. Rank 0 writes what belongs to the study.
+fn work(
+    screen: &Screen,
+    (study, plan, jobs): (&Study, &Plan, usize),
+    retries_crashed: bool,
+    division: &mut Division,
+) -> Result<bool> {
+    let directory = &plan.directory;
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    let _lock = division.leads().then(|| lock(directory)).transpose()?;
+    if division.leads() {
+        write_atomically(&directory.join("study.toml"), study.text.as_bytes())?;
+        if retries_crashed {
+            plan.jobs.iter().try_for_each(vapo_study::Job::forget_crash)?;
+        }
+        header(screen, study, plan, (jobs, division.ranks().size()))?;
+    }
+    division.any("the start", false)?;
+    let stop = stop_flag(screen, "stopping: every run writes a checkpoint", None)?;
+    let board = Board::new(screen, study, plan);
+    let rank = (division.ranks().rank(), division.ranks().size());
+    let ended = Pool::new(study, plan, jobs, board, rank)?.work(&stop)?;
+    Ok(!division.any("the end", !ended)?)
 }
 
 /// As many processes as the cores can hold, given the threads of each.
@@ -84,7 +107,7 @@ fn lock(directory: &Path) -> Result<File> {
     Ok(file)
 }
 
-fn header(screen: &Screen, study: &Study, plan: &Plan, jobs: usize) -> Result<()> {
+fn header(screen: &Screen, study: &Study, plan: &Plan, (jobs, ranks): (usize, usize)) -> Result<()> {
     let states = plan.states()?;
     let runs = || plan.jobs.iter().zip(&states).filter(|(job, _)| !job.is_pretraining);
     let ended = runs().filter(|(_, state)| matches!(state, JobState::Finished | JobState::Crashed(_))).count();
@@ -96,9 +119,12 @@ fn header(screen: &Screen, study: &Study, plan: &Plan, jobs: usize) -> Result<()
         number(study.arms.len(), "arm", "arms"),
         number(study.seeds.len(), "seed", "seeds"),
         study.task(),
-        number(jobs, "run", "runs"),
+        number(jobs * ranks, "run", "runs"),
         plan.directory.display()
     ));
+    if ranks > 1 {
+        screen.line(&format!("  shared by {ranks} ranks, {} at a time on each", number(jobs, "run", "runs")));
+    }
     if shared > 0 {
         let sharing = plan.jobs.iter().filter(|job| job.starts_from.is_some()).count();
         screen.line(&format!("  {sharing} of {} runs share {shared} value pretrainings", runs().count()));

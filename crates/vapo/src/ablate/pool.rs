@@ -33,15 +33,36 @@ pub(super) struct Pool<'a> {
     /// Stopped from outside without an error: not restarted in this session.
     stopped: Vec<usize>,
     board: Board,
+    /// This process's rank among those that work on the study, and their number.
+    rank: (usize, usize),
 }
 
 impl<'a> Pool<'a> {
+    /// The runs of a rank. Those that start from one value pretraining belong to the rank that does it.
+    ///
     /// # Errors
     /// A run's state cannot be read, or a process of an earlier session does not exit.
-    pub(super) fn new(study: &'a Study, plan: &'a Plan, jobs: usize, board: Board) -> Result<Self> {
-        plan.jobs.iter().try_for_each(|job| wait_for_orphan(job, |text| board.print(text)))?;
+    pub(super) fn new(
+        study: &'a Study,
+        plan: &'a Plan,
+        jobs: usize,
+        board: Board,
+        rank: (usize, usize),
+    ) -> Result<Self> {
         let states = plan.states()?;
-        Ok(Self { study, plan, jobs, states, running: Vec::new(), stopped: Vec::new(), board })
+        let pool = Self { study, plan, jobs, states, running: Vec::new(), stopped: Vec::new(), board, rank };
+        let own = (0..plan.jobs.len()).filter(|&index| pool.is_own(index)).map(|index| &plan.jobs[index]);
+        own.into_iter().try_for_each(|job| wait_for_orphan(job, |text| pool.board.print(text)))?;
+        Ok(Self { states: plan.states()?, ..pool })
+    }
+
+    fn is_own(&self, index: usize) -> bool {
+        let (rank, size) = self.rank;
+        let first = self.plan.jobs[index].starts_from.unwrap_or(index);
+        let before = self.plan.jobs[..first].iter().filter(|job| job.starts_from.is_none()).count();
+        // There and back, so that no rank has all runs of the slowest arm.
+        let turn = before % (2 * size);
+        turn.min(2 * size - 1 - turn) == rank
     }
 
     /// Works until all runs have ended (returns true), or until `stop` is set and all have written their checkpoints.
@@ -90,7 +111,7 @@ impl<'a> Pool<'a> {
         let job = &self.plan.jobs[index];
         let at_work = self.running.iter().any(|running| running.index == index) || self.stopped.contains(&index);
         match (&self.states[index], job.starts_from) {
-            _ if at_work => false,
+            _ if at_work || !self.is_own(index) => false,
             (JobState::New, Some(pretraining)) => self.states[pretraining] == JobState::Finished,
             (JobState::New | JobState::Begun, _) => self.plan.is_wanted(index, &self.states),
             _ => false,
@@ -147,6 +168,9 @@ impl<'a> Pool<'a> {
                 ))?;
                 running.kill();
             }
+        }
+        for index in (0..self.plan.jobs.len()).filter(|&index| !self.is_own(index)).collect::<Vec<_>>() {
+            self.states[index] = self.plan.jobs[index].state()?;
         }
         self.board.show(self.plan, &self.states, &self.running);
         Ok(())

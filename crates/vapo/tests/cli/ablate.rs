@@ -1,6 +1,7 @@
 //! Studies with the real program: killed, stopped, crashed, hung, changed.
 
 use std::{
+    net::TcpListener,
     path::Path,
     process::Child,
     thread::sleep,
@@ -47,6 +48,22 @@ fn wait_for(place: &Place, file: &str) {
     }
 }
 
+/// What the first of two ranks prints; the other prints nothing.
+fn on_two_ranks(place: &Place, args: &[&str]) -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let begin = |rank: &str| {
+        let variables = [("RANK", rank), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", &port)];
+        place.start_with(args, &variables)
+    };
+    let ranks = ["0", "1"].map(begin).map(|rank| rank.wait_with_output().unwrap());
+    let [first, other] = ranks.map(|output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    });
+    assert_eq!(other, "");
+    first
+}
+
 #[test]
 fn a_study_that_was_killed_and_stopped_gives_the_report_of_one_that_was_not() {
     let place = Place::new();
@@ -84,6 +101,12 @@ fn a_study_that_was_killed_and_stopped_gives_the_report_of_one_that_was_not() {
     assert!(printed.contains("4/4"), "{printed}");
     assert_eq!(timeless(&report(&place, "broken")), timeless(&straight));
     assert_eq!(place.read("broken/smoke-by-updates.svg"), place.read("straight/smoke-by-updates.svg"));
+
+    let printed = on_two_ranks(&place, &["ablate", "smoke.toml", "--out", "shared", "--jobs", "1"]);
+    assert!(printed.contains("shared by 2 ranks, 1 run at a time on each"), "{printed}");
+    assert_eq!(timeless(&report(&place, "shared")), timeless(&straight));
+    let each = |rank: usize| place.path(&format!("shared/runs/vapo/seed-{rank}/summary.json"));
+    assert!(each(0).exists() && each(1).exists());
 
     let again = place.vapo(&args).ok();
     assert!(again.contains("4 of 4 runs have already finished"), "{again}");

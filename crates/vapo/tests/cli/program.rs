@@ -127,7 +127,14 @@ impl Place {
 
     /// Starts `vapo` in the background.
     pub(crate) fn start(&self, args: &[&str]) -> Child {
-        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        self.start_with(args, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub(crate) fn start_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Child {
+        let mut command = self.command(args);
+        command.envs(variables.iter().copied());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 }
 
