@@ -12,11 +12,7 @@
 
 run=${RUN_DIR:-runs/slurm}
 config=${CONFIG:-configs/smollm2-arithmetic.toml}
-if [[ -e $run/config.toml ]]; then
-    srun vapo resume "$run"
-else
-    srun vapo train "$config" --run-dir "$run" --set run.gradient_shards=8
-fi
+srun vapo train "$config" --run-dir "$run" --resume-or-start --set run.gradient_shards=8
 code=$?
 if [[ $code == 75 ]]; then
     scontrol requeue "$SLURM_JOB_ID"

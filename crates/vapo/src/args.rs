@@ -154,6 +154,10 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) run_dir: Option<PathBuf>,
 
+    /// Continue the run if the directory holds one with these settings: one command for schedulers that start jobs again
+    #[arg(long, requires = "run_dir")]
+    pub(crate) resume_or_start: bool,
+
     /// Print lines on a terminal too, instead of the live screen
     #[arg(long)]
     pub(crate) plain: bool,

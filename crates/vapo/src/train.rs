@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use vapo_train::{Config, Event, Launch, Outcome, Run, launch};
+use anyhow::{Context, Result, bail};
+use vapo_train::{Config, Event, Launch, Outcome, Run, RunDir, launch};
 
 use crate::{
     args::TrainArgs,
@@ -21,7 +21,45 @@ pub(crate) fn run(args: TrainArgs) -> Result<Ending> {
     if args.run_dir.is_some() {
         config.run.dir = args.run_dir;
     }
-    carry_out(&config.clone(), Manner { supervised: false, plain: args.plain }, |launch| Run::create_on(launch, config))
+    let manner = Manner { supervised: false, plain: args.plain };
+    let existing = config.run.dir.clone().filter(|path| args.resume_or_start && path.join("config.toml").is_file());
+    match existing {
+        Some(path) => {
+            refuse_other_settings(&RunDir::open(&path)?, &config)?;
+            carry_out(&config, manner, |launch| Run::resume_on(launch, &path, &own_settings(&config)))
+        }
+        None => carry_out(&config.clone(), manner, |launch| Run::create_on(launch, config)),
+    }
+}
+
+/// Settings of this process, which do not change what a run computes.
+const OWN: [&str; 3] = ["run.threads", "distributed.transport", "distributed.timeout_secs"];
+
+fn own_settings(config: &Config) -> Vec<String> {
+    let entries = config.entries().into_iter().filter(|(key, _)| OWN.contains(&key.as_str()));
+    entries.map(|(key, value)| format!("{key}={value}")).collect()
+}
+
+/// Refuses to continue a run with other settings than it has.
+///
+/// # Errors
+/// Some differ: the message names them.
+fn refuse_other_settings(directory: &RunDir, config: &Config) -> Result<()> {
+    let [had, given] = [directory.config()?, config.clone()].map(Config::with_absolute_paths);
+    let (had, given) = (had?.entries(), given?.entries());
+    let is_own = |key: &str| key == "run.dir" || OWN.contains(&key);
+    let differing = had.iter().zip(&given).filter(|((key, had), (_, given))| !is_own(key) && had != given);
+    let lines: Vec<String> =
+        differing.map(|((key, had), (_, given))| format!("{key}: the run has {had}, this command {given}")).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let path = directory.path().display();
+    bail!(
+        "{path} holds a run with other settings: start a new one in another directory, or continue it with `vapo resume {path} \
+         --set KEY=VALUE`\n{}",
+        lines.join("\n")
+    )
 }
 
 /// How a run is watched.

@@ -28,6 +28,26 @@ fn a_run_is_recorded_and_its_model_answers() {
     scores_are_the_log_probs_of_sampling(&place);
 }
 
+#[test]
+fn one_command_starts_a_run_and_goes_on_with_it() {
+    let place = Place::new();
+    let args = ["train", "tiny.toml", "--run-dir", "here", "--resume-or-start", "--set", "run.threads=1"];
+    place.vapo(&args).ok();
+    let before = weights(&place.path("here/checkpoints/step-000003"));
+    fs::remove_file(place.path("here/summary.json")).unwrap();
+    let mut again = args;
+    again[6] = "run.threads=2";
+    let printed = place.vapo(&again).ok();
+    assert!(printed.contains("resuming after step 3") && place.path("here/summary.json").exists(), "{printed}");
+    assert!(weights(&place.path("here/checkpoints/step-000003")) == before);
+    again[6] = "run.seed=7";
+    let error = place.vapo(&again).failed(1);
+    assert!(error.contains("here holds a run with other settings"), "{error}");
+    assert!(error.contains("run.seed: the run has 0, this command 7"), "{error}");
+    let error = place.vapo(&["train", "tiny.toml", "--resume-or-start"]).failed(2);
+    assert!(error.contains("--run-dir"), "{error}");
+}
+
 fn records_are_complete(place: &Place) {
     let rows = place.rows("run/metrics.jsonl");
     let steps: Vec<_> = rows.iter().map(|row| row["training/global_step"].as_u64()).collect();
