@@ -81,22 +81,20 @@ impl AdamW {
         self.part = part;
     }
 
-    /// This optimizer with all moments: `complete` is given buffers that hold this part's, and supplies the others.
+    /// This optimizer with all moments, the first and the second, flat.
     ///
-    /// # Errors
-    /// Those of `complete`.
-    pub fn with_all<E>(
-        &self,
-        model: &Model,
-        mut complete: impl FnMut(&mut [f32]) -> Result<(), E>,
-    ) -> Result<AdamW, E> {
-        let device = model.device();
-        let mut all = AdamW { steps: self.steps, ..AdamW::new(self.config.clone(), model) };
-        for (all, own) in [(&mut all.first_moment, &self.first_moment), (&mut all.second_moment, &self.second_moment)] {
-            all.slice_mut(self.part.clone()).write(device, &own.view().to_vec(device));
-            all.edit(device, &mut complete)?;
+    /// # Panics
+    /// If they are not as long as the model's flat buffers.
+    pub fn with_all(&self, model: &Model, [first, second]: [&[f32]; 2]) -> AdamW {
+        assert_eq!([first.len(), second.len()], [model.flat_len(); 2], "a moment for each weight");
+        let moment = |values| Buffer::from_slice(model.device(), values);
+        AdamW {
+            config: self.config.clone(),
+            first_moment: moment(first),
+            second_moment: moment(second),
+            steps: self.steps,
+            part: 0..model.flat_len(),
         }
-        Ok(all)
     }
 
     /// The part of the flat buffers that it updates.

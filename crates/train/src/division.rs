@@ -269,6 +269,28 @@ impl Division {
         self.complete(stage, values, &shares)
     }
 
+    /// A flat buffer of `len` values, of which every rank gives its share, on rank 0.
+    ///
+    /// # Errors
+    /// As for [`Division::gather`].
+    pub(crate) fn gather_shares(&mut self, len: usize, own: &[f32]) -> Result<Option<Vec<f32>>> {
+        let shares = self.shares(len);
+        let Some(parts) = self.ranks.gather_to_first("moments", bytemuck::cast_slice(own))? else { return Ok(None) };
+        let mut all = vec![0.0; len];
+        for (rank, part) in parts.iter().enumerate() {
+            let to = bytemuck::cast_slice_mut(&mut all[shares.of(rank)]);
+            if part.len() != to.len() {
+                return Err(Error::Run(format!(
+                    "rank {rank} sent {} bytes of moments, expected {}",
+                    part.len(),
+                    to.len()
+                )));
+            }
+            to.copy_from_slice(part);
+        }
+        Ok(Some(all))
+    }
+
     fn complete<T: bytemuck::Pod>(&mut self, stage: &str, values: &mut [T], shares: &Shares) -> Result<()> {
         if self.is_shared() { Ok(self.ranks.gather_shares(stage, values, shares)?) } else { Ok(()) }
     }

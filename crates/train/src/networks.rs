@@ -25,7 +25,7 @@ impl<'a> Networks<'a> {
         Self { policy: State::from(&trainer.policy), critic: trainer.critic.as_ref().map(State::from) }
     }
 
-    /// Those of a run with the moments of all ranks.
+    /// Those of a run, on rank 0 with the moments of all ranks.
     ///
     /// # Errors
     /// Another rank failed.
@@ -33,8 +33,13 @@ impl<'a> Networks<'a> {
         let mut complete = |network: &'a Network| -> Result<State<'a>> {
             let mut state = State::from(network);
             if division.is_shared() {
-                let supply = |moments: &mut [f32]| division.complete_shares("moments", moments);
-                state.optimizer = Cow::Owned(network.optimizer.with_all(&network.model, supply)?);
+                let AdamW { first_moment, second_moment, .. } = &network.optimizer;
+                let device = network.model.device();
+                let first = division.gather_shares(network.model.flat_len(), &first_moment.view().to_vec(device))?;
+                let second = division.gather_shares(network.model.flat_len(), &second_moment.view().to_vec(device))?;
+                if let (Some(first), Some(second)) = (first, second) {
+                    state.optimizer = Cow::Owned(network.optimizer.with_all(&network.model, [&first, &second]));
+                }
             }
             Ok(state)
         };
