@@ -4,7 +4,10 @@
 //! grade, score and train on. What is sampled does not depend on who samples it, and gradients are summed along a tree over the
 //! run's shards ([`vapo_link::ShardSum`]), so any number of ranks gives the same bytes. Rank 0 alone writes files.
 
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -237,6 +240,17 @@ impl Division {
             gradients.edit(device, |values| self.ranks.reduce_scatter("gradients", values, &shares))?;
         }
         Ok(results)
+    }
+
+    /// Sums a buffer over all ranks, as an update sums its gradients; returns the seconds and the bytes that this rank sent.
+    ///
+    /// # Errors
+    /// Another rank failed.
+    pub fn measure_sum(&mut self, values: &mut [f32]) -> Result<(f64, u64)> {
+        self.ranks.barrier("the start")?;
+        let (begun, before) = (Instant::now(), self.ranks.traffic().sent_bytes);
+        self.ranks.reduce("measurement", values)?;
+        Ok((begun.elapsed().as_secs_f64(), self.ranks.traffic().sent_bytes - before))
     }
 
     /// The part of a network's flat buffers whose optimizer this rank has.

@@ -104,4 +104,6 @@ pub use summary::{AccuracySummary, CriticSummary, RunSummary};
 pub use trainer::{Counters, CriticQuality};
 pub use update::value_bound;
 pub use vapo_link::Launch;
-pub use workload::{MeanLengths, StageWork, Work, evaluation_work, step_work};
+pub use workload::{
+    MeanLengths, StageWork, Work, evaluation_work, exchanged_bytes, exchanged_in_evaluation, step_work,
+};

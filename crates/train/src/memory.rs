@@ -143,6 +143,18 @@ impl MemoryPlan {
         }
     }
 
+    /// The plan of rank 0 of a run on so many ranks: each has its part of the moments, and rank 0 has all of them while it writes a
+    /// checkpoint.
+    pub fn shared_by(mut self, ranks: usize) -> Self {
+        let Some(at) = self.parts.iter().position(|(name, _)| *name == "moments") else { return self };
+        if ranks > 1 {
+            let all = self.parts[at].1;
+            self.parts[at].1 = all / ranks as u64;
+            self.parts.insert(at + 1, ("moments of all ranks", all));
+        }
+        self
+    }
+
     /// Whether a run with this plan has memory for a copy of weights and moments.
     pub fn copies_checkpoints(&self) -> bool {
         self.parts.iter().any(|(name, _)| *name == CHECKPOINT_COPY)

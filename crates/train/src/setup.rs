@@ -85,7 +85,7 @@ pub fn memory_plan(config: &Config, task: &dyn Task) -> Result<MemoryPlan> {
 pub(crate) fn checked_task(config: &Config, division: &mut Division) -> Result<(Box<dyn Task>, MemoryPlan)> {
     let task = load_task(config)?;
     division.compare("data", &format!("{:?}", DataFingerprint::of(task.as_ref())))?;
-    let memory = memory_plan(config, task.as_ref())?;
+    let memory = memory_plan(config, task.as_ref())?.shared_by(division.ranks().size());
     let memory = match available_memory() {
         Some(available) => memory.within(division.share_of_host(available))?,
         None => memory,

@@ -4,6 +4,8 @@ use vapo_lm::{Head, Model, ModelConfig, PassSize};
 
 use crate::{config::Config, phase::Phase, shapes::Shapes, stage::Stage};
 
+const BYTES_PER_VALUE: f64 = 4.0;
+
 /// The kinds of work, each of which runs at its own speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -87,6 +89,40 @@ pub fn step_work(config: &Config, shapes: &Shapes, phase: Phase, lengths: MeanLe
         train(Stage::PolicyUpdates, policy, Head::Language, passes);
     }
     stages
+}
+
+/// Bytes that a rank sends in a step of a run on so many ranks: gradients and weights of every update, samples, and what is
+/// scored. Grades and statistics are left out.
+pub fn exchanged_bytes(config: &Config, shapes: &Shapes, phase: Phase, lengths: MeanLengths, ranks: usize) -> f64 {
+    let (prompts, group_size) = config.step_size(phase);
+    let updated = |shape: &ModelConfig, head, [passes, minibatches]: [usize; 2]| {
+        // Each value goes to its rank as a gradient and comes back as a weight.
+        2.0 * BYTES_PER_VALUE * (passes * minibatches) as f64 * Model::num_params_of(shape, head) as f64
+    };
+    let critic = shapes.critic.as_ref().map_or(0.0, |critic| {
+        updated(critic, Head::Value, [config.critic_epochs(), config.critic_minibatches_per_epoch()])
+    });
+    let passes = [config.algorithm.epochs, config.algorithm.minibatches_per_epoch];
+    let policy = if phase == Phase::Policy { updated(&shapes.policy, Head::Language, passes) } else { 0.0 };
+    let scores = [shapes.critic.is_some(), config.has_reference()].into_iter().filter(|is_scored| *is_scored).count();
+    let per_token = sampled_bytes_per_token() + scores as f64 * BYTES_PER_VALUE;
+    let tokens = (prompts * group_size) as f64 * lengths.response;
+    (critic + policy + tokens * per_token) * others(ranks)
+}
+
+/// The same for an evaluation of this many problems.
+pub fn exchanged_in_evaluation(config: &Config, problems: usize, lengths: MeanLengths, ranks: usize) -> f64 {
+    (problems * config.eval.samples) as f64 * lengths.response * sampled_bytes_per_token() * others(ranks)
+}
+
+/// A token, its log-prob, and that of the sampler.
+fn sampled_bytes_per_token() -> f64 {
+    3.0 * BYTES_PER_VALUE
+}
+
+/// The share of everything that a rank has from the others.
+fn others(ranks: usize) -> f64 {
+    (ranks - 1) as f64 / ranks as f64
 }
 
 /// The stages of an evaluation of this many problems.
@@ -209,5 +245,26 @@ mod tests {
             names(pretraining),
             ["reading prompts", "sampling", "checking log-probs", "values", "critic updates", "its AdamW"]
         );
+    }
+
+    /// 16 responses of 5 tokens; 2 updates of the policy and 4 of the critic, of which each rank has 3 quarters to send, twice.
+    #[test]
+    fn ranks_exchange_updates_samples_and_values() {
+        let config = config(&[
+            "rollout.prompts_per_step=4",
+            "rollout.group_size=4",
+            "algorithm.minibatches_per_epoch=2",
+            "algorithm.critic_epochs=2",
+            "algorithm.critic_minibatches_per_epoch=2",
+        ]);
+        let lengths = MeanLengths { prompt: 3.0, response: 5.0 };
+        let shapes = shapes();
+        let weights = |head| Model::num_params_of(&shapes.policy, head) as f64;
+        let updates = 8.0 * (2.0 * weights(Head::Language) + 4.0 * weights(Head::Value));
+        // A token, two log-probs and a value.
+        let samples = 16.0 * 5.0 * 16.0;
+        let exchanged = |phase, ranks| exchanged_bytes(&config, &shapes, phase, lengths, ranks);
+        assert_eq!(exchanged(Phase::Policy, 4), 0.75 * (updates + samples));
+        assert_eq!(exchanged(Phase::Policy, 1), 0.0);
     }
 }

@@ -496,6 +496,14 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     pub(crate) no_timing: bool,
 
+    /// Plan a run on so many ranks, each a machine like this one
+    #[arg(long, value_name = "RANKS", default_value_t = 1, value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096))]
+    pub(crate) ranks: usize,
+
+    /// What the network moves each way between two machines (tools/rank_speed.py and `vapo bench --link` measure it)
+    #[arg(long, value_name = "GBIT_PER_SEC", default_value_t = 10.0)]
+    pub(crate) network: f64,
+
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,
@@ -532,6 +540,9 @@ pub(crate) struct BenchArgs {
     /// Rounds of each measurement.
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
+    /// Measure the connection between the ranks that a launcher has started instead (mpirun, srun, torchrun).
+    #[arg(long)]
+    pub(crate) link: bool,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,

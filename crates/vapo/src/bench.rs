@@ -1,5 +1,6 @@
 //! `vapo bench`: how fast this machine trains and samples with a network of a given shape, relative to the machine's peak.
 
+mod link;
 mod report;
 
 use std::time::Instant;
@@ -77,6 +78,9 @@ fn measure(isa: Isa, work: impl FnOnce() -> (usize, f64)) -> Round {
 /// Runs the benchmark and prints it.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     anyhow::ensure!(args.rounds > 0, "--rounds must be at least 1");
+    if args.link {
+        return link::run(args);
+    }
     let (shape, config, mut work) = shape(args).context("--model")?;
     work.sample.0 = args.batch.unwrap_or(work.sample.0);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use vapo_lm::{Head, Model};
 use vapo_train::{
     Config, MeanLengths, MemoryPlan, ModelDirectory, Phase, PromptLengths, Shapes, StageWork, TextFiles, Work,
-    available_memory, base_directory, evaluation_work, load_task, prompt_lengths, resident_memory, step_work, threads,
+    available_memory, base_directory, evaluation_work, exchanged_bytes, exchanged_in_evaluation, load_task,
+    prompt_lengths, resident_memory, step_work, threads,
 };
 
 use crate::{
@@ -48,6 +49,18 @@ struct Plan<'a> {
     memory: MemoryPlan,
     /// Number of problems in an evaluation.
     problems: usize,
+    ranks: usize,
+    /// Bytes per second between two machines.
+    network: f64,
+}
+
+/// A kind of step, or of evaluation.
+struct PlannedPhase {
+    name: &'static str,
+    times: u64,
+    stages: Vec<StageWork>,
+    /// Bytes that a rank sends.
+    exchanged: f64,
 }
 
 impl<'a> Plan<'a> {
@@ -68,7 +81,15 @@ impl<'a> Plan<'a> {
         if response.is_nan() || response < 1.0 {
             bail!("--response-tokens ({response}) must be at least 1");
         }
-        let memory = MemoryPlan::of_run(config, &shapes, prompts.longest, resident_memory().unwrap_or(0));
+        let ranks = args.ranks;
+        if !ranks.is_power_of_two() {
+            bail!("--ranks ({ranks}) must be a power of two: it has to divide run.gradient_shards");
+        }
+        if !(args.network.is_finite() && args.network > 0.0) {
+            bail!("--network ({}) must be above 0", args.network);
+        }
+        let memory =
+            MemoryPlan::of_run(config, &shapes, prompts.longest, resident_memory().unwrap_or(0)).shared_by(ranks);
         let held_out = problems.map_or(config.eval.problems, |task| task.held_out().len());
         Ok(Self {
             config,
@@ -78,24 +99,45 @@ impl<'a> Plan<'a> {
             lengths: MeanLengths { prompt: prompts.mean, response },
             memory,
             problems: config.eval.problems.min(held_out),
+            ranks,
+            network: args.network * 1e9 / 8.0,
         })
     }
 
     /// The stages of each kind of step in the run, and how many times it is done.
-    fn phases(&self) -> Vec<(&'static str, u64, Vec<StageWork>)> {
+    fn phases(&self) -> Vec<PlannedPhase> {
         let (config, mut phases) = (self.config, Vec::new());
+        let step = |name, times, phase| PlannedPhase {
+            name,
+            times,
+            stages: step_work(config, &self.shapes, phase, self.lengths),
+            exchanged: exchanged_bytes(config, &self.shapes, phase, self.lengths, self.ranks),
+        };
         if config.has_critic() && config.value_pretraining.steps > 0 {
-            let stages = step_work(config, &self.shapes, Phase::ValuePretraining, self.lengths);
-            phases.push(("value pretraining", config.value_pretraining.steps, stages));
+            phases.push(step("value pretraining", config.value_pretraining.steps, Phase::ValuePretraining));
         }
-        phases.push(("training", config.run.steps, step_work(config, &self.shapes, Phase::Policy, self.lengths)));
+        phases.push(step("training", config.run.steps, Phase::Policy));
         let during = config.eval.every.map_or(0, |every| config.run.steps / every);
         let last = u64::from(config.eval.every.is_none_or(|every| !config.run.steps.is_multiple_of(every)));
         let response = self.lengths.response.min(config.longest_eval_response() as f64);
         let lengths = MeanLengths { response, ..self.lengths };
-        let evaluation = evaluation_work(config, &self.shapes, self.problems, lengths);
-        phases.push(("evaluation", 1 + during + last, evaluation));
+        phases.push(PlannedPhase {
+            name: "evaluation",
+            times: 1 + during + last,
+            stages: evaluation_work(config, &self.shapes, self.problems, lengths),
+            exchanged: exchanged_in_evaluation(config, self.problems, lengths, self.ranks),
+        });
         phases
+    }
+
+    /// Seconds of a stage, which all ranks share.
+    fn secs(&self, rates: &Rates, stage: &StageWork) -> f64 {
+        rates.secs(stage) / self.ranks as f64
+    }
+
+    /// Seconds of a phase, with what ranks send each other.
+    fn phase_secs(&self, rates: &Rates, phase: &PlannedPhase) -> f64 {
+        phase.stages.iter().map(|stage| self.secs(rates, stage)).sum::<f64>() + phase.exchanged / self.network
     }
 
     /// Weights of policy, critic and reference.
@@ -116,15 +158,20 @@ impl<'a> Plan<'a> {
             parts.iter().map(|(name, size)| (name.to_string(), json!(size))).collect::<serde_json::Map<_, _>>().into()
         };
         let parameters: Vec<(&str, u64)> = self.parameters().into_iter().map(|(name, n)| (name, n as u64)).collect();
-        let phases = self.phases().into_iter().map(|(name, times, stages)| {
-            let stages: Vec<Value> = stages.iter().map(|stage| stage_to_json(stage, rates)).collect();
-            json!({"name": name, "times": times, "stages": stages})
+        let phases = self.phases().into_iter().map(|phase| {
+            let stages: Vec<Value> = phase.stages.iter().map(|stage| self.stage_to_json(stage, rates)).collect();
+            let mut value = json!({"name": phase.name, "times": phase.times, "stages": stages});
+            if self.ranks > 1 {
+                value["exchanges"] = json!({"bytes": phase.exchanged, "secs": phase.exchanged / self.network});
+            }
+            value
         });
         json!({
             "parameters": named(&parameters),
             "prompt_tokens": {"mean": self.prompts.mean, "longest": self.prompts.longest, "assumed": self.assumed},
             "response_tokens": self.lengths.response,
             "memory_bytes": {"parts": named(&self.memory.parts), "total": self.memory.total(), "available": available_memory()},
+            "ranks": self.ranks,
             "phases": phases.collect::<Vec<_>>(),
         })
     }
@@ -148,17 +195,17 @@ impl<'a> Plan<'a> {
         );
         text += &self.memory_text();
         let mut run_secs = 0.0;
-        for (name, times, stages) in self.phases() {
-            let secs: Option<f64> = rates.map(|rates| stages.iter().map(|stage| rates.secs(stage)).sum());
-            run_secs += times as f64 * secs.unwrap_or(0.0);
-            text += &phase_text(name, times, &stages, rates);
+        for phase in self.phases() {
+            run_secs += phase.times as f64 * rates.map_or(0.0, |rates| self.phase_secs(rates, &phase));
+            text += &self.phase_text(&phase, rates);
         }
         if rates.is_some() {
-            text += &format!(
-                "\nthe whole run: about {} on {} of this machine at its current load\n",
-                rough_duration(run_secs),
-                count(threads(config) as u64, "thread", "threads")
-            );
+            let threads = count(threads(config) as u64, "thread", "threads");
+            let place = match self.ranks {
+                1 => format!("on {threads} of this machine"),
+                ranks => format!("on {ranks} machines like this one with {threads} each, which share the work evenly,"),
+            };
+            text += &format!("\nthe whole run: about {} {place} at its current load\n", rough_duration(run_secs));
         }
         text
     }
@@ -176,36 +223,50 @@ impl<'a> Plan<'a> {
         }
         text
     }
-}
 
-/// A table of a step's stages.
-fn phase_text(name: &str, times: u64, stages: &[StageWork], rates: Option<&Rates>) -> String {
-    let time = |secs: Option<f64>| secs.map_or(String::new(), |secs| format!("{:>11}", seconds(secs)));
-    let title = format!("{name}, {}", count(times, "time", "times"));
-    let mut text =
-        format!("\n{title:<24} {:>10} {:>10}{}\n", "tokens", "FLOP", if rates.is_some() { "       time" } else { "" });
-    let (mut tokens, mut flops, mut secs) = (0.0, 0.0, 0.0);
-    for stage in stages {
-        let stage_secs = rates.map(|rates| rates.secs(stage));
-        let is_optimizer = stage.work == Work::Optimizer;
-        let [passed, operations] = if is_optimizer { [0.0; 2] } else { [stage.tokens, stage.amount] };
-        (tokens, flops, secs) = (tokens + passed, flops + operations, secs + stage_secs.unwrap_or(0.0));
-        let shown = |number: f64| if is_optimizer { "-".into() } else { magnitude(number) };
-        text +=
-            &format!("  {:<22} {:>10} {:>10}{}\n", stage.name(), shown(passed), shown(operations), time(stage_secs));
+    /// A table of a step's stages.
+    fn phase_text(&self, phase: &PlannedPhase, rates: Option<&Rates>) -> String {
+        let time = |secs: Option<f64>| secs.map_or(String::new(), |secs| format!("{:>11}", seconds(secs)));
+        let title = format!("{}, {}", phase.name, count(phase.times, "time", "times"));
+        let mut text = format!(
+            "\n{title:<24} {:>10} {:>10}{}\n",
+            "tokens",
+            "FLOP",
+            if rates.is_some() { "       time" } else { "" }
+        );
+        let (mut tokens, mut flops) = (0.0, 0.0);
+        for stage in &phase.stages {
+            let stage_secs = rates.map(|rates| self.secs(rates, stage));
+            let is_optimizer = stage.work == Work::Optimizer;
+            let [passed, operations] = if is_optimizer { [0.0; 2] } else { [stage.tokens, stage.amount] };
+            (tokens, flops) = (tokens + passed, flops + operations);
+            let shown = |number: f64| if is_optimizer { "-".into() } else { magnitude(number) };
+            text += &format!(
+                "  {:<22} {:>10} {:>10}{}\n",
+                stage.name(),
+                shown(passed),
+                shown(operations),
+                time(stage_secs)
+            );
+        }
+        if self.ranks > 1 {
+            let secs = rates.map(|_| phase.exchanged / self.network);
+            let sent = bytes(phase.exchanged as u64);
+            text += &format!("  {:<22} {sent:>21}{}\n", "sent by each rank", time(secs));
+        }
+        let sum = time(rates.map(|rates| self.phase_secs(rates, phase)));
+        text + &format!("  {:<22} {:>10} {:>10}{sum}\n", "total", magnitude(tokens), magnitude(flops))
     }
-    let sum = time(rates.map(|_| secs));
-    text + &format!("  {:<22} {:>10} {:>10}{sum}\n", "total", magnitude(tokens), magnitude(flops))
-}
 
-fn stage_to_json(stage: &StageWork, rates: Option<&Rates>) -> Value {
-    let flops = (stage.work != Work::Optimizer).then_some(stage.amount);
-    let mut value = json!({"name": stage.name(), "tokens": stage.tokens, "flops": flops});
-    if let Some(rates) = rates {
-        value["secs"] = json!(rates.secs(stage));
-        value["cpu_secs"] = json!(rates.cpu_secs(stage));
+    fn stage_to_json(&self, stage: &StageWork, rates: Option<&Rates>) -> Value {
+        let flops = (stage.work != Work::Optimizer).then_some(stage.amount);
+        let mut value = json!({"name": stage.name(), "tokens": stage.tokens, "flops": flops});
+        if let Some(rates) = rates {
+            value["secs"] = json!(self.secs(rates, stage));
+            value["cpu_secs"] = json!(rates.cpu_secs(stage));
+        }
+        value
     }
-    value
 }
 
 /// `3.1 s`, `4 min`, `2.5 h`, `31 days`

@@ -71,3 +71,18 @@ fn times_are_measured_unless_disabled() {
     let bad = place.vapo(&["plan", "--response-tokens", "0"]).failed(1);
     assert_eq!(bad, "error: --response-tokens (0) must be at least 1\n");
 }
+
+#[test]
+fn ranks_share_the_work_and_the_moments() {
+    let place = Place::new();
+    let (one, four) = (plan(&place, &[]), plan(&place, &["--ranks", "4", "--network", "1"]));
+    let part = |plan: &Value, name: &str| plan["memory_bytes"]["parts"][name].as_u64();
+    assert_eq!(part(&four, "moments"), part(&one, "moments").map(|bytes| bytes / 4));
+    assert_eq!(part(&four, "moments of all ranks"), part(&one, "moments"));
+    assert_eq!((part(&one, "moments of all ranks"), &one["phases"][1]["exchanges"]), (None, &Value::Null));
+    let exchanges = &four["phases"][1]["exchanges"];
+    let (bytes, secs) = (exchanges["bytes"].as_f64().unwrap(), exchanges["secs"].as_f64().unwrap());
+    assert!(bytes > 1e6 && (secs - bytes * 8.0 / 1e9).abs() < 1e-9, "{exchanges}");
+    let error = place.vapo(&["plan", "--ranks", "3"]).failed(1);
+    assert!(error.contains("--ranks (3) must be a power of two"), "{error}");
+}
