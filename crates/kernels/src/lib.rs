@@ -36,8 +36,8 @@ pub use cpu::team::Cpu;
 pub use device::{Device, devices};
 pub use number::{Number, bf16};
 pub use operands::{
-    Activation, AdamWStep, Columns, Drawn, Norm, Rotary, RowGradient, RowScore, SamplingParams, Turn, Values, Weight,
-    Write,
+    Activation, AdamWStep, Columns, Drawn, Norm, Rotary, RowGradient, RowScore, SQUARES_BLOCK, SamplingParams, Turn,
+    Values, Weight, Write,
 };
 pub use ops::*;
 pub use random::Random;

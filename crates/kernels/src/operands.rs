@@ -172,6 +172,9 @@ pub struct Drawn {
     pub sampler_logp: f32,
 }
 
+/// Values whose squares are summed together.
+pub const SQUARES_BLOCK: usize = 4096;
+
 /// The numbers of one AdamW step (Loshchilov & Hutter 2019, algorithm 2).
 #[derive(Clone, Copy, Debug)]
 pub struct AdamWStep {

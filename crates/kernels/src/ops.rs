@@ -349,10 +349,7 @@ pub fn sample_rows(device: &Device, logits: View, params: &SamplingParams, keys:
 
 // Optimizer.
 
-/// Values whose squares are summed together.
-pub const SQUARES_BLOCK: usize = 4096;
-
-/// Sums of squares of each block of [`SQUARES_BLOCK`] values, in f64. Added in order they are the squared norm, with the same
+/// Sums of squares of each block of [`SQUARES_BLOCK`](crate::SQUARES_BLOCK) values, in f64. Added in order they are the squared norm, with the same
 /// bits for any number of threads, and for parts of a buffer that begin with a block as for the whole.
 pub fn block_squares(device: &Device, x: View) -> Vec<f64> {
     match device {

@@ -17,8 +17,6 @@ use vapo_lm::{Buffer, Device, SQUARES_BLOCK, Sequence};
 use crate::{
     config::Config,
     error::{Error, Result},
-    observer::Monitor,
-    progress::Watcher,
 };
 
 /// How long the ranks of a run may take to meet.
@@ -201,12 +199,12 @@ impl Division {
         Ok(self.gather("scores", Some(own))?.expect("every rank has its scores"))
     }
 
-    /// Whether the updates that have begun are not completed: all ranks do the same.
+    /// Whether the updates that have begun are not completed: if they `may` be abandoned, and a rank `stopped`.
     ///
     /// # Errors
     /// As for [`Division::gather`].
-    pub(crate) fn abandons(&mut self, monitor: &Monitor<'_>) -> Result<bool> {
-        if monitor.may_abandon { self.any("stop", monitor.stopped()) } else { Ok(false) }
+    pub(crate) fn abandons(&mut self, (may, stopped): (bool, bool)) -> Result<bool> {
+        if may { self.any("stop", stopped) } else { Ok(false) }
     }
 
     /// Sums the gradients of all shards of an update over responses of these lengths. `backward` adds the gradient of some of the
@@ -346,7 +344,6 @@ mod tests {
         assert_eq!(cut(&[1; 8], 4), [0..2, 2..4, 4..6, 6..8]);
         assert_eq!(cut(&[5, 1, 1, 1, 8], 2), [0..4, 4..5]);
         assert_eq!(cut(&[3, 3], 4), [0..0, 0..1, 1..1, 1..2], "some have nothing to do");
-        assert_eq!(cut(&[7], 1), [0..1]);
         assert_eq!(cut(&[], 2), [0..0, 0..0]);
         // Whoever has two shards of four has what one of two has.
         let sizes = [9, 2, 4, 4, 1, 30, 2, 2];

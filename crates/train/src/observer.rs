@@ -70,6 +70,11 @@ impl<'a> Monitor<'a> {
         Self { observer, stop, may_abandon: false }
     }
 
+    /// Whether the updates that have begun may be left half done, and whether this process was stopped.
+    pub(crate) fn abandons(&self) -> (bool, bool) {
+        (self.may_abandon, self.stopped())
+    }
+
     pub(crate) fn tell(&mut self, event: Event<'_>) {
         self.observer.event(event);
     }

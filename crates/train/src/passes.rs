@@ -56,7 +56,7 @@ pub(crate) fn train_critic(
                 skip(critic, norm, &path, (trainer.config.run.nonfinite_gradient, monitor))?;
             }
             progress.advance(minibatch.num_tokens(), monitor);
-            if trainer.division.abandons(monitor)? {
+            if trainer.division.abandons(monitor.abandons())? {
                 return Ok(Some(report));
             }
         }
@@ -92,7 +92,7 @@ pub(crate) fn train_policy(
                 skip(policy, norm, &path, (trainer.config.run.nonfinite_gradient, monitor))?;
             }
             progress.advance(minibatch.num_tokens(), monitor);
-            if trainer.division.abandons(monitor)? {
+            if trainer.division.abandons(monitor.abandons())? {
                 return Ok(report);
             }
         }

@@ -70,7 +70,7 @@ pub(crate) fn train_step(
     let policy = (phase == Phase::Policy)
         .then(|| timing.lap(Stage::PolicyUpdates, || train_policy(trainer, &batch, &columns, monitor)))
         .transpose()?;
-    if trainer.division.abandons(monitor)? {
+    if trainer.division.abandons(monitor.abandons())? {
         return Ok(None);
     }
 

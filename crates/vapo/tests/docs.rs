@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeSet,
+    net::TcpListener,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
@@ -106,6 +107,19 @@ fn vapo(place: &TempDir, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs a command on two ranks.
+fn on_two_ranks(place: &TempDir, args: &[&str]) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let begin = |rank: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vapo"));
+        command.envs([("RANK", rank), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", &port)]);
+        command.args(args).current_dir(place).stdout(Stdio::null()).spawn().unwrap()
+    };
+    for mut rank in ["0", "1"].map(begin) {
+        assert!(rank.wait().unwrap().success(), "vapo {args:?}");
+    }
+}
+
 /// `a/{mean,max}` as `a/mean` and `a/max`.
 fn expand(key: &str) -> Vec<String> {
     match key.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?))) {
@@ -138,7 +152,7 @@ fn alarms_are_explained_in_the_words_of_the_docs() {
 fn every_metric_of_a_run_is_documented_and_every_documented_one_exists() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("tiny.toml"), RUN).unwrap();
-    vapo(&place, &["train", "tiny.toml"]);
+    on_two_ranks(&place, &["train", "tiny.toml", "--set", "run.gradient_shards=2"]);
     let problems = |last: u32| -> String {
         let row = |n| format!("{{\"problem\": \"{n}a+{last}:\", \"answer\": \"7\", \"data_source\": \"chain\"}}\n");
         (0..9).map(row).collect()

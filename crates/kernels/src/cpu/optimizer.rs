@@ -3,8 +3,7 @@
 use crate::cpu::lanes::{LANES, Lanes, dispatch};
 use crate::cpu::shared::{Shared, in_ranges};
 use crate::cpu::team::Cpu;
-use crate::operands::AdamWStep;
-use crate::ops::SQUARES_BLOCK as BLOCK;
+use crate::operands::{AdamWStep, SQUARES_BLOCK as BLOCK};
 
 /// Sums of squares of blocks, in f64, the same for any number of threads.
 pub(crate) fn block_squares(cpu: &Cpu, x: &[f32]) -> Vec<f64> {
