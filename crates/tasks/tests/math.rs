@@ -160,9 +160,16 @@ fn tags_and_rules_work_together() {
         (Rule::Auto, "<think>the answer is 1", None),
         // A stop string may have cut off the end of the tag.
         (Rule::Auto, "<think>1</think><answer>2", Some("2")),
+        // The announcement is behind the box that is cut off.
+        (Rule::Auto, "\\boxed{2 + \\boxed{3}. The answer is 4", Some("3")),
     ] {
         assert_eq!(math::extract(response, rule).as_deref(), expected, "{rule:?} of {response:?}");
     }
+}
+
+#[test]
+fn nothing_is_no_list_of_coordinates() {
+    assert_eq!(math::compare("(1, 2)", "{}"), Equality::Different);
 }
 
 #[test]

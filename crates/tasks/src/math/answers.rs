@@ -31,10 +31,15 @@ pub(super) fn compare(gold: &str, answer: &str, rounding: Rounding) -> Equality 
         return Equality::Equal;
     }
     let (gold, answer) = (meant(gold, gold_phrase.as_deref()), meant(answer, phrase.as_deref()));
-    if same_choice(&gold, &answer, rounding) || same_digits(&gold, &answer) || same_reading(&gold, &answer, rounding) {
+    if same_choice(&gold, &answer, rounding) || same_digits(&gold, &answer) {
         return Equality::Equal;
     }
-    if phrase.is_some() || is_readable(&answer) { Equality::Different } else { Equality::Unreadable }
+    let answers = readings(&answer);
+    if share_meaning(&readings(&gold), &answers, rounding) {
+        return Equality::Equal;
+    }
+    let readable = phrase.is_some() || !answers.is_empty() || is_readable(&answer);
+    if readable { Equality::Different } else { Equality::Unreadable }
 }
 
 /// Whether a bare answer is readable.
@@ -87,14 +92,17 @@ fn same_choice(gold: &str, answer: &str, rounding: Rounding) -> bool {
         (Some((gold, gold_text)), Some((answer, answer_text))) => {
             gold == answer && (gold_text.is_empty() || answer_text.is_empty())
         }
-        (None, Some((_, text))) => !text.is_empty() && same_reading(gold, text, rounding),
-        (Some((_, text)), None) => !text.is_empty() && same_reading(text, answer, rounding),
+        (None, Some((_, text))) => share_meaning(&readings(gold), &readings(text), rounding),
+        (Some((_, text)), None) => share_meaning(&readings(text), &readings(answer), rounding),
         (None, None) => false,
     }
 }
 
 /// Whether both are the same digits, one of them in a base above ten: `2A_{16}` and `2A`.
 fn same_digits(gold: &str, answer: &str) -> bool {
+    if !gold.contains('_') && !answer.contains('_') {
+        return false;
+    }
     let digits = |text: &str| {
         let (digits, base) = text.split_once('_').unwrap_or((text, ""));
         let styles = ["\\mathrm{", "\\text{", "\\mathbf{"];
@@ -124,9 +132,9 @@ pub(super) fn is_formula(text: &str) -> bool {
     !readings(trimmed(text)).is_empty()
 }
 
-fn same_reading(gold: &str, answer: &str, rounding: Rounding) -> bool {
+/// Whether a reading of the reference and one of the answer mean the same.
+fn share_meaning(golds: &[Reading], answers: &[Reading], rounding: Rounding) -> bool {
     let budget = Budget::new(rounding);
-    let (golds, answers) = (readings(gold), readings(answer));
     golds.iter().any(|(left, gold)| {
         answers.iter().any(|(right, answer)| match (left, right) {
             (Commas::Decimal, Commas::Decimal) => false,
@@ -148,8 +156,11 @@ fn places(expr: &Expr) -> Option<u32> {
     }
 }
 
-/// An answer as a tree, one for each possible reading of its commas.
-fn readings(text: &str) -> Vec<(Commas, Expr)> {
+/// How the commas of an answer are read, and the answer as a tree.
+type Reading = (Commas, Expr);
+
+/// The possible readings of an answer.
+fn readings(text: &str) -> Vec<Reading> {
     let mut found = Vec::new();
     found.extend(parse(text, Commas::Usual).map(|expr| (Commas::Usual, expr)));
     let has_comma = text.as_bytes().windows(3).any(|w| w[1] == b',' && w[0].is_ascii_digit() && w[2].is_ascii_digit());

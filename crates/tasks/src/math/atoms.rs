@@ -9,7 +9,7 @@ use super::{matrix, words};
 /// Larger matrices are not read.
 const MAX_ENTRIES: usize = 400;
 
-impl Parser {
+impl<'a> Parser<'a> {
     pub(super) fn atom(&mut self) -> Option<Expr> {
         if let Some(choice) = self.prefixed_choice() {
             return Some(choice);
@@ -17,10 +17,10 @@ impl Parser {
         let kind = self.peek()?.clone();
         self.at += 1;
         match kind {
-            Kind::Number { digits, places } => self.number(digits, places),
+            Kind::Number { digits, places } => self.number(&digits, places),
             Kind::Letter(letter) => self.name(letter.to_string()),
             Kind::Word { letters, upright } => self.word(letters, upright),
-            Kind::Command(name) => self.command(&name),
+            Kind::Command(name) => self.command(name),
             Kind::Begin => self.matrix(),
             Kind::Symbol(symbol) => {
                 let inside = self.bracketed(symbol)?;
@@ -47,8 +47,8 @@ impl Parser {
         let at = self.at + if empty { 2 } else { 0 };
         let raised = matches!(kind(at), Some(Kind::Symbol('_' | '^')));
         let at = at + usize::from(raised);
-        let (above, letter) = (number(at)?, kind(at + 1)?);
-        let Kind::Letter(name @ ('C' | 'P')) = letter else { return None };
+        let Kind::Letter(name @ ('C' | 'P')) = kind(at + 1)? else { return None };
+        let above = number(at)?;
         let lowered = usize::from(kind(at + 2) == Some(&Kind::Symbol('_')));
         let below = number(at + 2 + lowered)?;
         // Without marks the three must touch.
@@ -69,23 +69,20 @@ impl Parser {
         digits.chars().all(|digit| digit.is_digit(base)).then_some(Expr::Based(digits, base))
     }
 
-    fn number(&mut self, digits: String, places: Option<u32>) -> Option<Expr> {
+    fn number(&mut self, digits: &str, places: Option<u32>) -> Option<Expr> {
         if self.peek_symbol() == Some('_') {
             self.at += 1;
-            return self.in_base(digits);
+            return self.in_base(digits.to_owned());
         }
-        if let (Some(places), Some(Kind::Command(name))) = (places, self.peek())
-            && (name == "overline" || name == "dot")
-        {
+        if let (Some(places), Some(Kind::Command("overline" | "dot"))) = (places, self.peek()) {
             self.at += 1;
-            return self.repeating(&digits, places);
+            return self.repeating(digits, places);
         }
-        if let Some(Kind::Symbol('%' | '°')) = self.peek() {
-            return Some(Expr::Number { value: Rational::decimal(&digits, places.unwrap_or(0))?, places });
-        }
-        let value = Rational::decimal(&digits, places.unwrap_or(0))?;
-        let number = Expr::Number { value, places };
-        Some(self.scientific().map_or(number.clone(), |power| times(number, power)))
+        let number = Expr::Number { value: Rational::decimal(digits, places.unwrap_or(0))?, places };
+        Some(match self.scientific() {
+            Some(power) => times(number, power),
+            None => number,
+        })
     }
 
     /// `e5`, `E-5` directly after a number, as a power of ten.
@@ -190,17 +187,17 @@ impl Parser {
     /// The contents of an index, as text. Without braces it is one letter, and the letters behind it are factors.
     fn raw_group(&mut self) -> String {
         let mut text = String::new();
-        if let Some(Kind::Word { letters, upright: false }) = self.peek()
+        if let Some(&Kind::Word { letters, upright: false }) = self.peek()
             && letters.len() <= 3
         {
-            let (index, rest) = (letters[..1].to_owned(), letters[1..].to_owned());
+            let (index, rest) = letters.split_at(1);
             let rest = if rest.len() == 1 {
                 Kind::Letter(rest.chars().next().unwrap_or(' '))
             } else {
                 Kind::Word { letters: rest, upright: false }
             };
             self.tokens[self.at].kind = rest;
-            return index;
+            return index.to_owned();
         }
         let mut open = 0;
         while let Some(kind) = self.peek() {
@@ -223,12 +220,12 @@ impl Parser {
         text
     }
 
-    fn word(&mut self, letters: String, upright: bool) -> Option<Expr> {
-        if let Some(function) = words::function(&letters) {
+    fn word(&mut self, letters: &str, upright: bool) -> Option<Expr> {
+        if let Some(function) = words::function(letters) {
             return self.function(function);
         }
         if upright && letters.len() == 1 && (letters == "e" || letters == "i") {
-            return self.name(letters);
+            return self.name(letters.to_owned());
         }
         if let Some(function) = ["sin", "cos", "tan", "log", "ln"].iter().find(|name| letters.starts_with(**name))
             && letters.len() - function.len() == 1
@@ -237,18 +234,18 @@ impl Parser {
             let argument = Expr::Symbol(letters[function.len()..].to_owned());
             return Some(apply(words::function(function)?, argument));
         }
-        if let "half" | "quarter" = letters.as_str() {
-            return Some(Expr::integer(1).quotient(Expr::integer(i64::try_from(words::part(&letters)?).ok()?)));
+        if let "half" | "quarter" = letters {
+            return Some(Expr::integer(1).quotient(Expr::integer(i64::try_from(words::part(letters)?).ok()?)));
         }
-        if let Some(value) = words::numeral(&letters).or_else(|| words::ordinal(&letters)) {
+        if let Some(value) = words::numeral(letters).or_else(|| words::ordinal(letters)) {
             return Some(Expr::integer(i64::try_from(value).ok()?));
         }
         let product = !upright
             && letters.len() <= 3
             && letters.bytes().all(|b| b.is_ascii_lowercase())
-            && !words::is_text(&letters);
+            && !words::is_text(letters);
         if !product {
-            let name = if letters.len() > 3 { letters.to_ascii_lowercase() } else { letters };
+            let name = if letters.len() > 3 { letters.to_ascii_lowercase() } else { letters.to_owned() };
             return self.name(name);
         }
         let mut factors: Vec<Expr> = Vec::new();
@@ -299,9 +296,10 @@ impl Parser {
         if let Some(Kind::Number { digits, places: None }) = self.peek()
             && digits.len() > 1
         {
-            let (first, rest) = (digits[..1].to_owned(), digits[1..].to_owned());
+            let (first, rest) = digits.split_at(1);
+            let (first, rest) = (Rational::decimal(first, 0)?, rest.to_owned().into());
             self.tokens[self.at].kind = Kind::Number { digits: rest, places: None };
-            return Some(Expr::Number { value: Rational::decimal(&first, 0)?, places: None });
+            return Some(Expr::Number { value: first, places: None });
         }
         self.deeper(Parser::atom)
     }
@@ -448,7 +446,7 @@ impl Parser {
     fn items_with_choice(&mut self) -> Option<Vec<Expr>> {
         let items = self.deeper(|parser| parser.items(&[END_GROUP]))?;
         let command = match self.peek() {
-            Some(Kind::Command(name)) if name == "choose" || name == "over" => name.clone(),
+            Some(Kind::Command(name @ ("choose" | "over"))) => *name,
             _ => return Some(items),
         };
         self.at += 1;

@@ -186,7 +186,7 @@ fn bounded_variable(expr: &Expr) -> Option<&str> {
 fn variable(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Symbol(name) => Some(name.as_str()),
-        other => other.children().into_iter().find_map(variable),
+        other => other.children().find_map(variable),
     }
 }
 

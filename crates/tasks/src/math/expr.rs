@@ -142,29 +142,30 @@ impl Expr {
     }
 
     /// The direct children, from left to right.
-    pub(super) fn children(&self) -> Vec<&Expr> {
+    pub(super) fn children(&self) -> impl Iterator<Item = &Expr> {
         use Expr::*;
+        let (mut two, mut items, mut rows, mut sides) = ([None, None], &[][..], &[][..], &[][..]);
         match self {
-            Number { .. } | Symbol(_) | Pi | Euler | Imaginary | Infinity | Based(..) | Reals => vec![],
-            Sum(items) | Product(items) | Call(_, items) | Ratio(items, _) | Several(_, items) => {
-                items.iter().collect()
-            }
-            Quotient(a, b) | Power(a, b) | Root(a, b) | Logarithm(a, b) | Binomial(a, b) => vec![a, b],
-            PlusMinus(a, b, _) | Sets(_, a, b) => vec![a, b],
-            Negated(inner) | Apply(_, inner) | Measured(inner, _) => vec![inner],
-            Matrix(rows) => rows.iter().flatten().collect(),
-            Related(first, rest) => std::iter::once(&**first).chain(rest.iter().map(|(_, side)| side)).collect(),
+            Number { .. } | Symbol(_) | Pi | Euler | Imaginary | Infinity | Based(..) | Reals => {}
+            Sum(all) | Product(all) | Call(_, all) | Ratio(all, _) | Several(_, all) => items = all,
+            Quotient(a, b) | Power(a, b) | Root(a, b) | Logarithm(a, b) | Binomial(a, b) => two = [Some(&**a), Some(b)],
+            PlusMinus(a, b, _) | Sets(_, a, b) => two = [Some(&**a), Some(b)],
+            Negated(inner) | Apply(_, inner) | Measured(inner, _) => two[0] = Some(&**inner),
+            Matrix(all) => rows = all,
+            Related(first, rest) => (two[0], sides) = (Some(&**first), rest),
         }
+        let items = two.into_iter().flatten().chain(items);
+        items.chain(rows.iter().flatten()).chain(sides.iter().map(|(_, side): &(Relation, Expr)| side))
     }
 
     /// The number of nodes.
     pub(super) fn size(&self) -> u64 {
-        1 + self.children().into_iter().map(Expr::size).sum::<u64>()
+        1 + self.children().map(Expr::size).sum::<u64>()
     }
 
     /// Whether the tree contains a matching node.
     pub(super) fn any(&self, fits: &impl Fn(&Expr) -> bool) -> bool {
-        fits(self) || self.children().into_iter().any(|child| child.any(fits))
+        fits(self) || self.children().any(|child| child.any(fits))
     }
 
     /// The tree with each node replaced, from the leaves up.

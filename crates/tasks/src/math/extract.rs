@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use self::{
     boxes::Boxes,
     expression::last_expression,
-    place::{end, first_line},
+    place::{end, find_mark, first_line, last_mark},
 };
 use super::{answers, text};
 
@@ -61,9 +61,9 @@ fn find(text: &str, rule: Rule) -> Option<String> {
             marked_beside(&boxes, text).or_else(|| boxes.open.is_none().then(|| unmarked(text)).flatten())
         }
         Rule::Boxed => Boxes::of(text).last(text).map(|(_, content)| content),
-        Rule::AnswerLine => announced::last(text).map(|found| found.answer),
+        Rule::AnswerLine => announced::last(text),
         Rule::Dapo => dapo(text),
-        Rule::Hashes => text.rsplit_once("####").map(|(_, tail)| first_line(tail).to_owned()),
+        Rule::Hashes => after_hashes(text).map(|(_, answer)| answer.to_owned()),
         Rule::LastExpression => last_expression(text).map(str::to_owned),
     }
 }
@@ -80,14 +80,23 @@ fn without_end(response: &str) -> &str {
 
 /// What follows the reasoning: nothing, if the reasoning has not ended.
 fn after_thinking(response: &str) -> &str {
-    let text = response.rsplit_once("</think>").map_or(response, |(_, after)| after);
-    text.split_once("<think>").map_or(text, |(before, _)| before)
+    const END: &str = "</think>";
+    let text = last_mark(response, END).map_or(response, |at| &response[at + END.len()..]);
+    &text[..find_mark(text, "<think>").unwrap_or(text.len())]
 }
 
 /// The content of the last `<answer>`. A stop string may have cut off its end, so it need not be closed.
 fn tagged(text: &str) -> Option<&str> {
-    let (_, content) = text.rsplit_once("<answer>")?;
-    Some(content.split_once("</answer>").map_or(content, |(content, _)| content))
+    const BEGIN: &str = "<answer>";
+    let content = &text[last_mark(text, BEGIN)? + BEGIN.len()..];
+    Some(&content[..find_mark(content, "</answer>").unwrap_or(content.len())])
+}
+
+/// The answer after the last `####`, and where that begins.
+fn after_hashes(text: &str) -> Option<(usize, &str)> {
+    const HASHES: &str = "####";
+    let at = last_mark(text, HASHES)?;
+    Some((at, first_line(&text[at + HASHES.len()..])))
 }
 
 /// The last answer that is boxed, announced or after `####`.
@@ -99,12 +108,12 @@ fn marked_beside(boxes: &Boxes<'_>, text: &str) -> Option<String> {
     let boxed = boxes.last(text);
     // What a box that is never closed would hold may have been cut short.
     let text = &text[..boxes.open.unwrap_or(text.len())];
-    let hashes = text.rfind("####").map(|at| (at, first_line(&text[at + 4..]).to_owned()));
+    let hashes = after_hashes(text).map(|(at, answer)| (at, answer.to_owned()));
     let given = [boxed, hashes].into_iter().flatten().filter(|(_, answer)| !answer.trim().is_empty());
     let Some((at, answer)) = given.max_by_key(|(at, _)| *at) else {
-        return announced::last(text).map(|found| found.answer).filter(|answer| !answer.trim().is_empty());
+        return announced::last(text).filter(|answer| !answer.trim().is_empty());
     };
-    Some(announced::last_value(text, at).map_or(answer, |found| found.answer))
+    Some(announced::last_value(text, at).unwrap_or(answer))
 }
 
 /// A short text that reads as an answer, or the last expression of a longer one.

@@ -1,5 +1,7 @@
 //! Splits LaTeX and plain text into tokens of a common notation.
 
+use std::borrow::Cow;
+
 use super::chinese::{self, Piece};
 use super::token::{END_GROUP, GROUP, Kind, ROW, Token, WIDE};
 use super::{spoken, units, words};
@@ -8,6 +10,8 @@ use super::{spoken, units, words};
 pub(super) const MAX_ANSWER: usize = 10_000;
 /// Answers with more tokens are not parsed.
 const MAX_TOKENS: usize = 1_500;
+/// Most answers have no more tokens.
+const TYPICAL_TOKENS: usize = 32;
 /// Numbers with more digits are not parsed.
 const MAX_DIGITS: usize = 4_000;
 
@@ -25,7 +29,7 @@ pub(super) enum Commas {
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
-    tokens: Vec<Token>,
+    tokens: Vec<Token<'a>>,
     spaced: bool,
     commas: Commas,
     /// For each open LaTeX brace, whether its contents are upright, and whether it has no meaning.
@@ -33,38 +37,54 @@ struct Lexer<'a> {
     /// Open parentheses, brackets and set braces.
     brackets: usize,
     /// What follows the next number: a percent sign after `百分之`, a divisor after `分之`.
-    pending: Vec<Kind>,
+    pending: Vec<Kind<'a>>,
 }
 
 /// Splits a text into tokens; `None` if it is too long.
-pub(super) fn tokens(text: &str, commas: Commas) -> Option<Vec<Token>> {
+pub(super) fn tokens(text: &str, commas: Commas) -> Option<Vec<Token<'_>>> {
+    tokens_until(text, commas, |_| false)
+}
+
+/// Splits a text into tokens; `None` if it is too long, or as soon as a token is found that ends the search.
+pub(super) fn tokens_until<'a>(
+    text: &'a str,
+    commas: Commas,
+    mut ends: impl FnMut(&Token<'a>) -> bool,
+) -> Option<Vec<Token<'a>>> {
     if text.len() > MAX_ANSWER {
         return None;
     }
-    let (groups, tokens) = (Vec::new(), Vec::new());
-    let pending = Vec::new();
+    let tokens = Vec::with_capacity(text.len().min(TYPICAL_TOKENS));
+    let (groups, pending) = (Vec::new(), Vec::new());
     let mut lexer = Lexer { text, at: 0, tokens, spaced: false, commas, groups, brackets: 0, pending };
+    let mut complete = 0;
     while lexer.at < text.len() {
         lexer.step()?;
         if lexer.tokens.len() > MAX_TOKENS {
             return None;
         }
+        // What follows may change the last token.
+        while complete + 1 < lexer.tokens.len() {
+            if ends(&lexer.tokens[complete]) {
+                return None;
+            }
+            complete += 1;
+        }
     }
     Some(spoken::spelled_out(lexer.tokens))
 }
 
-impl Lexer<'_> {
-    fn rest(&self) -> &str {
+impl<'a> Lexer<'a> {
+    fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
 
-    fn push(&mut self, kind: Kind) {
+    fn push(&mut self, kind: Kind<'a>) {
         let is_number = matches!(kind, Kind::Number { .. });
         self.tokens.push(Token { kind, spaced: self.spaced });
         self.spaced = false;
         if is_number {
-            let pending = std::mem::take(&mut self.pending);
-            self.tokens.extend(pending.into_iter().map(|kind| Token { kind, spaced: false }));
+            self.tokens.extend(self.pending.drain(..).map(|kind| Token { kind, spaced: false }));
         }
     }
 
@@ -168,10 +188,10 @@ impl Lexer<'_> {
             '％' => self.symbol('%'),
             '’' | '′' => self.symbol('\''),
             '€' | '£' | '¥' | '₹' => self.currency(c),
-            '√' => self.push(Kind::Command("sqrt".into())),
-            '∛' => self.push(Kind::Command("cbrt".into())),
-            '∅' => self.push(Kind::Command("emptyset".into())),
-            'ℝ' => self.push(Kind::Command("reals".into())),
+            '√' => self.push(Kind::Command("sqrt")),
+            '∛' => self.push(Kind::Command("cbrt")),
+            '∅' => self.push(Kind::Command("emptyset")),
+            'ℝ' => self.push(Kind::Command("reals")),
             '²' | '³' | '⁴' | '⁵' | '⁶' | '⁷' | '⁸' | '⁹' | '⁰' | '¹' | '⁻' => self.superscript(c),
             '½' | '⅓' | '⅔' | '¼' | '¾' | '⅕' | '⅙' | '⅛' => self.vulgar_fraction(c),
             '+' | '-' | '*' | '/' | '^' | '_' | '=' | '<' | '>' | '!' | ',' | ';' | ':' | '|' | '&' | '%' | '\''
@@ -196,23 +216,23 @@ impl Lexer<'_> {
             // Of several currencies.
             _ => return,
         };
-        self.push(Kind::Word { letters: name.to_owned(), upright: true });
+        self.push(Kind::Word { letters: name, upright: true });
     }
 
     /// Chinese words and numbers.
     fn chinese(&mut self) -> Option<()> {
         let (piece, length) = chinese::piece(self.rest());
-        let word = self.rest()[..length].to_owned();
+        let word = &self.rest()[..length];
         self.at += length;
         match piece {
             Piece::Known(latex) => {
                 let known = tokens(latex, self.commas)?;
                 self.tokens.extend(known);
             }
-            Piece::Number(value) => self.push(Kind::Number { digits: value.to_string(), places: None }),
+            Piece::Number(value) => self.push(Kind::Number { digits: value.to_string().into(), places: None }),
             Piece::Scale(value) => {
                 self.symbol('*');
-                self.push(Kind::Number { digits: value.to_string(), places: None });
+                self.push(Kind::Number { digits: value.to_string().into(), places: None });
             }
             Piece::PercentOf => self.pending.push(Kind::Symbol('%')),
             Piece::PartsOf => {
@@ -241,7 +261,7 @@ impl Lexer<'_> {
             self.symbol('-');
         }
         if !digits.is_empty() {
-            self.push(Kind::Number { digits, places: None });
+            self.push(Kind::Number { digits: digits.into(), places: None });
         }
         self.symbol(END_GROUP);
     }
@@ -252,7 +272,7 @@ impl Lexer<'_> {
             && matches!(number.kind, Kind::Number { .. })
             && letter.kind == Kind::Letter('m')
         {
-            letter.kind = Kind::Word { letters: "m".to_owned(), upright: true };
+            letter.kind = Kind::Word { letters: "m", upright: true };
         }
     }
 
@@ -267,7 +287,7 @@ impl Lexer<'_> {
             '⅙' => ("1", "6"),
             _ => ("1", "8"),
         };
-        self.push(Kind::Command("frac".into()));
+        self.push(Kind::Command("frac"));
         for part in [above, below] {
             self.symbol(GROUP);
             self.push(Kind::Number { digits: part.into(), places: None });
@@ -280,7 +300,7 @@ impl Lexer<'_> {
         for (marked, word) in [("a.m", "am"), ("p.m", "pm")] {
             if self.rest().starts_with(marked) {
                 self.at += marked.len();
-                return self.push(Kind::Word { letters: word.to_owned(), upright: true });
+                return self.push(Kind::Word { letters: word, upright: true });
             }
         }
         let upright = self.upright();
@@ -295,14 +315,14 @@ impl Lexer<'_> {
             // `x=1orx=2` and the like: the letter belongs to what follows.
             length -= 1;
         }
-        let run = self.rest()[..length].to_owned();
+        let run = &self.rest()[..length];
         self.at += length;
-        if self.is_unit(&run) {
+        if self.is_unit(run) {
             return self.push(Kind::Word { letters: run, upright: true });
         }
-        if let Some(letter) = words::constant(&run) {
+        if let Some(letter) = words::constant(run) {
             self.push(letter);
-        } else if upright || (length > 1 && !self.is_superscripted(&run)) {
+        } else if upright || (length > 1 && !self.is_superscripted(run)) {
             self.push(Kind::Word { letters: run, upright });
         } else {
             for letter in run.chars() {
@@ -328,12 +348,11 @@ impl Lexer<'_> {
 
     fn number(&mut self) -> Option<()> {
         let start = self.at;
-        let mut digits = self.digits();
-        let separator = self.separator(digits.len());
-        if let Some(separator) = separator {
+        let mut digits = Cow::Borrowed(self.digits());
+        if let Some(separator) = self.separator(digits.len()) {
             while self.rest().starts_with(separator) && self.is_group(separator.len()) {
                 self.at += separator.len();
-                digits += &self.digits();
+                digits += self.digits();
             }
         }
         let mut places = None;
@@ -343,8 +362,10 @@ impl Lexer<'_> {
             self.at += 1;
             let decimals = self.digits();
             places = Some(decimals.len() as u32);
-            digits += &decimals;
-        } else if [".\\overline{", ".\\dot{", ".("].iter().any(|mark| self.rest().starts_with(mark)) {
+            digits += decimals;
+        } else if self.rest().starts_with('.')
+            && [".\\overline{", ".\\dot{", ".("].iter().any(|mark| self.rest().starts_with(mark))
+        {
             self.at += 1;
             places = Some(0);
         }
@@ -360,7 +381,7 @@ impl Lexer<'_> {
     }
 
     /// The digits that repeat in `0.1(6)` or `0.166\ldots`, which are removed from the digits, and the places that remain.
-    fn cycle(&mut self, digits: &mut String, places: u32) -> Option<(u32, String)> {
+    fn cycle(&mut self, digits: &mut Cow<'_, str>, places: u32) -> Option<(u32, String)> {
         if let Some(inside) = self.rest().strip_prefix('(') {
             let length = inside.bytes().take_while(u8::is_ascii_digit).count();
             let cycle = inside[..length].to_owned();
@@ -382,29 +403,31 @@ impl Lexer<'_> {
         while kept >= length && decimals[..kept].ends_with(&cycle) {
             kept -= length;
         }
-        digits.truncate(digits.len() - decimals.len() + kept);
+        let length = digits.len() - decimals.len() + kept;
+        digits.to_mut().truncate(length);
         Some((kept as u32, cycle))
     }
 
     /// A decimal whose last digits repeat, in the notation with a bar.
-    fn repeating(&mut self, digits: String, places: u32, cycle: String) {
+    fn repeating(&mut self, digits: Cow<'a, str>, places: u32, cycle: String) {
         self.push(Kind::Number { digits, places: Some(places) });
-        self.push(Kind::Command("overline".into()));
+        self.push(Kind::Command("overline"));
         self.symbol(GROUP);
-        self.push(Kind::Number { digits: cycle, places: None });
+        self.push(Kind::Number { digits: cycle.into(), places: None });
         self.symbol(END_GROUP);
     }
 
-    fn digits(&mut self) -> String {
+    fn digits(&mut self) -> &'a str {
         let length = self.rest().bytes().take_while(u8::is_ascii_digit).count();
-        let digits = self.rest()[..length].to_owned();
+        let digits = &self.rest()[..length];
         self.at += length;
         digits
     }
 
     /// The thousands separator after the first digits of a number, if there is one.
     fn separator(&self, leading: usize) -> Option<&'static str> {
-        if leading == 0 || leading > 3 {
+        let may_follow = ['{', '\\', ',', ' ', '\u{a0}', '\u{2009}', '\u{202f}'];
+        if leading == 0 || leading > 3 || !self.rest().starts_with(may_follow) {
             return None;
         }
         let all =
@@ -430,13 +453,13 @@ impl Lexer<'_> {
         // Two backslashes before a command's name are a doubly escaped one.
         let doubled = self.rest().starts_with("\\\\") && words::is_command(name_at(&self.rest()[2..]));
         self.at += if doubled { 2 } else { 1 };
-        let name = name_at(self.rest()).to_owned();
+        let name = name_at(self.rest());
         if name.is_empty() {
             self.escaped();
             return Some(());
         }
         self.at += name.len();
-        self.named(&name);
+        self.named(name);
         Some(())
     }
 
@@ -474,7 +497,7 @@ impl Lexer<'_> {
         }
     }
 
-    fn named(&mut self, name: &str) {
+    fn named(&mut self, name: &'a str) {
         if let Some(symbol) = words::symbol(name) {
             if symbol == '*' && self.after_caret() {
                 return self.push(Kind::Letter('⋆'));
@@ -506,7 +529,7 @@ impl Lexer<'_> {
                     self.symbol(WIDE);
                     self.at -= rest.len();
                 }
-                _ => self.push(Kind::Command(name.to_owned())),
+                _ => self.push(Kind::Command(name)),
             },
         }
     }
@@ -525,7 +548,7 @@ impl Lexer<'_> {
         let letter = self.rest().trim_start_matches([' ', '{']).chars().next();
         if letter == Some('R') {
             self.skip_argument();
-            return self.push(Kind::Command("reals".into()));
+            return self.push(Kind::Command("reals"));
         }
         self.style(true);
     }
@@ -551,7 +574,7 @@ impl Lexer<'_> {
             self.skip_argument();
         }
         if is_determinant {
-            self.push(Kind::Command("determinant".into()));
+            self.push(Kind::Command("determinant"));
         }
         if tabular {
             self.push(if begins { Kind::Begin } else { Kind::End });

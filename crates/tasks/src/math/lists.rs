@@ -92,7 +92,8 @@ fn points_in_words(points: &Expr, labelled: &Expr) -> Option<Expr> {
         _ => return None,
     };
     let Expr::Several(Brackets::None, items) = labelled else { return None };
-    let mut values = items.iter().map(labelled_value).collect::<Option<Vec<_>>>()?;
+    let mut values =
+        items.iter().map(labelled_value).collect::<Option<Vec<_>>>().filter(|values| !values.is_empty())?;
     let size = (1..values.len()).find(|at| values[*at].0 == values[0].0).unwrap_or(values.len());
     let ordered = Brackets::Ordered { left_closed: false, right_closed: false };
     let mut found = Vec::new();

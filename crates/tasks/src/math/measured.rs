@@ -7,7 +7,7 @@ use super::{
     units,
 };
 
-impl Parser {
+impl Parser<'_> {
     pub(super) fn measured(&mut self) -> Option<Expr> {
         let currency = self.word_at(self.at).and_then(units::currency).filter(|_| self.at + 1 < self.tokens.len());
         self.at += usize::from(currency.is_some());
@@ -41,10 +41,10 @@ impl Parser {
                     self.at += 1;
                 }
                 Some(Kind::Number { digits, places: None }) if unit.ends_with(['^', '-']) => {
-                    unit += &digits.clone();
+                    unit += digits;
                     self.at += 1;
                 }
-                Some(Kind::Command(name)) if name == "pmod" || name == "bmod" || name == "mod" => {
+                Some(Kind::Command("pmod" | "bmod" | "mod")) => {
                     self.at += 1;
                     self.deeper(|parser| parser.product());
                     unit = "mod".to_owned();

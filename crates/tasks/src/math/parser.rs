@@ -12,8 +12,8 @@ const MAX_DEPTH: u32 = 200;
 /// Longer chains of left-associative operations (`a/b/c`, `5!!`) are not parsed.
 const MAX_CHAIN: u32 = 200;
 
-pub(super) struct Parser {
-    pub(super) tokens: Vec<Token>,
+pub(super) struct Parser<'a> {
+    pub(super) tokens: Vec<Token<'a>>,
     pub(super) at: usize,
     depth: u32,
     chain: u32,
@@ -63,8 +63,8 @@ pub(super) fn parse_value(text: &str, commas: Commas) -> Option<Expr> {
     (parser.at == parser.tokens.len()).then_some(value)
 }
 
-impl Parser {
-    pub(super) fn peek(&self) -> Option<&Kind> {
+impl<'a> Parser<'a> {
+    pub(super) fn peek(&self) -> Option<&Kind<'a>> {
         self.tokens.get(self.at).map(|token| &token.kind)
     }
 
@@ -75,7 +75,7 @@ impl Parser {
         }
     }
 
-    pub(super) fn word_at(&self, at: usize) -> Option<&str> {
+    pub(super) fn word_at(&self, at: usize) -> Option<&'a str> {
         match self.tokens.get(at).map(|token| &token.kind) {
             Some(Kind::Word { letters, .. }) => Some(letters),
             _ => None,
@@ -89,7 +89,7 @@ impl Parser {
     }
 
     /// Runs a rule one level deeper, unless that is too deep.
-    pub(super) fn deeper<T>(&mut self, rule: impl FnOnce(&mut Parser) -> Option<T>) -> Option<T> {
+    pub(super) fn deeper<T>(&mut self, rule: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         if self.depth == MAX_DEPTH {
             return None;
         }
@@ -213,7 +213,7 @@ impl Parser {
             parts.push(self.sum()?);
         }
         // `12:05` is a time of day; `3:5` may be one too, but less clearly.
-        let two_digits = |token: &Token| matches!(&token.kind, Kind::Number { digits, .. } if digits.len() >= 2);
+        let two_digits = |token: &Token<'_>| matches!(&token.kind, Kind::Number { digits, .. } if digits.len() >= 2);
         let clock = self.tokens[start..self.at].last().is_some_and(two_digits);
         let ratio = Expr::Ratio(parts, clock);
         Some(self.with_unit(ratio))
@@ -333,7 +333,7 @@ impl Parser {
                 !matches!(before, Some(Kind::Number { .. })) || self.is_plain_mixed()
             }
             Some(Kind::Letter(_) | Kind::Begin) => true,
-            Some(Kind::Command(name)) => !matches!(name.as_str(), "pmod" | "mod" | "bmod" | "choose" | "over"),
+            Some(Kind::Command(name)) => !matches!(*name, "pmod" | "mod" | "bmod" | "choose" | "over"),
             Some(Kind::Word { letters, upright }) => self.is_factor(letters, *upright),
             Some(Kind::Symbol('|')) => self.bars == 0,
             Some(Kind::Symbol('(' | '[' | '{' | GROUP | '⌊' | '⌈' | '⟨' | '∞')) => true,

@@ -241,10 +241,8 @@ fn only_variable(expr: &Expr) -> Option<String> {
         Expr::Call(..) => return None,
         _ => None,
     };
-    let mut names = own
-        .into_iter()
-        .map(Some)
-        .chain(expr.children().into_iter().filter(|child| holds_variable(child)).map(only_variable));
+    let mut names =
+        own.into_iter().map(Some).chain(expr.children().filter(|child| holds_variable(child)).map(only_variable));
     let first = names.next()??;
     names.all(|name| name.as_ref() == Some(&first)).then_some(first)
 }

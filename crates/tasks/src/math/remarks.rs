@@ -1,5 +1,7 @@
 //! Words around a value: what leads to it (`The answer is 53`), remarks after it (`20 when k = 5`), bounds, ordinals.
 
+use std::borrow::Cow;
+
 use super::{
     expr::Relation,
     parser::Parser,
@@ -7,10 +9,10 @@ use super::{
     units, words,
 };
 
-impl Parser {
+impl Parser<'_> {
     /// Skips words that lead to a value: `The answer is 53`.
     pub(super) fn skip_subject(&mut self) {
-        let is_word = |token: &Token| matches!(token.kind, Kind::Word { .. });
+        let is_word = |token: &Token<'_>| matches!(token.kind, Kind::Word { .. });
         let words = self.tokens.iter().take_while(|token| is_word(token)).count();
         let verb = (1..words).find(|at| matches!(self.word_at(*at), Some("is" | "are" | "equals")));
         let denied = (0..words).any(|at| self.word_at(at).is_some_and(words::is_denial));
@@ -36,7 +38,7 @@ impl Parser {
             return Some(());
         }
         let remark = &self.tokens[self.at..];
-        let separator = |token: &Token| {
+        let separator = |token: &Token<'_>| {
             matches!(token.kind, Kind::Symbol(',' | ';' | WIDE | ROW))
                 || matches!(&token.kind, Kind::Word { letters, .. } if words::is_connective(letters))
         };
@@ -62,18 +64,18 @@ impl Parser {
             depth == 0
         });
         let Some(inside) = end.map(|end| &self.tokens[self.at + 1..self.at + end]) else { return false };
-        let is_word = |token: &Token| match &token.kind {
+        let is_word = |token: &Token<'_>| match &token.kind {
             Kind::Word { letters, .. } => {
                 letters.len() > 3 && words::function(letters).is_none() && units::unit(letters).is_none()
                     || words::begins_remark(letters)
             }
             _ => false,
         };
-        let is_condition = |token: &Token| is_comparison(token) || token.kind == Kind::Symbol('∈');
+        let is_condition = |token: &Token<'_>| is_comparison(token) || token.kind == Kind::Symbol('∈');
         let in_words = inside.iter().any(is_word) && !inside.iter().any(is_denial);
         // `(not 5)` denies another value.
         let of_another =
-            matches!(inside.first().map(|token| &token.kind), Some(Kind::Word { letters, .. }) if letters == "not");
+            matches!(inside.first().map(|token| &token.kind), Some(Kind::Word { letters, .. }) if *letters == "not");
         let remark = in_words || of_another && inside.len() > 1 || inside.iter().any(is_condition);
         if remark {
             self.at += inside.len() + 2;
@@ -127,8 +129,8 @@ impl Parser {
             _ => None,
         };
         let (ending, length) = match (self.word_at(at), letter(at), letter(at + 1)) {
-            (Some(word), ..) => (word.to_owned(), 1),
-            (None, Some(first), Some(second)) => (String::from_iter([first, second]), 2),
+            (Some(word), ..) => (Cow::Borrowed(word), 1),
+            (None, Some(first), Some(second)) => (Cow::Owned(String::from_iter([first, second])), 2),
             _ => return false,
         };
         let closed =
@@ -140,11 +142,11 @@ impl Parser {
 }
 
 /// Whether a token is a word that denies what stands next to it.
-fn is_denial(token: &Token) -> bool {
+fn is_denial(token: &Token<'_>) -> bool {
     matches!(&token.kind, Kind::Word { letters, .. } if words::is_denial(letters))
 }
 
 /// Whether a token compares two sides.
-fn is_comparison(token: &Token) -> bool {
+fn is_comparison(token: &Token<'_>) -> bool {
     matches!(token.kind, Kind::Symbol('=' | '<' | '>' | '≤' | '≥' | '≠'))
 }

@@ -3,15 +3,17 @@
 use super::token::{Kind, Token};
 use super::words;
 
+/// Whether a word may be a number or scale one.
+pub(super) fn is_numeral(word: &str) -> bool {
+    words::numeral(word).is_some() || words::scale(word).is_some() || words::part(word).is_some()
+}
+
 /// Replaces numbers in words by digits, and scale words by factors.
-pub(super) fn spelled_out(tokens: Vec<Token>) -> Vec<Token> {
-    let is_numeral = |letters: &str| {
-        words::numeral(letters).is_some() || words::scale(letters).is_some() || words::part(letters).is_some()
-    };
+pub(super) fn spelled_out(tokens: Vec<Token<'_>>) -> Vec<Token<'_>> {
     if !(0..tokens.len()).any(|at| word(&tokens, at).is_some_and(is_numeral)) {
         return tokens;
     }
-    let mut written: Vec<Token> = Vec::with_capacity(tokens.len());
+    let mut written: Vec<Token<'_>> = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
         let after_number = matches!(written.last().map(|token| &token.kind), Some(Kind::Number { .. }));
@@ -40,15 +42,15 @@ pub(super) fn spelled_out(tokens: Vec<Token>) -> Vec<Token> {
     written
 }
 
-fn push(tokens: &mut Vec<Token>, kind: Kind) {
+fn push<'a>(tokens: &mut Vec<Token<'a>>, kind: Kind<'a>) {
     tokens.push(Token { kind, spaced: false });
 }
 
-fn digits(value: u64, spaced: bool) -> Token {
-    Token { kind: Kind::Number { digits: value.to_string(), places: None }, spaced }
+fn digits(value: u64, spaced: bool) -> Token<'static> {
+    Token { kind: Kind::Number { digits: value.to_string().into(), places: None }, spaced }
 }
 
-fn word(tokens: &[Token], at: usize) -> Option<&str> {
+fn word<'a>(tokens: &[Token<'a>], at: usize) -> Option<&'a str> {
     match tokens.get(at).map(|token| &token.kind) {
         Some(Kind::Word { letters, .. }) => Some(letters),
         _ => None,
@@ -56,20 +58,20 @@ fn word(tokens: &[Token], at: usize) -> Option<&str> {
 }
 
 /// The divisor of `and a half`, and how many tokens it takes.
-fn and_a_part(tokens: &[Token]) -> Option<(u64, usize)> {
+fn and_a_part(tokens: &[Token<'_>]) -> Option<(u64, usize)> {
     let is_article = tokens.get(1).is_some_and(|token| token.kind == Kind::Letter('a'));
     let is_one = word(tokens, 0) == Some("and") && (is_article || word(tokens, 1) == Some("one"));
     word(tokens, 2).and_then(words::part).filter(|_| is_one).map(|part| (part, 3))
 }
 
 /// The divisor in words at the start of tokens, as in `three quarters` and `three-quarters`, and how many tokens it takes.
-fn part(tokens: &[Token]) -> Option<(u64, usize)> {
+fn part(tokens: &[Token<'_>]) -> Option<(u64, usize)> {
     let hyphen = usize::from(tokens[0].kind == Kind::Symbol('-') && !tokens[0].spaced);
     word(tokens, hyphen).and_then(words::part).map(|part| (part, hyphen + 1))
 }
 
 /// The number in words at the start of tokens, and how many tokens it takes.
-fn number(tokens: &[Token]) -> Option<(u64, usize)> {
+fn number(tokens: &[Token<'_>]) -> Option<(u64, usize)> {
     let numeral = |at: usize| word(tokens, at).and_then(words::numeral);
     let hyphen = |at: usize| tokens.get(at).is_some_and(|token| token.kind == Kind::Symbol('-') && !token.spaced);
     let first = numeral(0)?;

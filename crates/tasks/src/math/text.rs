@@ -1,12 +1,13 @@
 //! Answers in words, and multiple-choice letters.
 
-use super::lexer::{Commas, MAX_ANSWER, tokens};
-use super::token::Kind;
-use super::{units, words};
+use super::lexer::{Commas, MAX_ANSWER, tokens_until};
+use super::token::{Kind, Token};
+use super::{spoken, units, words};
 
 /// The words of an answer in lower case, without articles and punctuation; `None` if it has no word of two letters.
 pub(super) fn phrase(text: &str) -> Option<String> {
-    if text.len() > MAX_ANSWER {
+    let letters = text.chars().filter(|c| c.is_alphabetic());
+    if text.len() > MAX_ANSWER || letters.take(2).count() < 2 {
         return None;
     }
     let mut plain = String::with_capacity(text.len());
@@ -24,15 +25,18 @@ pub(super) fn phrase(text: &str) -> Option<String> {
         } else if c.is_alphanumeric()
             || !matches!(c, '.' | ',' | '$' | '{' | '}' | '"' | '\'' | ' ' | '~' | '`') && !c.is_whitespace()
         {
-            plain.extend(c.to_lowercase());
+            if c.is_ascii() { plain.push(c.to_ascii_lowercase()) } else { plain.extend(c.to_lowercase()) }
         } else if c != '\'' {
             plain.push(' ');
         }
     }
-    let articles = ["a", "an", "the"];
-    let words: Vec<&str> = plain.split_whitespace().filter(|word| !articles.contains(word)).collect();
-    let has_word = words.iter().any(|word| word.chars().filter(|c| c.is_alphabetic()).count() > 1);
-    has_word.then(|| words.join(" "))
+    let (mut phrase, mut has_word) = (String::with_capacity(plain.len()), false);
+    for word in plain.split_whitespace().filter(|word| !matches!(*word, "a" | "an" | "the")) {
+        has_word |= word.chars().filter(|c| c.is_alphabetic()).count() > 1;
+        phrase.extend((!phrase.is_empty()).then_some(' '));
+        phrase.push_str(word);
+    }
+    has_word.then_some(phrase)
 }
 
 /// The symbol of a set that is named in words, from the phrase of an answer.
@@ -69,30 +73,36 @@ pub(super) fn set_in_words(phrase: &str) -> Option<&'static str> {
 
 /// The letters of a multiple choice with several right ones: `BCD`, `B, C, D`, `B and D`. Without separators they must be
 /// in order, since other runs of letters are names.
-pub(super) fn choices(text: &str) -> Option<Vec<char>> {
+pub(super) fn choices(text: &str) -> Option<Vec<u8>> {
     let mut plain = text.trim();
     for wrapper in ["\\text{", "\\textbf{", "\\mathrm{", "\\mathbf{"] {
         plain = plain.strip_prefix(wrapper).and_then(|inner| inner.strip_suffix('}')).unwrap_or(plain);
     }
     let is_between =
         |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '{' | '}' | '\\' | '、' | '，' | '&');
-    let parts = plain.split(is_between).filter(|part| !part.is_empty() && !matches!(*part, "and" | "text" | "和"));
-    let parts: Vec<&str> = parts.collect();
-    let letters: Vec<char> = parts.iter().flat_map(|part| part.chars()).collect();
+    let (mut letters, mut parts) = (Vec::new(), 0);
+    for part in plain.split(is_between).filter(|part| !part.is_empty() && !matches!(*part, "and" | "text" | "和")) {
+        if !part.bytes().all(|letter| (b'A'..=b'J').contains(&letter)) {
+            return None;
+        }
+        letters.extend_from_slice(part.as_bytes());
+        parts += 1;
+    }
     let ordered = letters.windows(2).all(|pair| pair[0] < pair[1]);
-    let single = parts.iter().all(|part| part.len() == 1);
-    let known = letters.iter().all(|letter| ('A'..='J').contains(letter));
-    if letters.len() < 2 || !known || !(single || parts.len() == 1 && ordered) {
+    let single = letters.len() == parts;
+    if letters.len() < 2 || !(single || parts == 1 && ordered) {
         return None;
     }
-    let mut sorted = letters;
-    sorted.sort_unstable();
-    sorted.windows(2).all(|pair| pair[0] != pair[1]).then_some(sorted)
+    letters.sort_unstable();
+    letters.windows(2).all(|pair| pair[0] != pair[1]).then_some(letters)
 }
 
 /// The multiple-choice letter at the start of an answer, and what follows it: `(C)`, `\textbf{(B)}\ 12`, `D. 7`, `Option C`.
 pub(super) fn choice(text: &str) -> Option<(char, &str)> {
     let mut rest = text.trim();
+    if rest.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+        return None;
+    }
     let named = ["Option ", "option ", "Choice ", "choice ", "选项"];
     let mut marked = false;
     loop {
@@ -135,31 +145,48 @@ const SMALL_WORDS: &[&str] = &[
 
 /// Whether a text is a sentence that contains an answer rather than an answer: it has words before its last number or formula.
 pub(super) fn is_prose(text: &str) -> bool {
-    let Some(tokens) = tokens(text, Commas::Usual) else { return true };
-    let is_word = |kind: &Kind| match kind {
-        Kind::Word { letters, .. } => {
-            letters.len() > 1
-                && words::function(letters).is_none()
-                && units::unit(letters).is_none()
-                && !words::is_connective(letters)
-                && !letters.bytes().all(|b| b.is_ascii_uppercase())
-                && (letters.len() > 3 || SMALL_WORDS.contains(&letters.as_str()))
-        }
-        _ => false,
+    // Most sentences show in their first words.
+    let mut in_words = false;
+    let is_sentence = |token: &Token<'_>| {
+        let found = in_words && is_math(&token.kind);
+        in_words |= is_word(&token.kind) && !is_read(&token.kind);
+        found
     };
+    let Some(tokens) = tokens_until(text, Commas::Usual, is_sentence) else { return true };
     let number = |at: Option<usize>| {
         at.and_then(|at| tokens.get(at)).is_some_and(|token| matches!(token.kind, Kind::Number { .. }))
     };
     // `3 to 5` is a ratio.
     let is_ratio = |at: usize| {
-        matches!(&tokens[at].kind, Kind::Word { letters, .. } if letters == "to")
-            && number(at.checked_sub(1))
-            && number(Some(at + 1))
+        matches!(tokens[at].kind, Kind::Word { letters: "to", .. }) && number(at.checked_sub(1)) && number(Some(at + 1))
     };
-    let is_math = |kind: &Kind| matches!(kind, Kind::Number { .. } | Kind::Command(_) | Kind::Symbol('=' | '+' | '^'));
     let first_word = (0..tokens.len()).find(|at| is_word(&tokens[*at].kind) && !is_ratio(*at));
     let last_math = tokens.iter().rposition(|token| is_math(&token.kind));
     matches!((first_word, last_math), (Some(word), Some(math)) if word < math)
+}
+
+/// Whether a token is a word of a sentence.
+fn is_word(kind: &Kind<'_>) -> bool {
+    match kind {
+        Kind::Word { letters, .. } => {
+            letters.len() > 1
+                && (letters.len() > 3 || SMALL_WORDS.contains(letters))
+                && !letters.bytes().all(|b| b.is_ascii_uppercase())
+                && !words::is_connective(letters)
+                && words::function(letters).is_none()
+                && units::unit(letters).is_none()
+        }
+        _ => false,
+    }
+}
+
+/// Whether a word may be read as a part of a number or ratio.
+fn is_read(kind: &Kind<'_>) -> bool {
+    matches!(kind, Kind::Word { letters, .. } if *letters == "to" || spoken::is_numeral(letters))
+}
+
+fn is_math(kind: &Kind<'_>) -> bool {
+    matches!(kind, Kind::Number { .. } | Kind::Command(_) | Kind::Symbol('=' | '+' | '^'))
 }
 
 /// Whether a text ends with words that deny what follows: `.. is not`, `.. isn't equal to`.

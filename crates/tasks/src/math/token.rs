@@ -1,4 +1,6 @@
-//! The tokens of the common notation.
+//! The tokens of the common notation, which borrow from the text.
+
+use std::borrow::Cow;
 
 /// Opens a group that LaTeX does not print.
 pub(super) const GROUP: char = '\u{2045}';
@@ -11,15 +13,15 @@ pub(super) const ROW: char = '\n';
 
 /// The kind of a token.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum Kind<'a> {
     /// Digits, the last `places` of them after the decimal point.
-    Number { digits: String, places: Option<u32> },
+    Number { digits: Cow<'a, str>, places: Option<u32> },
     /// A single letter of a formula or text.
     Letter(char),
     /// Consecutive letters; `upright` ones are words and not products.
-    Word { letters: String, upright: bool },
+    Word { letters: &'a str, upright: bool },
     /// A LaTeX command with a meaning, without its backslash.
-    Command(String),
+    Command(&'a str),
     /// `\begin{..}` of a tabular environment.
     Begin,
     /// `\end{..}`.
@@ -30,8 +32,8 @@ pub(super) enum Kind {
 
 /// A token.
 #[derive(Clone, Debug)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
+pub(super) struct Token<'a> {
+    pub(super) kind: Kind<'a>,
     /// Whether white space precedes it.
     pub(super) spaced: bool,
 }

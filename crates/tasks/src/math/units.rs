@@ -44,10 +44,9 @@ const UNITS: &[&[&str]] = &[
 
 /// The canonical form of a word that is a unit.
 pub(super) fn unit(word: &str) -> Option<&'static str> {
-    let found = UNITS.iter().find(|names| names.contains(&word));
-    let lower = word.to_ascii_lowercase();
-    let found = found.or_else(|| UNITS.iter().find(|names| lower.len() > 2 && names.contains(&lower.as_str())));
-    found.map(|names| names[0])
+    let named = |word: &str| UNITS.iter().find(|names| names.contains(&word)).map(|names| names[0]);
+    let folds = word.len() > 2 && word.bytes().any(|b| b.is_ascii_uppercase());
+    named(word).or_else(|| folds.then(|| word.to_ascii_lowercase()).and_then(|lower| named(&lower)))
 }
 
 /// Factors of a unit in words, after or before its name.

@@ -276,11 +276,11 @@ pub(super) fn is_command(name: &str) -> bool {
 }
 
 /// A word of plain text that means a constant.
-pub(super) fn constant(word: &str) -> Option<Kind> {
+pub(super) fn constant(word: &str) -> Option<Kind<'_>> {
     match word {
         "pi" | "Pi" => Some(Kind::Letter('π')),
         "infinity" | "inf" | "oo" | "Infinity" => Some(Kind::Symbol('∞')),
-        "sqrt" | "cbrt" => Some(Kind::Command(word.to_owned())),
+        "sqrt" | "cbrt" => Some(Kind::Command(word)),
         "theta" | "alpha" | "beta" | "gamma" | "lambda" | "omega" => letter(word).map(Kind::Letter),
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::LazyLock};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 
 use super::{
     expression::{formula_at, last_expression},
@@ -15,14 +15,6 @@ const MAX_ANNOUNCEMENTS: usize = 1_000;
 
 /// Behind a box, at most this many announcements of words are skipped.
 const MAX_WORDS: usize = 20;
-
-/// An announced answer.
-#[derive(Debug)]
-pub(super) struct Announced {
-    /// Where its announcement begins.
-    pub(super) at: usize,
-    pub(super) answer: String,
-}
 
 /// A word that announces an answer, and the function that finds the answer between what precedes and what follows it.
 type Keyword = (&'static str, for<'a> fn(&'a str, &'a str) -> Option<&'a str>);
@@ -44,38 +36,37 @@ static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
     AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::LeftmostLongest).build(words).ok()
 });
 
-/// The keywords in a text from right to left, each with its index and place.
-fn keywords(text: &str) -> Vec<(usize, Range<usize>)> {
+/// The keywords in a text behind a place, from right to left, each with its index and place.
+fn keywords(text: &str, behind: usize) -> Vec<(usize, Range<usize>)> {
     let Some(finder) = FINDER.as_ref() else { return Vec::new() };
-    let mut found: Vec<_> = finder.find_iter(text).map(|found| (found.pattern().as_usize(), found.range())).collect();
+    let found = finder.find_iter(Input::new(text).range(behind.min(text.len())..));
+    let mut found: Vec<_> = found.map(|found| (found.pattern().as_usize(), found.range())).collect();
     found.reverse();
     found.truncate(MAX_ANNOUNCEMENTS);
     found
 }
 
 /// The last announced answer of a text.
-pub(super) fn last(text: &str) -> Option<Announced> {
-    announced(text).next()
+pub(super) fn last(text: &str) -> Option<String> {
+    announced(text, 0).next()
 }
 
 /// The last announced value behind a place.
-pub(super) fn last_value(text: &str, behind: usize) -> Option<Announced> {
-    let mut later = announced(text).take_while(|found| found.at > behind).take(MAX_WORDS);
-    later.find(|found| is_value(&found.answer))
+pub(super) fn last_value(text: &str, behind: usize) -> Option<String> {
+    announced(text, behind).take(MAX_WORDS).find(|answer| is_value(answer))
 }
 
-/// The announced answers of a text, from the last to the first.
-fn announced(text: &str) -> impl Iterator<Item = Announced> {
-    keywords(text).into_iter().filter_map(|(keyword, place)| {
+/// The announced answers of a text behind a place, from the last to the first.
+fn announced(text: &str, behind: usize) -> impl Iterator<Item = String> {
+    keywords(text, behind).into_iter().filter_map(|(keyword, place)| {
         let (_, after) = KEYWORDS[keyword];
-        let answer = stated(after(&text[..place.start], &text[place.end..])?);
-        Some(Announced { at: place.start, answer })
+        Some(stated(after(&text[..place.start], &text[place.end..])?))
     })
 }
 
 /// What follows the last `answer:`, markup included, as DAPO looks for it.
 pub(super) fn after_last_label(text: &str) -> Option<String> {
-    let labels = keywords(text).into_iter().filter(|(keyword, _)| KEYWORDS[*keyword].0 == "answer");
+    let labels = keywords(text, 0).into_iter().filter(|(keyword, _)| KEYWORDS[*keyword].0 == "answer");
     let mut tails = labels.map(|(_, place)| text[place.end..].trim_start_matches(MARKS));
     tails.find_map(colon).map(stated)
 }

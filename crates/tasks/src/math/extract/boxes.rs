@@ -1,6 +1,6 @@
 //! Answers in boxes: `\boxed{..}`, `\fbox{..}`.
 
-use super::place::MAX_GAP;
+use super::place::{MAX_GAP, find_mark};
 
 /// The boxes of a text.
 pub(super) struct Boxes<'a> {
@@ -21,7 +21,8 @@ impl<'a> Boxes<'a> {
         let bytes = text.as_bytes();
         let mut open: Vec<usize> = Vec::new();
         let mut closed: Vec<Boxed<'_>> = Vec::new();
-        let mut at = 0;
+        // Nothing before the first command opens or closes a box.
+        let mut at = find_mark(text, "box").unwrap_or(text.len());
         while at < bytes.len() {
             match bytes[at] {
                 b'\\' if matches!(bytes.get(at + 1), Some(b'{' | b'}')) => at += 1,

@@ -32,7 +32,7 @@ fn last_formula(text: &str) -> Option<(usize, Range<usize>)> {
     let mut found = None;
     let mut open: Option<(usize, &str)> = None;
     let mut at = 0;
-    while let Some(offset) = text[at..].find(['$', '\\']) {
+    while let Some(offset) = text.as_bytes()[at..].iter().position(|byte| matches!(byte, b'$' | b'\\')) {
         let start = at + offset;
         let rest = &text[start..];
         let Some(mark) = ["$$", "$", "\\(", "\\)", "\\[", "\\]"].into_iter().find(|mark| rest.starts_with(mark)) else {
