@@ -20,7 +20,7 @@ pub(crate) const DIRECTORY: &str = "VAPO_LINK_TEST_DIRECTORY";
 fn rank() {
     let role = std::env::var(ROLE).expect("the role in a job");
     let directory = std::env::var(DIRECTORY).expect("the job's directory");
-    let variables = ["RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"];
+    let variables = ["RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"];
     let rank =
         variables.iter().find_map(|name| std::env::var(name).ok()).map_or(0, |rank| rank.parse().expect("a number"));
     let result = work(&role, rank);
@@ -103,7 +103,8 @@ fn bits(ranks: &mut Ranks) -> Result<String, Error> {
     ranks.gather_shares("weights", &mut values, &shares)?;
     // The same sum on every rank at once, twice as long as a piece of any transport.
     let mut long = vec![ranks.rank() as f32; 3 << 20];
-    ranks.reduce("long", &mut long)?;
+    // From another thread, as beside a backward pass.
+    std::thread::scope(|scope| scope.spawn(|| ranks.reduce("long", &mut long)).join().expect("no panic"))?;
     let expected = (0..ranks.size()).sum::<usize>() as f32;
     assert!(long.iter().all(|&value| value == expected));
     Ok(hash(&values))
