@@ -18,15 +18,24 @@ from pathlib import Path
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer, LlamaConfig, PreTrainedTokenizerFast,
-                          Qwen2Config, Qwen3Config)
+from transformers import (AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer, Gemma3TextConfig, LlamaConfig,
+                          MinistralConfig, MistralConfig, Olmo2Config, Olmo3Config, Phi3Config, PreTrainedTokenizerFast, Qwen2Config,
+                          Qwen3Config, SmolLM3Config)
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+import critic_classes
 
 GREEDY_TOKENS = 64
 PROMPTS = ["Q: What is 3 + 4?\nA:", "The capital of France is", "def add(a, b):\n", "Once upon a time", "1 2 3 4 5", "It's naïve, 東京 🙂:"]
-TINY = dict(vocab_size=272, hidden_size=64, intermediate_size=144, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
-            max_position_embeddings=512, bos_token_id=256, eos_token_id=257)
+# No token that the tokenizer lacks: vapo would not sample it.
+TINY = dict(vocab_size=258, hidden_size=64, intermediate_size=144, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
+            max_position_embeddings=512, bos_token_id=256, eos_token_id=257, pad_token_id=None)
+UNTIED = dict(**TINY, tie_word_embeddings=False)
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 64}
+YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 128}
+LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.75, "factor": 8.0,
+            "short_factor": [1.0, 1.1, 1.3, 1.6, 2.0, 2.5], "long_factor": [2.0] * 6}
 RANDOM_MODELS = {  # config, type in the file, largest shard
     "llama": (LlamaConfig(**TINY, tie_word_embeddings=False), torch.float32, "1GB"),
     "llama, tied, llama3 rope": (LlamaConfig(**TINY, tie_word_embeddings=True, rope_parameters=LLAMA3), torch.float32, "1GB"),
@@ -36,6 +45,25 @@ RANDOM_MODELS = {  # config, type in the file, largest shard
     "qwen2, tied, f16": (Qwen2Config(**TINY, tie_word_embeddings=True), torch.float16, "1GB"),
     "qwen3, shards": (Qwen3Config(**TINY, tie_word_embeddings=False, head_dim=32), torch.float32, "100KB"),
     "qwen3, tied": (Qwen3Config(**TINY, tie_word_embeddings=True, head_dim=32), torch.float32, "1GB"),
+    "llama, biases, dynamic rope": (LlamaConfig(**UNTIED, attention_bias=True, mlp_bias=True, rope_parameters={
+        "rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}), torch.float32, "1GB"),
+    "qwen2, yarn": (Qwen2Config(**UNTIED, rope_parameters={**YARN}), torch.float32, "1GB"),
+    "qwen2, windows": (Qwen2Config(**UNTIED, use_sliding_window=True, sliding_window=20, max_window_layers=1), torch.float32, "1GB"),
+    "mistral, window": (MistralConfig(**UNTIED, head_dim=32, sliding_window=20), torch.float32, "1GB"),
+    "ministral": (MinistralConfig(**UNTIED, head_dim=32, sliding_window=20, layer_types=[
+        "sliding_attention", "full_attention", "sliding_attention"]), torch.float32, "1GB"),
+    "gemma3, bf16": (Gemma3TextConfig(**TINY, head_dim=32, sliding_window=20, sliding_window_pattern=3, query_pre_attn_scalar=24,
+                                      rope_parameters={"full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}}),
+                     torch.bfloat16, "1GB"),
+    "phi3, shards": (Phi3Config(**UNTIED, sliding_window=20, rope_parameters={
+        "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.75}), torch.float32, "100KB"),
+    # The original context holds all texts, so transformers divides by the short factors, as vapo does for the whole model.
+    "phi3, tied, longrope": (Phi3Config(**TINY, tie_word_embeddings=True, original_max_position_embeddings=512,
+                                        rope_parameters={**LONGROPE}), torch.float32, "1GB"),
+    "olmo2": (Olmo2Config(**UNTIED), torch.float32, "1GB"),
+    "olmo3, yarn": (Olmo3Config(**UNTIED, sliding_window=20, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                                rope_parameters={"full_attention": {**YARN, "rope_theta": 500000.0}}), torch.float32, "1GB"),
+    "smollm3, tied": (SmolLM3Config(**TINY, tie_word_embeddings=True, no_rope_layer_interval=2), torch.float32, "1GB"),
 }
 
 
@@ -53,7 +81,8 @@ def make_random(name, directory):
     with torch.no_grad():
         for parameter_name, parameter in model.named_parameters():
             noise = 0.15 * torch.randn_like(parameter)
-            parameter.copy_(1 + noise if "norm" in parameter_name else noise)
+            # Norms around their first value: 1, or 0 where 1 is added.
+            parameter.copy_(parameter + noise if "norm" in parameter_name else noise)
     model.to(dtype).save_pretrained(directory, max_shard_size=shard)
     byte_tokenizer(directory)
 
@@ -168,6 +197,7 @@ def main():
     arguments = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
+    critic_classes.add_missing()
     torch.manual_seed(0)
     worst = 0.0
     with tempfile.TemporaryDirectory() as temporary:

@@ -310,6 +310,27 @@ fn both_spellings_of_a_configuration_are_one_network() {
     }
 }
 
+/// transformers 4 reads the rotated part and the original context outside of the scaling, of which it takes no other keys.
+#[test]
+fn saved_phi_is_readable_by_transformers_4() {
+    let saved = |family| {
+        let dir = tempfile::tempdir().unwrap();
+        Fixture::new(family).policy().save(dir.path(), WeightDtype::Float32).unwrap();
+        let config = std::fs::read(dir.path().join("config.json")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&config).unwrap()
+    };
+    for family in ["phi3", "phi3_longrope", "phi3_longrope_long"] {
+        assert_eq!(saved(family)["partial_rotary_factor"], 0.75, "{family}");
+    }
+    for (family, original) in [("phi3_longrope", 64), ("phi3_longrope_long", 8)] {
+        let config = saved(family);
+        assert_eq!(config["original_max_position_embeddings"], original, "{family}");
+        let scaling = config["rope_scaling"].as_object().unwrap();
+        let known = ["type", "short_factor", "long_factor"];
+        assert!(scaling.len() == known.len() && known.iter().all(|key| scaling.contains_key(*key)), "{family}");
+    }
+}
+
 /// Whoever may read `config.json` may read the weights as well.
 #[cfg(unix)]
 #[test]

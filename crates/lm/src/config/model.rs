@@ -3,7 +3,7 @@
 use super::family::Family;
 use super::keys::{check_tokens, read_object, token_list};
 use super::layers::{LayerKind, ropes_to_json};
-use super::rope::Rope;
+use super::rope::{Rope, RopeScaling};
 use crate::absent::{Part, absent};
 use crate::files::path_in;
 use crate::{Error, WeightDtype};
@@ -192,11 +192,18 @@ impl ModelConfig {
 
     /// Both spellings: `rope_parameters` is read by transformers 5, the others by transformers 4.
     fn put_ropes(&self, put: &mut dyn FnMut(&str, Value)) {
-        let rotated = self.ropes[0].rotated;
-        let partial = Some(rotated as f64 / self.attention.head_size as f64).filter(|share| *share != 1.0);
-        put("rope_theta", json!(self.ropes[0].theta));
-        if self.ropes[0].scaling.is_some() {
-            put("rope_scaling", ropes_to_json(&self.ropes[..1], partial));
+        let rope = &self.ropes[0];
+        let partial = Some(rope.rotated as f64 / self.attention.head_size as f64).filter(|share| *share != 1.0);
+        put("rope_theta", json!(rope.theta));
+        if let Some(partial) = partial {
+            put("partial_rotary_factor", json!(partial));
+        }
+        if let Some(RopeScaling::LongRope(scaling)) = &rope.scaling {
+            put("original_max_position_embeddings", json!(scaling.original_positions as u64));
+        }
+        if let Some(scaling) = &rope.scaling {
+            let older = scaling.to_json_of_transformers_4(self.saved_max_positions());
+            put("rope_scaling", older.unwrap_or_else(|| ropes_to_json(&self.ropes[..1], partial)));
         }
         if let (Some(local), Some(rope)) = (self.family.facts().local_rope, self.ropes.get(1))
             && local.key != "rope_theta"
@@ -204,6 +211,12 @@ impl ModelConfig {
             put(local.key, json!(rope.theta));
         }
         put("rope_parameters", ropes_to_json(&self.ropes, partial));
+    }
+
+    /// What saved files say: what was read, whatever the present limit is.
+    fn saved_max_positions(&self) -> f64 {
+        let read = self.other.get("max_position_embeddings").and_then(Value::as_f64);
+        read.unwrap_or(self.max_position_embeddings as f64)
     }
 }
 

@@ -172,6 +172,17 @@ impl RopeScaling {
     }
 }
 
+impl RopeScaling {
+    /// The object that transformers 4 asks for where [`RopeScaling::to_json`] is refused there: of LongRoPE, it takes these three
+    /// keys and no others, so that the amplitude must be what follows from the context lengths.
+    pub(super) fn to_json_of_transformers_4(&self, max_positions: f64) -> Option<Value> {
+        let RopeScaling::LongRope(s) = self else { return None };
+        let follows = long_rope_amplitude(max_positions / s.original_positions, s.original_positions);
+        let lists = json!({"type": "longrope", "short_factor": s.short_factor, "long_factor": s.long_factor});
+        ((s.amplitude - follows).abs() < 1e-9).then_some(lists)
+    }
+}
+
 impl Rope {
     /// Rotary positions of the whole head, not stretched.
     pub(super) fn plain(theta: f64, rotated: usize) -> Rope {
@@ -297,17 +308,22 @@ impl LongRopeScaling {
         let own = scaling.optional("original_max_position_embeddings")?;
         let original_positions = context.original_positions.or(own).unwrap_or(context.max_positions);
         let factor = scaling.optional("factor")?.unwrap_or(context.max_positions / original_positions);
-        let by_factor =
-            if factor <= 1.0 { 1.0 } else { (1.0 + libm::log(factor) / libm::log(original_positions)).sqrt() };
         Ok(LongRopeScaling {
             short_factor: scaling.divisors("short_factor", context.rotated)?,
             long_factor: scaling.divisors("long_factor", context.rotated)?,
             original_positions,
-            amplitude: scaling.optional("attention_factor")?.unwrap_or(by_factor),
+            amplitude: scaling
+                .optional("attention_factor")?
+                .unwrap_or_else(|| long_rope_amplitude(factor, original_positions)),
         })
     }
 
     fn divisors(&self, positions: usize) -> &[f64] {
         if positions as f64 > self.original_positions { &self.long_factor } else { &self.short_factor }
     }
+}
+
+/// What rotated values are multiplied by where a file does not say.
+fn long_rope_amplitude(factor: f64, original_positions: f64) -> f64 {
+    if factor <= 1.0 { 1.0 } else { (1.0 + libm::log(factor) / libm::log(original_positions)).sqrt() }
 }
