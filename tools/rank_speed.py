@@ -1,4 +1,4 @@
-"""What ranks cost: python3 tools/rank_speed.py target/release/vapo [--model DIR --set KEY=VALUE ..] [--ranks 2] [--rounds 5]
+"""What ranks cost: python3 tools/rank_speed.py target/release/vapo [--config FILE --set KEY=VALUE ..] [--ranks 2] [--rounds 5]
 
 Trains the same run, in turn, as one process with N threads and as N ranks with one thread each (over TCP on this machine), and
 compares the bytes of the policies: they must be equal. Prints medians over the rounds:
@@ -30,12 +30,12 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def train(program, settings, ranks, threads):
+def train(program, config, settings, ranks, threads):
     """Rows after the first step, and the bytes of the policy."""
     with tempfile.TemporaryDirectory() as place:
         run = Path(place) / "run"
         arguments = [argument for setting in [*settings, f"run.threads={threads}"] for argument in ["--set", setting]]
-        command, port = [program, "train", "--run-dir", run, *arguments], str(free_port())
+        command, port = [program, "train", *config, "--run-dir", run, *arguments], str(free_port())
         environments = [{}]
         if ranks > 1:
             size = str(ranks)
@@ -60,16 +60,16 @@ def rate(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
-    parser.add_argument("--model")
+    parser.add_argument("--config")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    settings = [*COMMON, *([f"model.path={options.model}"] if options.model else []), *options.set]
+    config, settings = [options.config] if options.config else [], [*COMMON, *options.set]
     rates, ratios, shares, sent, imbalance = [], [], [], [], []
     for _ in range(options.rounds):
-        threads, expected = train(options.program, settings, 1, options.ranks)
-        ranks, found = train(options.program, settings, options.ranks, 1)
+        threads, expected = train(options.program, config, settings, 1, options.ranks)
+        ranks, found = train(options.program, config, settings, options.ranks, 1)
         assert expected == found, "the policies differ"
         rates.append((rate(threads), rate(ranks)))
         ratios.append(rate(ranks) / rate(threads))
