@@ -14,12 +14,16 @@ def seconds(weights, ranks, gbit):
     return 8 * weights * (ranks - 1) / ranks / (gbit * 1e9 / 8)
 
 
+def shown(secs):
+    return f"{secs:.0f}" if secs >= 10 else f"{secs:.2g}"
+
+
 def main():
     columns = [(ranks, gbit) for gbit in GBIT for ranks in RANKS]
     print("| | " + " | ".join(f"{gbit} Gbit/s, {ranks}" for ranks, gbit in columns) + " |")
     print("|---|" + "---|" * len(columns))
     for name, weights in MODELS.items():
-        print(f"| {name} | " + " | ".join(f"{seconds(weights, ranks, gbit):.2g}" for ranks, gbit in columns) + " |")
+        print(f"| {name} | " + " | ".join(f"{shown(seconds(weights, ranks, gbit))}" for ranks, gbit in columns) + " |")
 
 
 if __name__ == "__main__":
