@@ -310,6 +310,22 @@ fn both_spellings_of_a_configuration_are_one_network() {
     }
 }
 
+/// To go beyond the first context, people add `rope_scaling` to a file, also to one that has `rope_parameters`.
+#[test]
+fn an_added_scaling_counts() {
+    let fixture = Fixture::new("qwen2_yarn");
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(fixture.dir.join(name)).unwrap()).unwrap()
+    };
+    let mut config = read("config.json");
+    config["rope_parameters"] = serde_json::json!({"rope_type": "default", "rope_theta": 100.0});
+    config["rope_scaling"] = read("config.v4.json")["rope_scaling"].take();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+    let ropes = |dir: &Path| ModelConfig::load(dir).unwrap().ropes;
+    assert_eq!(ropes(dir.path()), ropes(&fixture.dir));
+}
+
 /// transformers 4 reads the rotated part and the original context outside of the scaling, of which it takes no other keys.
 #[test]
 fn saved_phi_is_readable_by_transformers_4() {

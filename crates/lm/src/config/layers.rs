@@ -108,40 +108,44 @@ fn rotated_layers(keys: &Keys, facts: &Facts, count: usize) -> Result<Vec<bool>,
 
 /// The ropes of a network: that of most layers, and where the family has one, that of layers with a window.
 pub(super) fn ropes(keys: &Keys, facts: &Facts, head_size: usize, max_positions: usize) -> Result<Vec<Rope>, String> {
-    let given = keys.get("rope_parameters").or(keys.get("rope_scaling"));
-    let nested =
-        given.is_some_and(|rope| [FULL, SLIDING].iter().any(|kind| rope.get(kind).is_some_and(Value::is_object)));
-    let of = |kind: &str| if nested { given.and_then(|rope| rope.get(kind)) } else { given };
-    let read = |rope: Option<&Value>, key: &str, default: f64| -> Result<Rope, String> {
-        let theta = match rope.and_then(|rope| rope.get("rope_theta")).or(keys.get(key)) {
+    // As in transformers 5, `rope_scaling` goes first: people add it to a file, as models' cards say.
+    let given = ["rope_scaling", "rope_parameters"].map(|key| keys.get(key));
+    let is_nested = |rope: &Value| [FULL, SLIDING].iter().any(|kind| rope.get(kind).is_some_and(Value::is_object));
+    let of_full = given.map(|rope| rope.and_then(|rope| if is_nested(rope) { rope.get(FULL) } else { Some(rope) }));
+    let of_sliding = given.map(|rope| rope.filter(|rope| is_nested(rope)).and_then(|rope| rope.get(SLIDING)));
+    let read = |given: [Option<&Value>; 2], key: &str, default: f64| -> Result<Rope, String> {
+        let given: Vec<&Value> = given.into_iter().flatten().collect();
+        let find = |key: &str| given.iter().find_map(|rope| rope.get(key));
+        let theta = match find("rope_theta").or(keys.get(key)) {
             None => default,
             Some(value) => positive("rope_theta", value)?,
         };
-        let rotated = rotated_part(keys, facts, rope, head_size)?;
+        let rotated = rotated_part(find(PARTIAL).or(keys.get(PARTIAL)), facts, head_size)?;
         let original_positions = keys.positive("original_max_position_embeddings")?;
         let context = Context { max_positions: max_positions as f64, original_positions, rotated };
-        let scaling = rope.map_or(Ok(None), |rope| RopeScaling::from_json(rope, &context))?;
+        let scaling = given.first().map_or(Ok(None), |rope| RopeScaling::from_json(rope, &context))?;
         Ok(Rope { theta, rotated, scaling })
     };
-    let mut ropes = vec![read(of(FULL), "rope_theta", facts.rope_theta)?];
+    let mut ropes = vec![read(of_full, "rope_theta", facts.rope_theta)?];
     if let Some(local) = facts.local_rope {
-        ropes.push(read(of(SLIDING).filter(|_| nested), local.key, local.default)?);
+        ropes.push(read(of_sliding, local.key, local.default)?);
     }
     Ok(ropes)
 }
 
+const PARTIAL: &str = "partial_rotary_factor";
+
 /// Values of a head that are rotated.
-fn rotated_part(keys: &Keys, facts: &Facts, rope: Option<&Value>, head_size: usize) -> Result<usize, String> {
-    const KEY: &str = "partial_rotary_factor";
-    let Some(value) = rope.and_then(|rope| rope.get(KEY)).or(keys.get(KEY)) else { return Ok(head_size) };
+fn rotated_part(share: Option<&Value>, facts: &Facts, head_size: usize) -> Result<usize, String> {
+    let Some(value) = share else { return Ok(head_size) };
     let factor = value.as_f64().unwrap_or(0.0);
     if factor != 1.0 && !facts.partial_rotary {
-        return Err(format!("{KEY} {value} is not supported for {} (supported: 1)", facts.model_type));
+        return Err(format!("{PARTIAL} {value} is not supported for {} (supported: 1)", facts.model_type));
     }
     let rotated = (head_size as f64 * factor) as usize;
     if !(factor <= 1.0 && rotated > 0 && rotated.is_multiple_of(2)) {
         return Err(format!(
-            "{KEY} {value} of a head of {head_size} numbers makes {rotated}, expected an even number of them"
+            "{PARTIAL} {value} of a head of {head_size} numbers makes {rotated}, expected an even number of them"
         ));
     }
     Ok(rotated)
