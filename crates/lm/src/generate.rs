@@ -35,6 +35,27 @@ pub struct Completion {
     pub stop: StopReason,
 }
 
+/// How far a generation is.
+#[derive(Clone, Copy, Debug)]
+pub struct Generated<'a> {
+    /// Tokens drawn so far.
+    pub tokens: usize,
+    /// Completions finished so far.
+    pub finished: usize,
+    latest: &'a [(usize, usize)],
+    done: &'a [Vec<Option<Completion>>],
+}
+
+impl<'a> Generated<'a> {
+    /// The completions that were finished last, each with its request and its number among the samples of that request.
+    pub fn latest(&self) -> impl Iterator<Item = (usize, usize, &'a Completion)> {
+        let done = self.done;
+        self.latest
+            .iter()
+            .filter_map(move |&(request, sample)| Some((request, sample, done[request][sample].as_ref()?)))
+    }
+}
+
 /// A completion that was delivered token by token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Streamed {
@@ -89,12 +110,29 @@ impl Engine {
         seed: u64,
         progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Option<Vec<Vec<Completion>>> {
+        let mut watch = |so_far: Generated<'_>| progress(so_far.tokens, so_far.finished);
+        self.generate_watched(policy, requests, sampling, seed, &mut watch)
+    }
+
+    /// As [`Engine::generate`]; `watch` also gets each completion as soon as it is finished.
+    ///
+    /// # Panics
+    /// As [`Engine::generate`].
+    pub fn generate_watched(
+        &mut self,
+        policy: &Model,
+        requests: &[Request],
+        sampling: &Sampling,
+        seed: u64,
+        watch: &mut dyn FnMut(Generated<'_>) -> ControlFlow<()>,
+    ) -> Option<Vec<Vec<Completion>>> {
         policy.assert_policy();
         let mut run = Generation::new(policy, requests, sampling, seed);
         while run.finished < run.total {
+            run.latest.clear();
             run.fill_slots(self);
             run.decode_step(self);
-            if progress(run.tokens, run.finished).is_break() {
+            if watch(run.so_far()).is_break() {
                 return None;
             }
         }
@@ -153,6 +191,8 @@ struct Generation<'a> {
     /// Memory of finished samples, for the next.
     spare: Vec<KvCache>,
     done: Vec<Vec<Option<Completion>>>,
+    /// (request, sample) finished last.
+    latest: Vec<(usize, usize)>,
     finished: usize,
     total: usize,
     tokens: usize,
@@ -178,9 +218,14 @@ impl<'a> Generation<'a> {
             caches: Vec::new(),
             spare: Vec::new(),
             done: requests.iter().map(|r| vec![None; r.samples]).collect(),
+            latest: Vec::new(),
             finished: 0,
             tokens: 0,
         }
+    }
+
+    fn so_far(&self) -> Generated<'_> {
+        Generated { tokens: self.tokens, finished: self.finished, latest: &self.latest, done: &self.done }
     }
 
     /// Starts waiting samples while there are free slots.
@@ -292,6 +337,7 @@ impl<'a> Generation<'a> {
             sampler_logps: running.sampler_logps,
             stop,
         });
+        self.latest.push((running.request, running.sample));
         self.finished += 1;
         None
     }

@@ -43,7 +43,7 @@ pub use config::{
 pub use engine::{Engine, Scored, Sequence, TokenGrad, rows_of_logits};
 pub use error::Error;
 pub use files::read_model_file;
-pub use generate::{Completion, Request, StopReason, Streamed};
+pub use generate::{Completion, Generated, Request, StopReason, Streamed};
 pub use gguf::{ImportedGguf, import_gguf};
 pub use layout::Head;
 pub use legacy::split_legacy_buffer;

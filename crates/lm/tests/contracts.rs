@@ -353,6 +353,27 @@ fn breaking_off_gives_nothing() {
 }
 
 #[test]
+fn each_completion_is_shown_once_when_it_is_finished() {
+    let prompts = prompts(&[4, 1, 6]);
+    let (policy, requests) = (policy(("llama", Float32)), requests(&prompts, 5));
+    // Few slots, and a length of 1, which ends a sample when it is started.
+    for (slots, max_new_tokens) in [(2, 9), (100, 9), (3, 1)] {
+        let sampling = Sampling { max_new_tokens, slots, stop_tokens: (0..20).collect(), ..Sampling::default() };
+        let mut shown = vec![vec![None; 5]; 3];
+        let mut engine = Engine::new(&Device::cpu(1), 10);
+        let finished = engine.generate_watched(&policy, &requests, &sampling, 0, &mut |so_far| {
+            for (request, sample, completion) in so_far.latest() {
+                assert!(shown[request][sample].replace(completion.clone()).is_none());
+            }
+            assert_eq!(shown.iter().flatten().flatten().count(), so_far.finished);
+            ControlFlow::Continue(())
+        });
+        let shown: Vec<Vec<_>> = shown.into_iter().map(|group| group.into_iter().flatten().collect()).collect();
+        assert_eq!(Some(shown), finished);
+    }
+}
+
+#[test]
 fn a_streamed_answer_is_the_sample_and_ends_where_it_is_streamed_tokens_to() {
     let policy = policy(("llama", Float32));
     let sampling = Sampling { max_new_tokens: 12, ..Sampling::default() };

@@ -1,9 +1,9 @@
 //! A user's problems as a task.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    Dataset, Error, Grade, Mixture, Problem, Response, Reward, Sampler, Task,
+    Attempt, Dataset, Error, Grade, Mixture, Problem, Response, Reward, Sampler, Task,
     dataset::{Question, question},
 };
 
@@ -129,8 +129,20 @@ impl Task for DataTask {
         self.reward.grade(problem, response)
     }
 
+    fn grade_all(&self, attempts: &[Attempt<'_>]) -> Vec<Grade> {
+        self.reward.grade_all(attempts)
+    }
+
     fn graded_at_once(&self) -> usize {
         self.reward.graded_at_once()
+    }
+
+    fn graded_together(&self) -> usize {
+        self.reward.graded_together()
+    }
+
+    fn verifier_secs(&self) -> Vec<(Arc<str>, f64)> {
+        self.reward.secs()
     }
 
     fn sets(&self) -> Vec<String> {

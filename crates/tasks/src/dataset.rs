@@ -44,7 +44,7 @@ impl Dataset {
     /// and, for tables and for an object, the extension.
     ///
     /// Columns: see [`DataOptions`]. The problem is a text or a list of messages of which the last is the user's, possibly as a
-    /// JSON text. If an answer (a text, number, boolean or list of one, or an object for an external verifier) contains `####`, the part after the last one counts (GSM8K; its thousands separators are dropped); in
+    /// JSON text. If an answer (a text, number, boolean or list of one, or an object or list for an external verifier) contains `####`, the part after the last one counts (GSM8K; its thousands separators are dropped); in
     /// a `solution`, its last box. `data_source` is optional; by default it is the file's name without extension.
     /// Other columns go to [`Problem::extra`].
     ///
@@ -218,15 +218,15 @@ mod tests {
             (br#"{"prompt": 7, "answer": "1"}"#, "field `prompt` is a number, expected a string or a list of messages"),
             (
                 br#"{"prompt": "a", "answer": ["1", "2"]}"#,
-                "field `answer` is an array, expected a string, a number, a boolean or a list of one (or, for command and http verifiers, an object)",
+                "field `answer` is an array, expected a string, a number, a boolean or a list of one (or, for command, http and python verifiers, an object or a list)",
             ),
             (
                 br#"{"prompt": "a", "answer": NaN}"#,
-                "field `answer` is null, expected a string, a number, a boolean or a list of one (or, for command and http verifiers, an object)",
+                "field `answer` is null, expected a string, a number, a boolean or a list of one (or, for command, http and python verifiers, an object or a list)",
             ),
             (
                 br#"{"prompt": "a", "answer": {"target": 24}}"#,
-                "field `answer` is an object, expected a string, a number, a boolean or a list of one (or, for command and http verifiers, an object)",
+                "field `answer` is an object, expected a string, a number, a boolean or a list of one (or, for command, http and python verifiers, an object or a list)",
             ),
             (br#"{"prompt": " ", "answer": "1"}"#, "field `prompt` is empty"),
             (br#"{"prompt": "a", "answer": "one"}"#, "field `answer` is \"one\", expected a single number"),

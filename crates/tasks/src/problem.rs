@@ -5,6 +5,7 @@ use crate::{Grade, Response};
 use std::{fmt, path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// A problem with its reference answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,13 +18,14 @@ pub struct Problem {
     pub context: Option<Vec<Message>>,
     /// The reference answer.
     pub answer: String,
-    /// The reference answer if the data file holds an object, of which [`Problem::answer`] is then the JSON text; external
-    /// verifiers get it as it is.
-    pub answer_value: Option<serde_json::Value>,
+    /// The reference answer as the data file holds it, if that is no text: a number, an object, a list.
+    pub answer_value: Option<Value>,
     /// Where the problem comes from; metrics are grouped by it.
     pub data_source: String,
     /// The other fields of the data file's row, unchanged.
-    pub extra: serde_json::Map<String, serde_json::Value>,
+    pub extra: Map<String, Value>,
+    /// All fields of the data file's row, if a verifier takes them (`python`).
+    pub row: Option<Arc<Map<String, Value>>>,
     /// The row it was read from.
     pub origin: Option<Origin>,
 }
@@ -36,6 +38,20 @@ impl Problem {
             None => format!("problem {} of {}", self.index, self.data_source),
         }
     }
+}
+
+/// Whether a value of a data file is an answer of its own kind: an object, or a list of several.
+pub(crate) fn is_compound(value: &Value) -> bool {
+    value.is_object() || value.as_array().is_some_and(|items| items.len() != 1)
+}
+
+/// A response with the problem that it answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// The problem.
+    pub problem: &'a Problem,
+    /// The response.
+    pub response: Response<'a>,
 }
 
 /// A message of a conversation.
@@ -89,9 +105,24 @@ pub trait Task: Send + Sync {
         None
     }
 
+    /// Grades several responses, of which those to one problem follow each other. Never waits without a deadline.
+    fn grade_all(&self, attempts: &[Attempt<'_>]) -> Vec<Grade> {
+        attempts.iter().map(|attempt| self.grade(attempt.problem, attempt.response)).collect()
+    }
+
     /// How many responses to grade at once if grading means waiting for another program; 0: one per thread.
     fn graded_at_once(&self) -> usize {
         0
+    }
+
+    /// How many responses to hand to [`Task::grade_all`] together; above 1, those to one problem are not separated.
+    fn graded_together(&self) -> usize {
+        1
+    }
+
+    /// Seconds that each verifier has taken so far, added up over all that work at the same time.
+    fn verifier_secs(&self) -> Vec<(Arc<str>, f64)> {
+        Vec::new()
     }
 
     /// A line about each data file that was read.

@@ -1,12 +1,18 @@
 //! The reward of a response: one verifier decides whether it is right, and others add to the reward.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Grade, Problem, Response, Verdict, Verifier,
-    verifier::{Grader, LARGEST},
+    Attempt, Error, Grade, Problem, Response, Verdict, Verifier,
+    verifier::{Grader, LARGEST, Reading},
 };
 
 /// A verifier as a term of the reward. In a config: its name, or a table of `kind`, the verifier's settings and the fields below.
@@ -49,7 +55,8 @@ impl RewardTerm {
 
 /// The lowest and the highest reward that terms can give, from the rewards of a right and a wrong answer ([`Grade::reward`]).
 pub fn reward_range(terms: &[RewardTerm], right: f64, wrong: f64) -> [f64; 2] {
-    let deciding = terms.iter().position(|term| term.sources.is_empty()).map_or(terms, |first| &terms[..=first]);
+    let decides_always = |term: &RewardTerm| term.sources.is_empty() && !term.verifier.may_abstain();
+    let deciding = terms.iter().position(decides_always).map_or(terms, |first| &terms[..=first]);
     let decided = deciding
         .iter()
         .flat_map(|term| term.verifier.range().map(|score| term.weight * (wrong + score * (right - wrong))));
@@ -95,6 +102,42 @@ struct Term {
     settings: RewardTerm,
     name: Arc<str>,
     grader: Box<dyn Grader>,
+    /// Time taken so far.
+    nanos: AtomicU64,
+}
+
+impl Term {
+    /// The verifier's readings, timed.
+    fn read(&self, attempts: &[Attempt<'_>]) -> Vec<Option<Reading>> {
+        if attempts.is_empty() {
+            return Vec::new();
+        }
+        let begun = Instant::now();
+        let readings = self.grader.grade_all(attempts);
+        self.nanos.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        readings
+    }
+
+    /// The grade of a response if this term decides.
+    fn decide(&self, reading: Reading) -> Grade {
+        let scores = vec![(self.name.clone(), reading.verdict.score())];
+        Grade { weight: self.settings.weight as f32, scores, ..Grade::from(reading) }
+    }
+
+    /// Adds to a grade that another term has decided.
+    fn add(&self, reading: Reading, grade: &mut Grade) {
+        grade.scores.push((self.name.clone(), reading.verdict.score()));
+        match reading.verdict {
+            Verdict::Failed { reason } => {
+                let reason = format!("{}: {reason}", self.name);
+                grade.remark = Some(reason.clone());
+                grade.verdict = Verdict::failed(reason);
+            }
+            Verdict::Graded { score, .. } | Verdict::Malformed { score, .. } => {
+                grade.shaping += self.settings.weight as f32 * score;
+            }
+        }
+    }
 }
 
 impl Reward {
@@ -107,7 +150,7 @@ impl Reward {
         check_terms(terms)?;
         let build = |settings: &RewardTerm| {
             let grader = settings.verifier.build()?;
-            Ok(Term { name: settings.name().into(), settings: settings.clone(), grader })
+            Ok(Term { name: settings.name().into(), settings: settings.clone(), grader, nanos: AtomicU64::new(0) })
         };
         Ok(Reward { terms: terms.iter().map(build).collect::<Result<_, Error>>()? })
     }
@@ -128,41 +171,58 @@ impl Reward {
         }
     }
 
-    /// Whether the reference answers of a data source may be objects, because another program decides.
-    pub(crate) fn takes_objects(&self, source: &str) -> bool {
+    /// Whether the reference answers of a data source may be objects or lists, because another program decides.
+    pub fn takes_objects(&self, source: &str) -> bool {
         self.terms_of(source).next().is_some_and(|deciding| deciding.grader.is_external())
+    }
+
+    /// Whether a verifier is given all fields of a problem's row.
+    pub fn takes_rows(&self) -> bool {
+        self.terms.iter().any(|term| term.grader.takes_rows())
     }
 
     /// Grades a response.
     pub fn grade(&self, problem: &Problem, response: Response<'_>) -> Grade {
-        let mut terms = self.terms_of(&problem.data_source);
-        let Some(deciding) = terms.next() else {
-            return Verdict::failed(format!("no verifier for the data source `{}`", problem.data_source)).into();
-        };
-        let reading = deciding.grader.grade(problem, response);
-        let mut grade = Grade {
-            weight: deciding.settings.weight as f32,
-            scores: vec![(deciding.name.clone(), reading.verdict.score())],
-            ..Grade::from(reading)
-        };
-        for term in terms {
-            let verdict = term.grader.grade(problem, response).verdict;
-            grade.scores.push((term.name.clone(), verdict.score()));
-            match verdict {
-                Verdict::Failed { reason } => {
-                    let reason = format!("{}: {reason}", term.name);
-                    grade.remark = Some(reason.clone());
-                    grade.verdict = Verdict::failed(reason);
-                }
-                Verdict::Graded { score, .. } | Verdict::Malformed { score, .. } => {
-                    grade.shaping += term.settings.weight as f32 * score;
+        let grade = self.grade_all(&[Attempt { problem, response }]).pop();
+        grade.expect("one grade for one response")
+    }
+
+    /// Grades several responses, of which those to one problem follow each other.
+    pub fn grade_all(&self, attempts: &[Attempt<'_>]) -> Vec<Grade> {
+        let mut grades: Vec<Option<Grade>> = vec![None; attempts.len()];
+        for term in self.terms.iter() {
+            let applies = |index: &usize| term.settings.applies_to(&attempts[*index].problem.data_source);
+            let own: Vec<usize> = (0..attempts.len()).filter(applies).collect();
+            let readings = term.read(&own.iter().map(|&index| attempts[index]).collect::<Vec<_>>());
+            for (index, reading) in own.into_iter().zip(readings) {
+                let Some(reading) = reading else { continue };
+                match &mut grades[index] {
+                    Some(grade) => term.add(reading, grade),
+                    none => *none = Some(term.decide(reading)),
                 }
             }
         }
-        if self.terms.len() == 1 {
-            grade.scores.clear();
-        }
-        grade
+        grades
+            .into_iter()
+            .zip(attempts)
+            .map(|(grade, attempt)| {
+                let mut grade = grade.unwrap_or_else(|| self.undecided(attempt.problem));
+                if self.terms.len() == 1 {
+                    grade.scores.clear();
+                }
+                grade
+            })
+            .collect()
+    }
+
+    /// The grade of a response that no verifier has graded.
+    fn undecided(&self, problem: &Problem) -> Grade {
+        let source = &problem.data_source;
+        let reason = match self.terms_of(source).next() {
+            Some(_) => format!("{}: no verifier applies to it: each returned None", problem.place()),
+            None => format!("no verifier for the data source `{source}`"),
+        };
+        Verdict::failed(reason).into()
     }
 
     /// Lets every verifier that runs another program grade the reference answer of one of these problems, so that a
@@ -174,8 +234,9 @@ impl Reward {
         for term in self.terms.iter().filter(|term| term.grader.is_external()) {
             let mut own = problems.clone().filter(|problem| term.settings.applies_to(&problem.data_source));
             let Some(problem) = own.next() else { continue };
-            let reading = term.grader.grade(problem, Response { text: &problem.answer, tokens: Some(1) });
-            if let Verdict::Failed { reason } = reading.verdict {
+            let response = Response { text: &problem.answer, tokens: Some(1) };
+            let reading = term.grader.grade_all(&[Attempt { problem, response }]).pop().flatten();
+            if let Some(Verdict::Failed { reason }) = reading.map(|reading| reading.verdict) {
                 let message = format!("it failed on the first reference answer: {reason}");
                 return Err(Error::Term { term: term.name.to_string(), message });
             }
@@ -186,6 +247,17 @@ impl Reward {
     /// How many responses to grade at once if another program does the work; 0: one per thread.
     pub fn graded_at_once(&self) -> usize {
         self.terms.iter().map(|term| term.grader.at_once()).max().unwrap_or(0)
+    }
+
+    /// How many responses to hand over together.
+    pub fn graded_together(&self) -> usize {
+        self.terms.iter().map(|term| term.grader.together()).max().unwrap_or(1)
+    }
+
+    /// Seconds that each verifier has taken so far, added up over all that work at the same time.
+    pub fn secs(&self) -> Vec<(Arc<str>, f64)> {
+        let secs = |term: &Term| Duration::from_nanos(term.nanos.load(Ordering::Relaxed)).as_secs_f64();
+        self.terms.iter().map(|term| (term.name.clone(), secs(term))).collect()
     }
 }
 

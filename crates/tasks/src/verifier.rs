@@ -1,6 +1,7 @@
 //! Verifiers: rules that compare a response with a reference answer, each with its settings.
 
 mod command;
+mod defaults;
 mod exact;
 mod format;
 mod grader;
@@ -10,7 +11,9 @@ mod mathematical;
 mod number;
 mod numeric;
 mod pattern;
+mod pool;
 mod protocol;
+mod python;
 mod worker;
 
 use std::{path::PathBuf, time::Duration};
@@ -19,6 +22,7 @@ pub(crate) use grader::{Grader, Reading};
 pub use limits::Limits;
 pub(crate) use protocol::LARGEST;
 pub use protocol::read_reply;
+pub use python::{PythonFunction, read_results};
 use serde::{Deserialize, Serialize};
 pub use worker::kill_workers;
 
@@ -78,13 +82,13 @@ pub enum Verifier {
         #[serde(default)]
         workers: usize,
         /// Seconds allowed for a reply; after that, the process is killed and the verdict is "failed".
-        #[serde(default = "ten_seconds")]
+        #[serde(default = "defaults::ten_seconds")]
         timeout: f64,
         /// Additional seconds allowed for the first reply of a process, for its startup.
-        #[serde(default = "a_minute")]
+        #[serde(default = "defaults::a_minute")]
         startup: f64,
         /// The lowest and the highest score.
-        #[serde(default = "from_0_to_1")]
+        #[serde(default = "defaults::from_0_to_1")]
         range: [f64; 2],
         /// Its working directory; by default, vapo's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,43 +100,25 @@ pub enum Verifier {
         #[serde(default, skip_serializing_if = "Limits::is_empty")]
         limits: Limits,
     },
+    /// A function in a Python file, with the parameters of verl's or TRL's rewards, called in processes of `python3`.
+    Python(PythonFunction),
     /// A server that receives the same request object by POST and sends the same reply.
     Http {
         /// Its address, `http://host:port/path`.
         url: String,
         /// Number of concurrent requests.
-        #[serde(default = "eight")]
+        #[serde(default = "defaults::eight")]
         parallel: usize,
         /// Seconds allowed for one response, retries included.
-        #[serde(default = "ten_seconds")]
+        #[serde(default = "defaults::ten_seconds")]
         timeout: f64,
         /// Retries after a failed connection or status 429 or 5xx, with waits of 0.1, 0.2, 0.4.. seconds.
-        #[serde(default = "three")]
+        #[serde(default = "defaults::three")]
         retries: usize,
         /// The lowest and the highest score.
-        #[serde(default = "from_0_to_1")]
+        #[serde(default = "defaults::from_0_to_1")]
         range: [f64; 2],
     },
-}
-
-fn ten_seconds() -> f64 {
-    10.0
-}
-
-fn a_minute() -> f64 {
-    60.0
-}
-
-fn from_0_to_1() -> [f64; 2] {
-    [0.0, 1.0]
-}
-
-fn three() -> usize {
-    3
-}
-
-fn eight() -> usize {
-    8
 }
 
 impl Verifier {
@@ -145,6 +131,7 @@ impl Verifier {
             Verifier::Regex { .. } => "regex",
             Verifier::Format { .. } => "format",
             Verifier::Command { .. } => "command",
+            Verifier::Python(_) => "python",
             Verifier::Http { .. } => "http",
         }
     }
@@ -153,20 +140,27 @@ impl Verifier {
     pub fn outside_action(&self) -> Option<String> {
         match self {
             Verifier::Command { command, .. } => Some(format!("run `{}`", command.join(" "))),
+            Verifier::Python(function) => Some(format!("run `{}`", function.shown())),
             Verifier::Http { url, .. } => Some(format!("send prompts and responses to {url}")),
             _ => None,
         }
     }
 
     /// The names of all verifiers.
-    pub const KINDS: [&str; 7] = ["math", "exact", "numeric", "regex", "format", "command", "http"];
+    pub const KINDS: [&str; 8] = ["math", "exact", "numeric", "regex", "format", "command", "python", "http"];
 
     /// The lowest and the highest score.
     pub fn range(&self) -> [f64; 2] {
         match self {
             Verifier::Command { range, .. } | Verifier::Http { range, .. } => *range,
+            Verifier::Python(function) => function.range,
             _ => [0.0, 1.0],
         }
+    }
+
+    /// Whether it may say that it does not apply to a response.
+    pub(crate) fn may_abstain(&self) -> bool {
+        matches!(self, Verifier::Python(_))
     }
 
     /// Checks the settings.
@@ -195,6 +189,7 @@ impl Verifier {
                 command::check_environment(environment.as_deref().unwrap_or_default())?;
                 limits.check()
             }
+            Verifier::Python(function) => function.check(),
             Verifier::Http { url, parallel, timeout, retries: _, range } => {
                 http::check_url(url)?;
                 protocol::check_at_once("parallel", *parallel, 1)?;
@@ -221,20 +216,20 @@ impl Verifier {
             Verifier::Regex { pattern } => Box::new(pattern::Pattern::new(pattern)?),
             Verifier::Format { tags, opened } => Box::new(format::Format { tags: tags.clone(), opened: *opened }),
             Verifier::Command { command, workers, timeout, startup, range, directory, environment, limits } => {
-                let cores = || std::thread::available_parallelism().map_or(1, Into::into);
                 Box::new(command::CommandVerifier::new(command::Settings {
-                    launch: worker::Launch {
-                        command: command.clone(),
-                        directory: directory.clone(),
-                        environment: environment.clone(),
-                        limits: *limits,
-                    },
-                    workers: if *workers == 0 { cores() } else { *workers },
+                    launch: worker::Launch::of_program(
+                        command.clone(),
+                        directory.clone(),
+                        environment.clone(),
+                        *limits,
+                    ),
+                    workers: defaults::one_per_core(*workers),
                     timeout: Duration::from_secs_f64(*timeout),
                     startup: Duration::from_secs_f64(*startup),
                     range: *range,
                 }))
             }
+            Verifier::Python(function) => Box::new(python::PythonVerifier::new(function)?),
             Verifier::Http { url, parallel, timeout, retries, range } => {
                 Box::new(http::HttpVerifier::new(http::Settings {
                     url: url.clone(),

@@ -10,9 +10,11 @@ use crate::{
     division::Division,
     error::{Error, Result},
     evaluation::{Evaluation, GradedCompletion, ProblemResult},
+    grading::{Work, sample_and_grade},
     observer::{Monitor, Observer},
-    rollout::{Generator, GradedRollout, Prompt, grade},
+    rollout::{Generator, GradedRollout, Prompt},
     stage::Stage,
+    timing::Timing,
 };
 
 /// The inputs of an evaluation.
@@ -56,14 +58,12 @@ pub(crate) fn run_evaluation(
         return Err(Error::Run(format!("{} has no held-out problems to evaluate on", task.name())));
     }
     let seed = Random::keyed(config.run.seed, Stream::EvaluationSamples, &[0]).next_u64();
-    let threads = engine.device().threads();
+    let mut timing = Timing::start(division);
     let (sampling, stage) = (&sampling, Stage::Evaluation);
     let mut generator = Generator { engine, division, policy, text, sampling, seed, stage };
     let samples = config.eval.samples;
-    let Some(rollouts) = generator.sample(&prompts, samples, monitor)? else {
-        return Ok(None);
-    };
-    let Some(graded) = grade(task, rollouts, (threads, division), monitor)? else {
+    let work = Work { task, prompts: &prompts, samples };
+    let Some(graded) = sample_and_grade(&mut generator, work, &mut timing, monitor)? else {
         return Ok(None);
     };
     let problems = graded.chunks(samples).map(|group| ProblemResult {

@@ -35,6 +35,7 @@ pub mod evaluation;
 mod files;
 mod fingerprint;
 mod fork;
+mod grading;
 mod import;
 pub mod inspect;
 mod links;

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use vapo_lm::{Completion, Engine, Model, ModelConfig, Request, Sampling, StopReason};
-use vapo_tasks::{Grade, Problem, Response, Task, Verdict, parallel_map};
+use vapo_lm::{Completion, Engine, Generated, Model, ModelConfig, Request, Sampling, StopReason};
+use vapo_tasks::{Grade, Problem};
 
 use crate::{
     base::TextFiles,
@@ -100,75 +100,36 @@ pub(crate) struct Generator<'a> {
 }
 
 impl Generator<'_> {
-    /// Samples `samples` responses to every prompt, `[prompts * samples]`, group by group: each rank those to its part of the
-    /// prompts. `None` if a rank was stopped.
-    pub(crate) fn sample<'p>(
+    /// Samples `samples` responses to every prompt, `[prompts * samples]`, group by group; `None` if stopped. `on_text` gets
+    /// the place, text and number of tokens of each as soon as it is finished.
+    pub(crate) fn sample(
         &mut self,
-        prompts: &'p [Prompt],
+        prompts: &[Prompt],
         samples: usize,
         watcher: &mut dyn Watcher,
-    ) -> Result<Option<Vec<Rollout<'p>>>> {
-        let own = &prompts[self.division.part(prompts.len())];
+        on_text: &mut dyn FnMut(usize, String, usize),
+    ) -> Result<Option<Vec<Completion>>> {
         let requests: Vec<Request<'_>> =
-            own.iter().map(|prompt| Request { prompt: &prompt.tokens, samples, key: prompt.key }).collect();
-        let (stage, total) = (self.stage, own.len() * samples);
-        let mut progress =
-            |tokens, done| -> ControlFlow<()> { watcher.progress(Progress { stage, done, total, tokens }) };
-        let own = self.engine.generate(self.policy, &requests, self.sampling, self.seed, &mut progress);
-        let Some(groups) = self.division.gather("samples", own)? else {
-            return Ok(None);
-        };
-        let mut rollouts = Vec::with_capacity(prompts.len() * samples);
-        for (prompt, group) in prompts.iter().zip(groups) {
-            for completion in group {
-                let text =
-                    self.text.tokenizer.decode_response(&completion.tokens, self.sampling.stop_strings.as_ref())?;
-                rollouts.push(Rollout { prompt, completion, text });
+            prompts.iter().map(|prompt| Request { prompt: &prompt.tokens, samples, key: prompt.key }).collect();
+        let (stage, total) = (self.stage, prompts.len() * samples);
+        let mut unreadable = None;
+        let mut watch = |so_far: Generated<'_>| {
+            for (request, sample, completion) in so_far.latest() {
+                let stop_strings = self.sampling.stop_strings.as_ref();
+                match self.text.tokenizer.decode_response(&completion.tokens, stop_strings) {
+                    Ok(text) => on_text(request * samples + sample, text, completion.tokens.len()),
+                    Err(error) => {
+                        unreadable = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                }
             }
+            watcher.progress(Progress { stage, done: so_far.finished, total, tokens: so_far.tokens })
+        };
+        let groups = self.engine.generate_watched(self.policy, &requests, self.sampling, self.seed, &mut watch);
+        match unreadable {
+            Some(error) => Err(error.into()),
+            None => Ok(groups.map(|groups| groups.into_iter().flatten().collect())),
         }
-        Ok(Some(rollouts))
     }
-}
-
-/// Grades every response: each rank its part, on `threads` threads or as many as the task can use. `None` if a rank was
-/// stopped.
-///
-/// # Errors
-/// Another rank failed.
-pub(crate) fn grade<'p>(
-    task: &dyn Task,
-    rollouts: Vec<Rollout<'p>>,
-    (threads, division): (usize, &mut Division),
-    watcher: &mut dyn Watcher,
-) -> Result<Option<Vec<GradedRollout<'p>>>> {
-    let own = &rollouts[division.part(rollouts.len())];
-    let grade_one = |index: usize| {
-        let rollout = &own[index];
-        let response = Response { text: &rollout.text, tokens: Some(rollout.completion.tokens.len()) };
-        task.grade(&rollout.prompt.problem, response)
-    };
-    let report = |done| watcher.progress(Progress { stage: Stage::Grading, done, total: own.len(), tokens: 0 });
-    let grades = parallel_map(own.len(), threads.max(task.graded_at_once()), grade_one, report);
-    let Some(grades) = gather_grades(division, grades)? else { return Ok(None) };
-    let graded = rollouts.into_iter().zip(grades).map(|(rollout, grade)| GradedRollout { rollout, grade });
-    Ok(Some(graded.collect()))
-}
-
-/// A [`Grade`] as ranks send it: verdict, answer, remark, weight, shaping, scores.
-type SentGrade = (Verdict, Option<String>, Option<String>, f32, f32, Vec<(String, Option<f32>)>);
-
-fn gather_grades(division: &mut Division, own: Option<Vec<Grade>>) -> Result<Option<Vec<Grade>>> {
-    if !division.is_shared() {
-        return Ok(own);
-    }
-    let sent = |Grade { verdict, answer, remark, weight, shaping, scores }| -> SentGrade {
-        let scores = scores.into_iter().map(|(name, score): (std::sync::Arc<str>, _)| (name.to_string(), score));
-        (verdict, answer, remark, weight, shaping, scores.collect())
-    };
-    let received = |(verdict, answer, remark, weight, shaping, scores): SentGrade| {
-        let scores = scores.into_iter().map(|(name, score)| (name.into(), score)).collect();
-        Grade { verdict, answer, remark, weight, shaping, scores }
-    };
-    let all = division.gather("grades", own.map(|own| own.into_iter().map(sent).collect()))?;
-    Ok(all.map(|all| all.into_iter().map(received).collect()))
 }

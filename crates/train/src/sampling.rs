@@ -8,10 +8,11 @@ use crate::{
     batch::check_failures,
     decoding::training_sampling,
     error::Result,
+    grading::{Work, sample_and_grade},
     metrics::{Row, keys, share},
     phase::Phase,
     progress::Watcher,
-    rollout::{Generator, GradedRollout, Prompt, Rollout, grade},
+    rollout::{Generator, GradedRollout, Prompt},
     stage::Stage,
     timing::Timing,
     trainer::Trainer,
@@ -111,15 +112,7 @@ pub(crate) fn sample_step<'p>(
         let number = report.next_round(shape.prompts);
         let drawn = draw_prompts(trainer, report.prompts as u64, number)?;
         let prompts = round.get_or_init(|| drawn);
-        let Some(rollouts) = timing.lap(Stage::Sampling, || sample(trainer, prompts, shape.group_size, watcher))?
-        else {
-            return Ok(None);
-        };
-        let graded = timing.lap(Stage::Grading, || {
-            let workers = (trainer.engine.device().threads(), &mut trainer.division);
-            grade(trainer.task.as_ref(), rollouts, workers, watcher)
-        })?;
-        let Some(graded) = graded else { return Ok(None) };
+        let Some(graded) = sample(trainer, prompts, shape.group_size, timing, watcher)? else { return Ok(None) };
         if trainer.division.any("stop", watcher.stopped())? {
             return Ok(None);
         }
@@ -170,9 +163,10 @@ fn draw_prompts(trainer: &Trainer, drawn: u64, number: usize) -> Result<Vec<Prom
 fn sample<'p>(
     trainer: &mut Trainer,
     prompts: &'p [Prompt],
-    group_size: usize,
+    samples: usize,
+    timing: &mut Timing,
     watcher: &mut dyn Watcher,
-) -> Result<Option<Vec<Rollout<'p>>>> {
+) -> Result<Option<Vec<GradedRollout<'p>>>> {
     let mut generator = Generator {
         sampling: &training_sampling(&trainer.config, &trainer.policy.model, &trainer.text),
         seed: Random::keyed(trainer.config.run.seed, Stream::TrainSamples, &[0]).next_u64(),
@@ -182,7 +176,8 @@ fn sample<'p>(
         text: &trainer.text,
         stage: Stage::Sampling,
     };
-    generator.sample(prompts, group_size, watcher)
+    let work = Work { task: trainer.task.as_ref(), prompts, samples };
+    sample_and_grade(&mut generator, work, timing, watcher)
 }
 
 #[cfg(test)]

@@ -37,9 +37,11 @@ pub(crate) fn train_step(
     monitor.may_abandon = false;
     let mut timing = Timing::start(&trainer.division);
     let rounds = PromptRounds::new(trainer, phase);
+    let verifiers = trainer.task.verifier_secs();
     let Some((graded, sampling)) = sample_step(trainer, phase, &rounds, &mut timing, monitor)? else {
         return Ok(None);
     };
+    timing.set_verifiers(&verifiers, trainer.task.verifier_secs());
     let batch = Batch::new(graded, RewardRules::new(&trainer.config))?;
 
     let logp_diff = timing.lap(Stage::LogpCheck, || largest_logp_difference(trainer, &batch))?;

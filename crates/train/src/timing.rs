@@ -1,6 +1,6 @@
 //! Seconds per stage of a step.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use vapo_link::Traffic;
 
@@ -17,6 +17,8 @@ use crate::{
 pub struct Timing {
     begun: Instant,
     laps: Vec<(Stage, f64)>,
+    /// Seconds of each verifier, added up over all that work at the same time.
+    verifiers: Vec<(Arc<str>, f64)>,
     total_secs: f64,
     /// Processor seconds at the start; after `stop`, those of the step on all ranks.
     cpu_secs: f64,
@@ -55,6 +57,7 @@ impl Timing {
         Self {
             begun: Instant::now(),
             laps: Vec::new(),
+            verifiers: Vec::new(),
             total_secs: 0.0,
             cpu_secs: Usage::now().cpu_secs,
             traffic: division.ranks().traffic(),
@@ -72,6 +75,12 @@ impl Timing {
             None => self.laps.push((stage, secs)),
         }
         result
+    }
+
+    /// Takes the seconds of verifiers before and after this step's grading.
+    pub(crate) fn set_verifiers(&mut self, before: &[(Arc<str>, f64)], after: Vec<(Arc<str>, f64)>) {
+        let own = after.into_iter().zip(before).map(|((name, after), (_, before))| (name, after - before));
+        self.verifiers = own.collect();
     }
 
     /// The time of the step until now, and of what all ranks did in it.
@@ -105,6 +114,9 @@ impl Timing {
     pub(crate) fn write(&self, row: &mut Row, tokens: u64) {
         for (stage, secs) in &self.laps {
             stage.timing_key().into_iter().for_each(|key| row.number(key, *secs));
+        }
+        for (name, secs) in &self.verifiers {
+            row.number(&keys::verifier_secs(name), *secs);
         }
         row.number(keys::TIMING_STEP, self.total_secs);
         row.count(keys::TOTAL_TOKENS, tokens);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use vapo_tasks::{PythonFunction, Verifier};
 use vapo_train::config::{
     AdvantageKind, COMMON, Config, DataFiles, Mark, PRESETS, Resolved, SECTIONS, Settings, is_marked,
 };
@@ -631,7 +632,9 @@ fn template_variables_are_a_table() {
 
 #[test]
 fn paths_become_absolute_and_nothing_else_changes() {
-    let settings = ["model.path=m", "data.train=[\"a.jsonl\", \"/b.jsonl\"]", "data.eval=c.jsonl", "critic.path=c"];
+    let python = "reward.verifier={ kind = \"python\", file = \"r.py\", interpreter = \"env/bin/python\" }";
+    let data = ["data.train=[\"a.jsonl\", \"/b.jsonl\"]", "data.eval=c.jsonl"];
+    let settings = ["model.path=m", data[0], data[1], "critic.path=c", python];
     let config = parse("", &settings).unwrap();
     let absolute = config.clone().with_absolute_paths().unwrap();
     let here = std::env::current_dir().unwrap();
@@ -645,6 +648,16 @@ fn paths_become_absolute_and_nothing_else_changes() {
         (Some(here.join("m")), Some(here.join("c")))
     );
     let changed = config.entries().into_iter().zip(absolute.entries()).filter(|(old, new)| old != new);
-    assert_eq!(changed.count(), 4);
+    assert_eq!(changed.count(), 5);
+    let expected = Verifier::Python(PythonFunction {
+        interpreter: here.join("env/bin/python"),
+        ..PythonFunction::new(&here.join("r.py"), "compute_score")
+    });
+    assert_eq!(absolute.reward.verifier[0].verifier, expected);
+    let bare = parse("", &["reward.verifier={ kind = \"python\", file = \"r.py\" }"]).unwrap();
+    assert!(
+        bare.with_absolute_paths().unwrap().to_commented_toml().contains("interpreter = \"python3\""),
+        "found in PATH"
+    );
     assert_eq!(absolute.clone().with_absolute_paths().unwrap(), absolute);
 }

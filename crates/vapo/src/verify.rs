@@ -1,16 +1,19 @@
 //! `vapo verify`: verdicts on given answers, compared with expected verdicts.
 
+mod row;
+
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
     ops::ControlFlow,
     path::Path,
+    sync::Arc,
     time::Instant,
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use serde_json::{Map, Value, json};
-use vapo_tasks::{Grade, Problem, Response, Reward, Verdict, Verifier, parallel_map};
+use serde_json::{Value, json};
+use vapo_tasks::{Reward, Verdict, parallel_map};
 use vapo_train::threads;
 
 use crate::{
@@ -19,6 +22,8 @@ use crate::{
     format::{count, grouped, percent, printable, short},
     interrupt,
 };
+
+use row::{Expected, Row};
 
 /// Maximum bytes per row.
 const MAX_ROW_BYTES: u64 = 64 << 20;
@@ -39,6 +44,7 @@ pub(crate) fn run(args: VerifyArgs) -> Result<()> {
     interrupt::end_at_a_signal()?;
     let cannot_read = || format!("cannot read {}", args.file.display());
     let mut file = BufReader::new(File::open(&args.file).with_context(cannot_read)?);
+    let path = Arc::from(args.file.as_path());
     let begun = Instant::now();
     let mut tally = Tally::default();
     let threads = threads(&config).max(reward.graded_at_once());
@@ -48,7 +54,7 @@ pub(crate) fn run(args: VerifyArgs) -> Result<()> {
             break;
         }
         tally.lines += block.len();
-        for judged in judge_block(&block, &reward, threads) {
+        for judged in judge_block(&block, &path, &reward, threads) {
             let judged = judged.map_err(|(line, error)| anyhow!("{}, row {line}: {error}", args.file.display()))?;
             tally.add(judged, if args.list { usize::MAX } else { LISTED });
         }
@@ -101,23 +107,32 @@ fn read_block(file: &mut impl BufRead, lines_before: usize) -> Result<Block> {
 type Outcome = Result<Judged, (usize, String)>;
 
 /// Grades the rows that are not blank, in order.
-fn judge_block(block: &Block, reward: &Reward, threads: usize) -> Vec<Outcome> {
-    let chunk = if reward.graded_at_once() > 0 { 1 } else { CHUNK };
+fn judge_block(block: &Block, path: &Arc<Path>, reward: &Reward, threads: usize) -> Vec<Outcome> {
+    let chunk = if reward.graded_at_once() > 0 { reward.graded_together() } else { CHUNK };
     let parts: Vec<&[(usize, Vec<u8>)]> = block.chunks(chunk).collect();
     let judge_part = |part: usize| -> Vec<Outcome> {
         let filled = parts[part].iter().filter(|(_, line)| !line.trim_ascii().is_empty());
-        filled.map(|(number, line)| judge(*number, line, reward).map_err(|error| (*number, error))).collect()
+        let parse = |(number, line): &(usize, Vec<u8>)| {
+            Row::parse((path, *number), line, reward).map_err(|error| (*number, error))
+        };
+        judge(filled.map(parse).collect(), reward)
     };
     let judged = parallel_map(parts.len(), threads, judge_part, |_| ControlFlow::Continue(()));
     judged.unwrap_or_default().into_iter().flatten().collect()
 }
 
-/// The verdict that a row expects.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Expected {
-    Right(bool),
-    /// No answer should be found.
-    NoAnswer,
+/// Grades rows together, except those that name a verifier of their own.
+fn judge(rows: Vec<Result<Row, (usize, String)>>, reward: &Reward) -> Vec<Outcome> {
+    let common = rows.iter().flatten().filter(|row| row.own.is_none()).map(Row::attempt);
+    let mut graded = reward.grade_all(&common.collect::<Vec<_>>()).into_iter();
+    let judged = |row: Result<Row, _>| {
+        let row = row?;
+        let own = row.own.as_ref().map(|own| own.grade(&row.problem, row.attempt().response));
+        let grade = own.or_else(|| graded.next()).expect("a grade for each row");
+        let Row { number, problem, text, expected, .. } = row;
+        Ok(Judged { number, gold: problem.answer, text, expected, verdict: grade.verdict })
+    };
+    rows.into_iter().map(judged).collect()
 }
 
 /// A row with its verdict.
@@ -127,84 +142,6 @@ struct Judged {
     text: String,
     expected: Option<Expected>,
     verdict: Verdict,
-}
-
-fn judge(number: usize, line: &[u8], reward: &Reward) -> Result<Judged, String> {
-    let line = if number == 1 { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line) } else { line };
-    let row: Map<String, Value> =
-        serde_json::from_slice(line).map_err(|error| format!("expected a JSON object ({error})"))?;
-    let (gold, text, expected) = fields(&row)?;
-    let data_source = text_of(&row, "data_source")?.unwrap_or_default();
-    let prompt = text_of(&row, "prompt")?.or(text_of(&row, "problem")?).unwrap_or_default();
-    let tokens = row.get("tokens").and_then(Value::as_u64).map(|tokens| tokens as usize);
-    let own = own_verifier(&row)?.map(Reward::try_from).transpose().map_err(|error| error.to_string())?;
-    let problem = Problem { index: number as u64, prompt, answer: gold, data_source, extra: row, ..Problem::default() };
-    let Grade { verdict, .. } = own.as_ref().unwrap_or(reward).grade(&problem, Response { text: &text, tokens });
-    Ok(Judged { number, gold: problem.answer, text, expected, verdict })
-}
-
-/// Settings that a row may choose for itself, as fields or in its `options`.
-const OWN_SETTINGS: [&str; 5] = ["rule", "rounding", "marker", "tolerance", "pattern"];
-
-/// The verifier that a row names by `kind`, `rule` or `options`; `None` if it leaves the choice to the command.
-///
-/// Other values of `kind` and other options, which files of other projects have, are left alone. A row never names a program
-/// or a server.
-fn own_verifier(row: &Map<String, Value>) -> Result<Option<Verifier>, String> {
-    let kind = row.get("kind").and_then(Value::as_str).unwrap_or_default();
-    let options = row.get("options").and_then(Value::as_object);
-    let setting = |name: &&str| options.and_then(|options| options.get(*name)).or_else(|| row.get(*name));
-    let mut settings: Map<String, Value> =
-        OWN_SETTINGS.iter().filter_map(|name| Some(((*name).to_owned(), setting(name)?.clone()))).collect();
-    let boxed = options.and_then(|options| options.get("strict_box_verify")) == Some(&Value::Bool(true));
-    let implied = match kind {
-        _ if boxed => Some("boxed"),
-        "equal_dapo" => Some("dapo"),
-        _ => None,
-    };
-    if let Some(rule) = implied {
-        settings.entry("rule").or_insert_with(|| rule.into());
-    }
-    let is_own = ["math", "exact", "numeric", "regex", "format"].contains(&kind);
-    if settings.is_empty() && !is_own {
-        return Ok(None);
-    }
-    settings.insert("kind".into(), if is_own { kind } else { "math" }.into());
-    let verifier = serde_json::from_value(Value::Object(settings));
-    verifier.map(Some).map_err(|error| format!("the row's own verifier: {error}"))
-}
-
-/// The reference answer, the text to grade and the expected verdict. A row with only `text` and `expected` tests
-/// extraction: the answer found must be the expected one.
-fn fields(row: &Map<String, Value>) -> Result<(String, String, Option<Expected>), String> {
-    let given = text_of(row, "response")?.or(text_of(row, "pred")?);
-    let gold = text_of(row, "gold")?.or(text_of(row, "answer")?);
-    match (gold, given, text_of(row, "text")?) {
-        (Some(gold), Some(given), _) => match row.get("expected") {
-            None | Some(Value::Null) => Ok((gold, given, None)),
-            Some(Value::Bool(right)) => Ok((gold, given, Some(Expected::Right(*right)))),
-            Some(other) => Err(format!("field `expected` is {other}, expected true or false")),
-        },
-        (_, _, Some(text)) if row.contains_key("expected") => match text_of(row, "expected")? {
-            Some(expected) if !expected.is_empty() => Ok((expected, text, Some(Expected::Right(true)))),
-            _ => Ok((String::new(), text, Some(Expected::NoAnswer))),
-        },
-        (gold, ..) => {
-            let missing = if gold.is_none() { "`gold` or `answer`" } else { "`response` or `pred`" };
-            let found: Vec<String> = row.keys().map(|key| format!("`{key}`")).collect();
-            Err(format!("expected a field {missing}, found {}", found.join(", ")))
-        }
-    }
-}
-
-/// A text or number; `None` if there is no such field.
-fn text_of(row: &Map<String, Value>, field: &str) -> Result<Option<String>, String> {
-    match row.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(other) => Err(format!("field `{field}` is {other}, expected a string or a number")),
-    }
 }
 
 impl Judged {
@@ -335,7 +272,12 @@ mod tests {
 
     fn judged(line: &str) -> Result<(&'static str, Option<bool>), String> {
         let reward = Reward::try_from(Verifier::Numeric { marker: None, tolerance: 0.0 }).unwrap();
-        judge(2, line.as_bytes(), &reward).map(|judged| (judged.verdict.name(), judged.agrees()))
+        let judged = judge(
+            vec![Row::parse((&Arc::from(Path::new("a")), 2), line.as_bytes(), &reward).map_err(|error| (2, error))],
+            &reward,
+        )
+        .remove(0);
+        judged.map(|judged| (judged.verdict.name(), judged.agrees())).map_err(|(_, error)| error)
     }
 
     #[test]

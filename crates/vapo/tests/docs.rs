@@ -165,7 +165,7 @@ fn every_metric_of_a_run_is_documented_and_every_documented_one_exists() {
     for run in ["run", "shaped"] {
         for line in std::fs::read_to_string(place.path().join(run).join("metrics.jsonl")).unwrap().lines() {
             let row: Value = serde_json::from_str(line).unwrap();
-            let general = [("/chain/", "/SOURCE/"), ("@4", "@N"), ("@2", "@K"), ("rewards/OTHER", "rewards/TERM")];
+            let general = [("/chain/", "/SOURCE/"), ("@4", "@N"), ("@2", "@K"), ("/OTHER", "/TERM")];
             let name = |key: &String| general.iter().fold(key.clone(), |key, (own, name)| key.replace(own, name));
             recorded.extend(row.as_object().unwrap().keys().map(name));
         }

@@ -1,11 +1,36 @@
-//! A reply of a `command` or `http` verifier to request 7.
+//! A reply of a `command`, `http` or `python` verifier to request 7.
 
 use serde_json::Value;
-use vapo_tasks::{Verdict, read_reply};
+use vapo_tasks::{Verdict, read_reply, read_results};
 
 const ID: u64 = 7;
 
+/// Responses of a call of a Python function.
+const CALLED: usize = 2;
+
 pub(crate) fn verifier_protocol(data: &[u8]) {
+    reply(data);
+    results(data);
+}
+
+fn results(data: &[u8]) {
+    let [low, high] = [-1.5, 2.5];
+    match read_results(data, ID, CALLED, [low, high]) {
+        Err(reason) => assert!(reason.chars().count() <= 2000, "a message of {} bytes", reason.len()),
+        Ok(grades) => {
+            assert_eq!(grades.len(), CALLED);
+            for grade in grades.into_iter().flatten() {
+                match grade.verdict {
+                    Verdict::Graded { score, .. } => assert!((low..=high).contains(&f64::from(score))),
+                    Verdict::Failed { reason } => assert!(reason.chars().count() <= 2000),
+                    Verdict::Malformed { .. } => panic!("a reply cannot say this"),
+                }
+            }
+        }
+    }
+}
+
+fn reply(data: &[u8]) {
     for [low, high] in [[0.0, 1.0], [-1.5, 2.5]] {
         match read_reply(data, ID, [low, high]) {
             Err(reason) => assert!(reason.chars().count() < 1000, "a message of {} bytes", reason.len()),

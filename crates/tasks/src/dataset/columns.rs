@@ -1,5 +1,7 @@
 //! Which columns of a row hold its problem and answer.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     options::DataOptions,
     row::{Row, kind},
 };
-use crate::{Message, Problem, Reward, RowError, math};
+use crate::{Message, Problem, Reward, RowError, math, problem::is_compound};
 
 /// Columns that may hold the problem; the first that exists is used.
 const PROMPT_COLUMNS: [&str; 4] = ["prompt", "problem", "question", "messages"];
@@ -77,6 +79,7 @@ pub(super) fn problem(
     file_stem: &str,
 ) -> Result<(Problem, Columns), RowError> {
     let columns = Columns::of(&row, options)?;
+    let whole = reward.takes_rows().then(|| Arc::new(row.fields.clone()));
     let prompt = lookup(&row.fields, &columns.prompt);
     let messages = match prompt {
         Some(Value::Array(messages)) => Some(messages.clone()),
@@ -95,9 +98,10 @@ pub(super) fn problem(
         None | Some(Value::Null) => file_stem.to_owned(),
         value => text(value.as_ref(), SOURCE_COLUMN, "a string")?,
     };
-    let answer_value = lookup(&row.fields, &columns.answer).filter(|value| value.is_object()).cloned();
+    let answer_value =
+        lookup(&row.fields, &columns.answer).filter(|value| !value.is_string() && !value.is_null()).cloned();
     let answer = match &answer_value {
-        Some(object) if reward.takes_objects(&data_source) => object.to_string(),
+        Some(value) if is_compound(value) && reward.takes_objects(&data_source) => value.to_string(),
         _ => answer(&row, &columns.answer)?,
     };
     reward.check_answer(&data_source, &answer).map_err(|reason| RowError::UnusableAnswer {
@@ -109,7 +113,9 @@ pub(super) fn problem(
     row.fields.shift_remove(&columns.answer);
     let prompt = options.template.render(&question);
     let extra = row.fields;
-    Ok((Problem { prompt, context, answer, answer_value, data_source, extra, ..Problem::default() }, columns))
+    let problem =
+        Problem { prompt, context, answer, answer_value, data_source, extra, row: whole, ..Problem::default() };
+    Ok((problem, columns))
 }
 
 /// The column named by the user, otherwise the first that exists and is not null; without one, the first whose name differs
@@ -177,7 +183,7 @@ fn answer(row: &Row, column: &str) -> Result<String, RowError> {
     let text = text(
         value,
         column,
-        "a string, a number, a boolean or a list of one (or, for command and http verifiers, an object)",
+        "a string, a number, a boolean or a list of one (or, for command, http and python verifiers, an object or a list)",
     )?;
     if let Some((_, last)) = text.rsplit_once(GSM8K_MARKER) {
         return Ok(last.trim().replace(',', ""));

@@ -1,22 +1,17 @@
 //! The user's own program, with one JSON object per line in and out.
 
 use std::{
-    sync::{
-        Condvar, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 use super::{
     Grader, Reading,
+    pool::Pool,
     protocol::{parse_reply, request},
-    worker::{Broken, Launch, Worker},
+    worker::{Broken, Launch},
 };
 use crate::{Error, Problem, Response, Verdict};
-
-/// After this many workers in a row have broken down without a single reply, no more are started.
-const MAX_BROKEN_IN_A_ROW: usize = 16;
 
 /// How a program is run.
 #[derive(Debug)]
@@ -31,22 +26,13 @@ pub(super) struct Settings {
     pub(super) range: [f64; 2],
 }
 
-/// A pool of processes; each is started when it is first needed.
 #[derive(Debug)]
 pub(super) struct CommandVerifier {
-    settings: Settings,
-    pool: Mutex<Pool>,
-    freed: Condvar,
+    pool: Pool,
+    timeout: Duration,
+    startup: Duration,
+    range: [f64; 2],
     next_id: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Pool {
-    idle: Vec<Worker>,
-    /// Workers in use.
-    busy: usize,
-    broken_in_a_row: usize,
-    last_break: String,
 }
 
 /// Checks the names of environment variables.
@@ -62,63 +48,23 @@ pub(super) fn check_environment(names: &[String]) -> Result<(), Error> {
 
 impl CommandVerifier {
     pub(super) fn new(settings: Settings) -> CommandVerifier {
-        CommandVerifier { settings, pool: Mutex::default(), freed: Condvar::new(), next_id: AtomicU64::new(0) }
-    }
-
-    /// Takes an idle worker, or starts one. Waits while all are in use; each of them has its own deadline.
-    fn take(&self) -> Result<Worker, String> {
-        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        let all_busy = |pool: &mut Pool| pool.idle.is_empty() && pool.busy >= self.settings.workers;
-        let mut pool = self.freed.wait_while(pool, all_busy).unwrap_or_else(PoisonError::into_inner);
-        if pool.broken_in_a_row >= MAX_BROKEN_IN_A_ROW {
-            return Err(format!(
-                "gave up after {MAX_BROKEN_IN_A_ROW} processes in a row broke down, the last because {}",
-                pool.last_break
-            ));
-        }
-        let worker = match pool.idle.pop() {
-            Some(worker) => worker,
-            None => Worker::start(&self.settings.launch)
-                .map_err(|error| format!("cannot start `{}`: {error}", self.settings.launch.command.join(" ")))?,
-        };
-        pool.busy += 1;
-        Ok(worker)
-    }
-
-    /// Returns a worker that has answered.
-    fn put_back(&self, worker: Worker) {
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.busy -= 1;
-        pool.broken_in_a_row = 0;
-        pool.idle.push(worker);
-        drop(pool);
-        self.freed.notify_one();
-    }
-
-    /// Kills a worker that cannot be used again.
-    fn discard(&self, worker: Worker, reason: &str) {
-        drop(worker);
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.busy -= 1;
-        pool.broken_in_a_row += 1;
-        reason.clone_into(&mut pool.last_break);
-        drop(pool);
-        self.freed.notify_one();
+        let Settings { launch, workers, timeout, startup, range } = settings;
+        CommandVerifier { pool: Pool::new(launch, workers), timeout, startup, range, next_id: AtomicU64::new(0) }
     }
 
     /// Asks one worker.
     fn ask_once(&self, problem: &Problem, response: Response<'_>) -> Result<Reading, Broken> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let mut worker = self.take().map_err(Broken::Misbehaved)?;
-        let startup = if worker.is_proven { Duration::ZERO } else { self.settings.startup };
-        let deadline = Instant::now() + self.settings.timeout + startup;
+        let mut worker = self.pool.take(None).map_err(Broken::Misbehaved)?;
+        let startup = if worker.is_proven { Duration::ZERO } else { self.startup };
+        let deadline = Instant::now() + self.timeout + startup;
         let answered = worker.ask(request(id, problem, response), deadline).and_then(|line| {
             // A worker that wrote something else may do so again: its next line could be mistaken for another reply.
-            parse_reply(&line, id, self.settings.range).map_err(Broken::Misbehaved)
+            parse_reply(&line, id, self.range).map_err(Broken::Misbehaved)
         });
         match &answered {
-            Ok(_) => self.put_back(worker),
-            Err(Broken::Ended(reason) | Broken::Misbehaved(reason)) => self.discard(worker, reason),
+            Ok(_) => self.pool.put_back(worker),
+            Err(broken) => self.pool.discard(worker, broken.reason()),
         }
         answered
     }
@@ -139,7 +85,7 @@ impl Grader for CommandVerifier {
     }
 
     fn at_once(&self) -> usize {
-        self.settings.workers
+        self.pool.size()
     }
 
     fn is_external(&self) -> bool {

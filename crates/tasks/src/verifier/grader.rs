@@ -1,6 +1,6 @@
 //! The interface of an initialized verifier.
 
-use crate::{Grade, Problem, Response, Verdict};
+use crate::{Attempt, Grade, Problem, Response, Verdict};
 
 /// A verifier's reading of a response.
 pub(crate) struct Reading {
@@ -35,9 +35,25 @@ pub(crate) trait Grader: Send + Sync + std::fmt::Debug {
     /// Grades a response.
     fn grade(&self, problem: &Problem, response: Response<'_>) -> Reading;
 
+    /// Grades several responses, of which those to one problem follow each other. A verifier that does not apply to a
+    /// response has no reading of it.
+    fn grade_all(&self, attempts: &[Attempt<'_>]) -> Vec<Option<Reading>> {
+        attempts.iter().map(|attempt| Some(self.grade(attempt.problem, attempt.response))).collect()
+    }
+
     /// How many responses to grade at once if another program does the work.
     fn at_once(&self) -> usize {
         0
+    }
+
+    /// How many responses to hand over together.
+    fn together(&self) -> usize {
+        1
+    }
+
+    /// Whether it is given all fields of a problem's row.
+    fn takes_rows(&self) -> bool {
+        false
     }
 
     /// Whether the verifier depends on another program, which may be missing or broken.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Reading;
-use crate::{Grade, Problem, Response, Verdict};
+use crate::{Grade, Problem, Response, Verdict, problem::is_compound};
 
 /// Largest size of a score, and of a weight, so that no reward is infinite.
 pub(crate) const LARGEST: f64 = 1e6;
@@ -17,11 +17,13 @@ const SHOWN_CHARS: usize = 120;
 
 /// The request for one response, without a newline.
 pub(super) fn request(id: u64, problem: &Problem, response: Response<'_>) -> Vec<u8> {
+    let compound = problem.answer_value.clone().filter(is_compound);
+    let answer = compound.unwrap_or_else(|| problem.answer.clone().into());
     let request = json!({
         "id": id,
         "prompt": problem.prompt,
         "context": problem.context,
-        "answer": problem.answer_value.clone().unwrap_or_else(|| problem.answer.clone().into()),
+        "answer": answer,
         "response": response.text,
         "tokens": response.tokens,
         "data_source": problem.data_source,

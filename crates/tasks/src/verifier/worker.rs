@@ -16,7 +16,7 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{Signal, killpg},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 
@@ -56,6 +56,14 @@ pub(super) enum Broken {
     Misbehaved(String),
 }
 
+impl Broken {
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Broken::Ended(reason) | Broken::Misbehaved(reason) => reason,
+        }
+    }
+}
+
 enum Output {
     Line(Vec<u8>),
     Flood,
@@ -66,11 +74,30 @@ enum Output {
 pub(super) struct Launch {
     /// Program and arguments, started without a shell.
     pub(super) command: Vec<String>,
+    /// Its name in messages.
+    pub(super) title: String,
     /// The working directory; by default, this process's.
     pub(super) directory: Option<PathBuf>,
     /// Environment variables to keep; by default, all.
     pub(super) environment: Option<Vec<String>>,
     pub(super) limits: Limits,
+    /// What a missing reply usually means.
+    pub(super) hint: &'static str,
+    /// The signal on which it writes to stderr where it is; without one, it cannot say that.
+    pub(super) inquiry: Option<Signal>,
+}
+
+impl Launch {
+    /// A program of which only the protocol is known.
+    pub(super) fn of_program(
+        command: Vec<String>,
+        directory: Option<PathBuf>,
+        environment: Option<Vec<String>>,
+        limits: Limits,
+    ) -> Launch {
+        let title = command.join(" ");
+        Launch { command, title, directory, environment, limits, hint: "a reply must be flushed", inquiry: None }
+    }
 }
 
 /// A running process, in a process group of its own.
@@ -82,6 +109,8 @@ pub(super) struct Worker {
     replies: Receiver<Output>,
     last_words: Arc<Mutex<VecDeque<String>>>,
     errors_ended: Receiver<()>,
+    hint: &'static str,
+    inquiry: Option<Signal>,
     /// Whether it has answered yet.
     pub(super) is_proven: bool,
 }
@@ -125,7 +154,9 @@ impl Worker {
         let (ended, errors_ended) = channel();
         let kept = last_words.clone();
         thread::spawn(move || keep_last_lines(stderr, &kept, &ended));
-        let worker = Worker { child, group, requests, replies, last_words, errors_ended, is_proven: false };
+        let (hint, inquiry) = (launch.hint, launch.inquiry);
+        let worker =
+            Worker { child, group, requests, replies, last_words, errors_ended, hint, inquiry, is_proven: false };
         // Before the first request, so that whatever runs because of a response is limited.
         launch.limits.apply(&worker.child)?;
         Ok(worker)
@@ -156,13 +187,24 @@ impl Worker {
                 let seconds = begun.elapsed().as_secs_f64();
                 let hint = match self.child.try_wait() {
                     Ok(Some(status)) => format!("it ended ({status}), but its child processes hold its output"),
-                    _ => "a reply must be flushed".to_owned(),
+                    _ => {
+                        self.inquire();
+                        self.hint.to_owned()
+                    }
                 };
                 let words = self.last_words();
                 Err(Broken::Misbehaved(format!("no reply within {seconds:.1} s ({hint}){words}")))
             }
             Err(RecvTimeoutError::Disconnected) => Err(Broken::Ended(self.autopsy())),
         }
+    }
+
+    /// Has a process that hangs write where it is, if it can.
+    fn inquire(&self) {
+        let Some(signal) = self.inquiry else { return };
+        // A process that is gone has nothing to say.
+        let _ = kill(Pid::from_raw(self.group), signal);
+        let _ = self.errors_ended.recv_timeout(LAST_WORDS / 2);
     }
 
     /// How a process that closed its output ended.

@@ -1,7 +1,7 @@
 //! The whole config and its settings by their dotted keys.
 
 use serde::{Deserialize, Serialize};
-use vapo_tasks::{Verifier, reward_range};
+use vapo_tasks::{PythonFunction, Verifier, reward_range};
 
 use super::{
     schema::{Field, Mark},
@@ -127,10 +127,15 @@ impl Config {
         let sets = [&mut self.data.train, &mut self.data.eval];
         let files = sets.into_iter().flatten().flat_map(|files| &mut files.0).map(|file| &mut file.path);
         let others = [&mut self.model.path, &mut self.critic.path, &mut self.value_pretraining.save_critic];
-        let verifiers = self.reward.verifier.iter_mut().filter_map(|term| match &mut term.verifier {
-            Verifier::Command { directory, .. } => directory.as_mut(),
-            _ => None,
+        let verifiers = self.reward.verifier.iter_mut().flat_map(|term| match &mut term.verifier {
+            Verifier::Command { directory, .. } => [directory.as_mut(), None],
+            // A bare name of a program is looked up in `PATH`.
+            Verifier::Python(PythonFunction { file, interpreter, .. }) => {
+                [Some(file), Some(interpreter).filter(|program| program.components().count() > 1)]
+            }
+            _ => [None, None],
         });
+        let verifiers = verifiers.flatten();
         for path in others.into_iter().flatten().chain(files).chain(verifiers) {
             *path = std::path::absolute(&*path).map_err(Error::io("resolve", path))?;
         }

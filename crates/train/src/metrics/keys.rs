@@ -206,6 +206,11 @@ pub fn reward_term(name: &str) -> SummaryKeys<String> {
     SummaryKeys { mean: key("mean"), max: key("max"), min: key("min") }
 }
 
+/// Seconds of a verifier, added up over all that work at the same time.
+pub fn verifier_secs(name: &str) -> String {
+    format!("{TIMING_GRADING}/{name}")
+}
+
 /// The beginning of the names of alarms.
 pub const ALARM: &str = "vapo/alarm/";
 

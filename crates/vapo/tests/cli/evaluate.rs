@@ -24,7 +24,7 @@ fn byte_characters() -> Vec<char> {
 }
 
 /// A random model that reads and writes bytes.
-fn write_byte_model(directory: &Path) {
+pub(crate) fn write_byte_model(directory: &Path) {
     let end = 256;
     let vocabulary: Map<String, Value> =
         byte_characters().into_iter().enumerate().map(|(id, c)| (c.to_string(), id.into())).collect();

@@ -10,6 +10,7 @@ mod live;
 mod plan;
 mod plot;
 mod program;
+mod python;
 mod rollouts;
 mod run;
 mod show;

@@ -1,6 +1,6 @@
 use std::{ops::ControlFlow, path::Path};
 
-use super::*;
+use super::{super::pool::MAX_BROKEN_IN_A_ROW, *};
 use crate::{Limits, Reward, Verifier, parallel_map};
 
 /// A shell worker that handles every request with `body`, which may use `$line` and `$id`.
@@ -12,7 +12,7 @@ fn shell(body: &str) -> Vec<String> {
 const RIGHT: &str = r#"printf '{"id":%s,"score":1}\n' "$id""#;
 
 fn launch(command: Vec<String>) -> Launch {
-    Launch { command, directory: None, environment: None, limits: Limits::default() }
+    Launch::of_program(command, None, None, Limits::default())
 }
 
 fn verifier(command: Vec<String>, workers: usize, timeout: f64) -> CommandVerifier {
@@ -74,7 +74,7 @@ fn many_responses_are_graded_by_a_few_processes() {
         assert_eq!(reading.verdict, verdict);
         assert_eq!((reading.answer.as_deref(), reading.remark.as_deref()), (answer, remark));
     }
-    assert!(verifier.pool.lock().unwrap().idle.len() <= 3);
+    assert!(verifier.pool.idle() <= 3);
 }
 
 #[test]
