@@ -1,6 +1,8 @@
 //! A user's problems, read from files.
 
+mod arrow;
 mod columns;
+mod directory;
 mod json;
 mod options;
 mod pages;
@@ -10,7 +12,12 @@ mod row;
 mod source;
 mod table;
 
-use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 pub use options::DataOptions;
 pub use pages::check_pages;
@@ -40,8 +47,9 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads a Parquet, JSON, JSONL, CSV or TSV file; texts may be packed with gzip. The format is recognized by the first bytes
-    /// and, for tables and for an object, the extension.
+    /// Reads a Parquet, Arrow (IPC, Feather), JSON, JSONL, CSV or TSV file, or a directory that `Dataset.save_to_disk` of the
+    /// datasets library wrote; texts may be packed with gzip. The format is recognized by the first bytes and, for tables and
+    /// for an object, the extension.
     ///
     /// Columns: see [`DataOptions`]. The problem is a text or a list of messages of which the last is the user's, possibly as a
     /// JSON text. If an answer (a text, number, boolean or list of one, or an object or list for an external verifier) contains `####`, the part after the last one counts (GSM8K; its thousands separators are dropped); in
@@ -130,9 +138,23 @@ pub(crate) fn question(problem: &Problem) -> Question {
     (problem.prompt.clone(), problem.context.clone())
 }
 
+/// Reads Arrow files one after the other, as one.
+fn read_parts(files: &[PathBuf], each: &mut Each<'_>) -> Result<(), Error> {
+    let mut next = 1;
+    for path in files {
+        let refused = || Error::Content { path: path.clone(), problem: "expected an Arrow file".to_owned() };
+        let Source::Arrow(file) = source::open(path)? else { return Err(refused()) };
+        let Some(number) = arrow::read(path, file, next, each)? else { break };
+        next = number;
+    }
+    Ok(())
+}
+
 fn read_rows(path: &Path, each: &mut Each<'_>) -> Result<Format, Error> {
     let (format, reader) = match source::open(path)? {
         Source::Parquet(file) => return parquet::read(path, file, each).map(|()| Format::Parquet),
+        Source::Arrow(file) => return arrow::read(path, file, 1, each).map(|_| Format::Arrow),
+        Source::Files(files) => return read_parts(&files, each).map(|()| Format::Arrow),
         Source::Text(format, reader) => (format, reader),
     };
     match format {

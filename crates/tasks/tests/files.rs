@@ -1,6 +1,9 @@
 //! Data files as people have them.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use flate2::{Compression, write::GzEncoder};
 use vapo_tasks::{DataOptions, Dataset, Problem, Reward, Verifier};
@@ -131,8 +134,9 @@ fn files_that_are_not_read_say_what_they_are() {
             "is a git-lfs pointer to a file of 123 bytes: fetch it with `git lfs pull`",
         ),
         ("a.jsonl", b"\xFF\xFE{\0}\0", "is UTF-16, expected UTF-8: convert it with `iconv"),
-        ("a.arrow", b"ARROW1\0\0", "is an Arrow file: convert it with"),
-        ("a.arrow", b"\xFF\xFF\xFF\xFF\x10\0\0\0", "is an Arrow stream: convert it with"),
+        ("a.feather", b"FEA1", "is a Feather file of version 1: write it again with"),
+        ("a.arrow", &packed(b"ARROW1\0\0"), "is an Arrow file in gzip: unpack it"),
+        ("a.arrow", b"\xFF\xFF\xFF\xFF\x10\0\0\0", "Arrow: damaged"),
         ("a.xlsx", b"PK\x03\x04", "is a ZIP archive or a spreadsheet"),
         ("a.jsonl.zst", b"\x28\xB5\x2F\xFD\0", "is compressed with zstd, expected gzip or no compression"),
     ] {
@@ -151,6 +155,97 @@ fn files_that_are_not_read_say_what_they_are() {
     problem("is a directory without data files, expected a file");
     std::fs::write(directory.path().join("train-00000.parquet"), b"PAR1").unwrap();
     problem("is a directory, expected a file, for example train-00000.parquet");
-    std::fs::write(directory.path().join("dataset_dict.json"), b"{}").unwrap();
-    problem("is a directory of the datasets library: write a file with `load_from_disk(..)[split].to_parquet(..)`");
+    std::fs::write(directory.path().join("state.json"), br#"{"_data_files": [{"filename": "../a.arrow"}]}"#).unwrap();
+    problem("its state.json names \"../a.arrow\", expected files of the directory itself");
+}
+
+fn arrow(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/arrow").join(name)
+}
+
+#[test]
+fn arrow_files_are_read() {
+    for name in ["stream.arrow", "file.arrow", "lz4.feather", "zstd.feather", "uncompressed.feather"] {
+        let set = read(&arrow(name), Verifier::Exact { marker: None }).unwrap();
+        assert_eq!(set.layout, "Arrow, verl schema: `prompt` (messages), `reward_model.ground_truth`", "{name}");
+        let expected: Vec<_> = (0..6).map(|n| (format!("Solve: what is {n} + 7? é東"), (n + 7).to_string())).collect();
+        let found: Vec<_> = pairs(&set).into_iter().map(|(prompt, answer)| (prompt.into(), answer.into())).collect();
+        assert_eq!(found, expected, "{name}");
+        assert_eq!(set.problems[3].context.as_ref().unwrap()[0].content, "Be brief.");
+        assert_eq!((set.problems[4].data_source.as_str(), set.problems[5].data_source.as_str()), ("math_dapo", "sums"));
+        assert_eq!(set.problems[5].origin.as_ref().unwrap().row, 6);
+        let limited = DataOptions { limit: Some(5), ..DataOptions::default() };
+        let reward = Reward::try_from(Verifier::Exact { marker: None }).unwrap();
+        assert_eq!(Dataset::load(&arrow(name), &limited, &reward).unwrap().rows, 5);
+    }
+}
+
+#[test]
+fn every_arrow_type_is_read_as_pyarrow_reads_it() {
+    let set = read(&arrow("types.feather"), Verifier::Exact { marker: None }).unwrap();
+    let rows = std::fs::read_to_string(arrow("rows.json")).unwrap();
+    let rows: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(&rows).unwrap();
+    assert_eq!(set.problems.len(), rows.len());
+    for (problem, mut row) in set.problems.iter().zip(rows) {
+        assert_eq!(row.remove("prompt").unwrap(), problem.prompt);
+        assert_eq!(row.remove("answer").unwrap().to_string(), problem.answer);
+        assert_eq!(problem.extra, row);
+    }
+}
+
+#[test]
+fn directories_of_the_datasets_library_are_read() {
+    let exact = || Verifier::Exact { marker: None };
+    let set = read(&arrow("saved"), exact()).unwrap();
+    assert_eq!(pairs(&set)[3], ("What is 3 - 1?", "2"));
+    let places: Vec<_> = set.problems.iter().map(|problem| problem.origin.as_ref().unwrap().row).collect();
+    assert_eq!((places, set.problems[0].data_source.as_str()), (vec![1, 2, 3, 4], "saved"));
+    let error = read(&arrow("splits"), exact()).unwrap_err();
+    assert!(error.contains("is a directory of several splits, expected one of them: \""), "{error}");
+    assert!(error.ends_with("splits/test\"") && error.contains("splits/train\", "), "{error}");
+    assert_eq!(pairs(&read(&arrow("splits/test"), exact()).unwrap()), [("What is 0 - 1?", "-1")]);
+}
+
+#[test]
+fn damaged_arrow_files_are_read_or_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.arrow");
+    let (mut refused, mut loaded) = (0, 0);
+    let mut tried = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        match read(&path, Verifier::Exact { marker: None }) {
+            Ok(_) => loaded += 1,
+            Err(_) => refused += 1,
+        }
+    };
+    for name in ["stream.arrow", "zstd.feather", "lz4.feather", "types.feather"] {
+        let whole = std::fs::read(arrow(name)).unwrap();
+        for at in (0..whole.len()).step_by(11) {
+            for byte in [1, 0xFF] {
+                let mut bytes = whole.clone();
+                bytes[at] = byte;
+                tried(&bytes);
+            }
+        }
+        (0..whole.len()).step_by(50).for_each(|length| tried(&whole[..length]));
+    }
+    let whole = std::fs::read(arrow("stream.arrow")).unwrap();
+    for length in [whole.len() - 9, whole.len() - 6, whole.len() - 3, whole.len() - 1] {
+        let error = load("a.arrow", &whole[..length]).unwrap_err();
+        assert_eq!(error, "a.arrow: Arrow: ends too early", "{length} of {} bytes", whole.len());
+    }
+    assert!(refused > 300 && loaded > 300, "{refused} refused, {loaded} loaded");
+}
+
+#[test]
+fn what_an_arrow_file_claims_is_limited() {
+    let whole = std::fs::read(arrow("zstd.feather")).unwrap();
+    // The unpacked length precedes each buffer.
+    let frame = whole.windows(4).position(|bytes| bytes == [0x28, 0xB5, 0x2F, 0xFD]).unwrap();
+    let mut bytes = whole.clone();
+    bytes[frame - 8..frame].copy_from_slice(&(1_i64 << 40).to_le_bytes());
+    let error = load("a.arrow", &bytes).unwrap_err();
+    assert!(error.contains("the buffers of a batch claim more than"), "{error}");
+    bytes = b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F".to_vec();
+    assert!(load("a.arrow", &bytes).unwrap_err().contains("a message of 2147483647 bytes"));
 }

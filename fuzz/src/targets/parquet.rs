@@ -1,4 +1,4 @@
-//! A Parquet file of problems.
+//! A Parquet or Arrow file of problems; its first bytes say which.
 
 use vapo_tasks::{DataOptions, Dataset, Reward, Verifier};
 

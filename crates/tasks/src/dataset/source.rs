@@ -2,12 +2,13 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read, Seek},
-    path::Path,
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
 };
 
 use flate2::read::MultiGzDecoder;
 
+use super::{arrow, directory};
 use crate::Error;
 
 /// Number of bytes used to recognize a text's format.
@@ -18,12 +19,10 @@ const PARQUET: &[u8] = b"PAR1";
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// Beginnings of files that are not read, what they are, and what to do.
-const REFUSED: [(&[u8], &str); 8] = [
-    (
-        b"ARROW1",
-        "is an Arrow file: convert it with `Dataset.from_file(..).to_parquet(..)` (datasets) or `pyarrow.parquet.write_table`",
-    ),
-    (b"\xFF\xFF\xFF\xFF", "is an Arrow stream: convert it with `Dataset.from_file(..).to_parquet(..)` (datasets)"),
+const REFUSED: [(&[u8], &str); 9] = [
+    (arrow::FILE, "is an Arrow file in gzip: unpack it with `gunzip`"),
+    (arrow::CONTINUATION, "is an Arrow stream in gzip: unpack it with `gunzip`"),
+    (b"FEA1", "is a Feather file of version 1: write it again with `pyarrow.feather.write_feather`"),
     (b"\xFF\xFE", "is UTF-16, expected UTF-8: convert it with `iconv -f UTF-16 -t UTF-8`"),
     (b"\xFE\xFF", "is UTF-16, expected UTF-8: convert it with `iconv -f UTF-16 -t UTF-8`"),
     (b"PK\x03\x04", "is a ZIP archive or a spreadsheet, expected the file in it: unpack it, or save the sheet as CSV"),
@@ -36,6 +35,7 @@ const REFUSED: [(&[u8], &str); 8] = [
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Format {
     Parquet,
+    Arrow,
     Json,
     JsonLines,
     /// With this delimiter.
@@ -46,6 +46,7 @@ impl Format {
     pub(super) fn name(self) -> &'static str {
         match self {
             Format::Parquet => "Parquet",
+            Format::Arrow => "Arrow",
             Format::Json => "JSON",
             Format::JsonLines => "JSONL",
             Format::Csv(b'\t') => "TSV",
@@ -57,6 +58,10 @@ impl Format {
 /// An opened data file.
 pub(super) enum Source {
     Parquet(File),
+    /// At the first message.
+    Arrow(File),
+    /// The files of a directory that the datasets library wrote.
+    Files(Vec<PathBuf>),
     /// UTF-8 without a byte order mark, unpacked.
     Text(Format, Box<dyn BufRead>),
 }
@@ -68,7 +73,7 @@ pub(super) enum Source {
 pub(super) fn open(path: &Path) -> Result<Source, Error> {
     let unreadable = |source| Error::Read { path: path.to_owned(), source };
     if path.is_dir() {
-        return Err(refused(path, &directory(path)));
+        return directory::files(path).map(Source::Files).map_err(|problem| refused(path, &problem));
     }
     let mut file = File::open(path).map_err(unreadable)?;
     let mut head = Vec::new();
@@ -76,6 +81,13 @@ pub(super) fn open(path: &Path) -> Result<Source, Error> {
     file.rewind().map_err(unreadable)?;
     if head.starts_with(PARQUET) {
         return Ok(Source::Parquet(file));
+    }
+    if head.starts_with(arrow::FILE) {
+        file.seek(SeekFrom::Start(arrow::FILE.len() as u64)).map_err(unreadable)?;
+        return Ok(Source::Arrow(file));
+    }
+    if head.starts_with(arrow::CONTINUATION) {
+        return Ok(Source::Arrow(file));
     }
     let packed = head.starts_with(GZIP);
     let unpacked: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
@@ -106,26 +118,6 @@ pub(super) fn open(path: &Path) -> Result<Source, Error> {
 
 fn refused(path: &Path, problem: &str) -> Error {
     Error::Content { path: path.to_owned(), problem: problem.to_owned() }
-}
-
-/// What a directory is that was given for a file.
-fn directory(path: &Path) -> String {
-    let has = |name: &str| path.join(name).exists();
-    if has("dataset_dict.json") || has("state.json") {
-        return "is a directory of the datasets library: write a file with `load_from_disk(..)[split].to_parquet(..)`"
-            .into();
-    }
-    let entries = path.read_dir().into_iter().flatten().flatten();
-    let mut files: Vec<String> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| [".parquet", ".jsonl", ".json", ".csv", ".tsv", ".gz"].iter().any(|end| name.ends_with(end)))
-        .collect();
-    files.sort();
-    files.truncate(3);
-    match files.is_empty() {
-        true => "is a directory without data files, expected a file".into(),
-        false => format!("is a directory, expected a file, for example {}", files.join(", ")),
-    }
 }
 
 /// The format of a text. CSV and TSV are recognized by the name. JSON is one document or has one on each line: an array is

@@ -85,7 +85,7 @@ settings! {
         pub recall_functions: [usize; 2] = [5, 14],
         /// Maximum number of moves in a right answer of the task "walk".
         pub walk_moves: usize = 32,
-        /// Training problems: a JSONL, JSON or Parquet file, or a list of files, each a path or a table such as
+        /// Training problems: a JSONL, JSON, CSV, Parquet or Arrow file, or a list of files, each a path or a table such as
         /// { path = "a.parquet", weight = 2.0, limit = 1000 }. With weights, prompts are drawn from the files in that proportion;
         /// without, all problems are equally likely. "off": the built-in task.
         #[serde(with = "or_off")]
