@@ -66,6 +66,10 @@ fn settings_that_would_change_the_arithmetic_are_refused_by_name() {
             "rope scaling: key `factor` must be a positive",
         ),
         (json!({"rope_parameters": {"rope_type": "yarn", "truncate": 1}}), "rope scaling `truncate` must be true or"),
+        (
+            json!({"model_type": "phi3", "rope_parameters": {"rope_type": "yarn", "factor": 4.0}}),
+            "rope scaling `yarn` needs `short_factor`, a list",
+        ),
         (json!({"rope_parameters": {"rope_type": "dynamic"}}), "rope scaling `dynamic` needs `factor`"),
         (
             json!({"rope_parameters": null, "rope_scaling": {"type": "longrope"}}),

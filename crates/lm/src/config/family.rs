@@ -117,6 +117,10 @@ pub(crate) struct Facts {
     pub(crate) local_rope: Option<LocalRope>,
     /// Whether `partial_rotary_factor` is obeyed.
     pub(crate) partial_rotary: bool,
+    /// Whether `yarn` in a config is LongRoPE, as early files have it.
+    pub(crate) yarn_is_longrope: bool,
+    /// Context length of the first training where `original_max_position_embeddings` is absent.
+    pub(crate) original_positions: Option<f64>,
     /// One layer in so many has no rotary positions where neither `no_rope_layers` nor `no_rope_layer_interval` says.
     pub(crate) unrotated_every: Option<usize>,
     // What absent keys mean.
@@ -147,6 +151,8 @@ const LLAMA: Facts = Facts {
     windows: Windows::Never,
     local_rope: None,
     partial_rotary: false,
+    yarn_is_longrope: false,
+    original_positions: None,
     unrotated_every: None,
     kv_heads: None,
     head_size: None,
@@ -245,6 +251,8 @@ const FACTS: [Facts; 10] = [
         fused: true,
         windows: Windows::All,
         partial_rotary: true,
+        yarn_is_longrope: true,
+        original_positions: Some(4096.0),
         eps: 1e-5,
         max_positions: 4096,
         ..LLAMA

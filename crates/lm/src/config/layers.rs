@@ -121,8 +121,9 @@ pub(super) fn ropes(keys: &Keys, facts: &Facts, head_size: usize, max_positions:
             Some(value) => positive("rope_theta", value)?,
         };
         let rotated = rotated_part(find(PARTIAL).or(keys.get(PARTIAL)), facts, head_size)?;
-        let original_positions = keys.positive("original_max_position_embeddings")?;
-        let context = Context { max_positions: max_positions as f64, original_positions, rotated };
+        let original_positions = keys.positive("original_max_position_embeddings")?.or(facts.original_positions);
+        let yarn_is_longrope = facts.yarn_is_longrope;
+        let context = Context { max_positions: max_positions as f64, original_positions, rotated, yarn_is_longrope };
         let scaling = given.first().map_or(Ok(None), |rope| RopeScaling::from_json(rope, &context))?;
         Ok(Rope { theta, rotated, scaling })
     };

@@ -92,6 +92,8 @@ pub(super) struct Context {
     pub(super) original_positions: Option<f64>,
     /// Values of a head that are rotated.
     pub(super) rotated: usize,
+    /// Whether `yarn` is LongRoPE.
+    pub(super) yarn_is_longrope: bool,
 }
 
 /// The keys of a scaling's object; messages name the key.
@@ -138,9 +140,9 @@ impl RopeScaling {
             "linear" => RopeScaling::Linear { factor: scaling.number("factor")? },
             "dynamic" => RopeScaling::Dynamic { factor: scaling.number("factor")? },
             "llama3" => RopeScaling::Llama3(Llama3Scaling::from_json(&scaling)?),
-            "yarn" => RopeScaling::Yarn(YarnScaling::from_json(&scaling, context)?),
-            // Early Phi 3 files say `su`.
-            "longrope" | "su" => RopeScaling::LongRope(LongRopeScaling::from_json(&scaling, context)?),
+            "yarn" if !context.yarn_is_longrope => RopeScaling::Yarn(YarnScaling::from_json(&scaling, context)?),
+            // Early Phi 3 files say `su` or `yarn`.
+            "longrope" | "su" | "yarn" => RopeScaling::LongRope(LongRopeScaling::from_json(&scaling, context)?),
             other => {
                 return Err(format!(
                     "rope scaling `{other}` is not supported (supported: default, linear, dynamic, llama3, yarn, longrope)"
