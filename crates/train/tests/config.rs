@@ -420,6 +420,13 @@ fn names_of_other_frameworks_are_translated() {
     assert_eq!(meant("reward_model.overlong_buffer.penalty_factor"), "`algorithm.overlong_penalty`?");
     assert_eq!(meant("reward.reward_kwargs.overlong_buffer_cfg.len"), "`algorithm.overlong_buffer`?");
     assert_eq!(meant("algorithm.filter_groups.enable"), "`algorithm.dynamic_sampling_rounds`?");
+    assert_eq!(meant("actor_rollout_ref.rollout.val_kwargs.n"), "`eval.samples`?");
+    assert_eq!(meant("val_kwargs.n"), "`eval.samples`?");
+    assert_eq!(meant("--n-samples-per-prompt"), "`rollout.group_size`?");
+    assert_eq!(
+        meant("trainer.nnodes"),
+        "--set: unknown key `trainer.nnodes`: a launcher such as mpirun sets the number of ranks, and each of them has the whole models (docs/cluster.md)"
+    );
     // Near misses of other frameworks' names and of former ones.
     assert_eq!(meant("algorithm.clip_rtio"), "`algorithm.clip_low` and `algorithm.clip_high`?");
     assert_eq!(meant("updates_per_rollout"), "`algorithm.minibatches_per_epoch`?");

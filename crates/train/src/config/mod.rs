@@ -4,9 +4,11 @@
 //! The last layer that names a preset determines the method: the preset overrides every setting that is part of a method
 //! ([`Mark::Method`]) in the layers below, and is overridden by the keys in its own layer and in those above.
 
+mod absent;
 mod check;
 mod check_method;
 mod data_files;
+mod foreign;
 mod layers;
 mod limit;
 mod names;
