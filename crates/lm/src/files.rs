@@ -32,6 +32,15 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
+/// What is wrong with JSON, without the names of Rust's types.
+pub(crate) fn json_problem(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    match message.starts_with("invalid type") || message.starts_with("invalid value") {
+        true => format!("a value of the wrong kind at line {} column {}", error.line(), error.column()),
+        false => message.replacen("unknown variant", "unknown", 1),
+    }
+}
+
 /// The path of a file in a model directory, where there may be none.
 ///
 /// A directory from elsewhere must not make the program read, and copy into its checkpoints, what lies outside of it. Links

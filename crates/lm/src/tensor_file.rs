@@ -38,8 +38,8 @@ impl TensorFile {
         let mut bytes = vec![0; size as usize];
         file.read_exact(&mut bytes).map_err(Error::io(path))?;
         // This checks that offsets follow each other without gaps, in the sizes that shapes and types say.
-        let header: Metadata =
-            serde_json::from_slice(&bytes).map_err(|e| Error::content(path, format!("not safetensors: {e}")))?;
+        let header: Metadata = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::content(path, format!("not safetensors: {}", files::json_problem(&e))))?;
         let end = (header.data_len() as u64).saturating_add(8 + size);
         if end != length {
             return Err(Error::content(path, format!("truncated or oversized: {length} bytes, its header says {end}")));

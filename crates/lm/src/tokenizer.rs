@@ -37,7 +37,13 @@ impl Tokenizer {
         let read = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_str(text));
         let read =
             read.map_err(|_| Error::Tokenizer("it holds a part that the crate `tokenizers` cannot read".into()))?;
-        let inner = read.map_err(|e| Error::Tokenizer(e.to_string()))?;
+        let unread = |e: tokenizers::Error| match e.to_string() {
+            text if text.contains("variant") => {
+                Error::Tokenizer(format!("it holds a part that the crate `tokenizers` cannot read{}", place(&text)))
+            }
+            text => Error::Tokenizer(text),
+        };
+        let inner = read.map_err(unread)?;
         let num_ids = inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1);
         Ok(Tokenizer { inner: Arc::new(inner), num_ids })
     }
@@ -177,6 +183,11 @@ impl StopStrings {
         let text = self.tokenizer.decode(tail).unwrap_or_default();
         self.find(&text).is_some()
     }
+}
+
+/// `, at line 3 column 5`, if a message says so.
+fn place(message: &str) -> String {
+    message.rsplit_once(" at line ").map_or(String::new(), |(_, place)| format!(", at line {place}"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The safetensors files of a Hugging Face directory. Headers are read and checked first; tensors one at a time.
 
 use crate::absent::{Part, absent};
-use crate::files::{path_in, read_bounded};
+use crate::files::{json_problem, path_in, read_bounded};
 use crate::layout::Layout;
 use crate::tensor_file::{MAX_HEADER, TensorFile};
 use crate::{Error, ModelConfig};
@@ -157,7 +157,7 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, Error> {
         weight_map: BTreeMap<String, String>,
     }
     let text = read_bounded(index, MAX_INDEX)?;
-    let parsed: Index = serde_json::from_slice(&text).map_err(|e| Error::content(index, e.to_string()))?;
+    let parsed: Index = serde_json::from_slice(&text).map_err(|e| Error::content(index, json_problem(&e)))?;
     let names: BTreeSet<String> = parsed.weight_map.into_values().collect();
     if names.is_empty() {
         return Err(Error::content(index, "weight_map names no file"));

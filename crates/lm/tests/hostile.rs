@@ -285,7 +285,7 @@ fn shards_are_one_model_and_lies_about_them_are_errors() {
         (json!({"x": "/etc/passwd"}), "`/etc/passwd` is not the name of a file in this directory"),
         (json!({"x": ".."}), "`..` is not the name of a file in this directory"),
         (json!({"x": ""}), "`` is not the name of a file in this directory"),
-        (json!({"x": 3}), "invalid type"),
+        (json!({"x": 3}), "a value of the wrong kind at line 1 column "),
         (json!({"x": "a.safetensors"}), "no tensor `model."),
     ] {
         let error = error(map);

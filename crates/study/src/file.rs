@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use vapo_train::{
     Config,
     config::{Resolved, Role, Settings},
+    plain_words,
 };
 
 use crate::error::{Error, Result};
@@ -432,7 +433,7 @@ fn check_keys(table: &DeTable<'_>, known: &[&str], text: &str, path: &Path) -> R
 
 fn at(text: &str, path: &Path, error: &toml::de::Error) -> Error {
     let line = line_of(text, error.span().map_or(0, |span| span.start));
-    Error::study(path, format!("line {line}: {}", error.message().trim_end()))
+    Error::study(path, format!("line {line}: {}", plain_words(error.message())))
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -24,6 +24,7 @@ mod reward;
 mod sampler;
 mod template;
 mod verifier;
+mod wording;
 
 pub use builtin::{BuiltinTask, World};
 pub use data_task::{DataTask, TrainSet};
@@ -37,3 +38,4 @@ pub use reward::{Reward, RewardTerm, check_terms, reward_range};
 pub use sampler::{Mixture, Sampler};
 pub use template::PromptTemplate;
 pub use verifier::{Limits, PythonFunction, Verifier, kill_workers, read_reply, read_results};
+pub use wording::{plain_words, plain_words_or};

@@ -18,6 +18,7 @@ use std::{borrow::Cow, fs, path::Path};
 use safetensors::{Dtype, View};
 use serde::{Deserialize, Serialize};
 use vapo_lm::{Buffer, Head, Model, TensorFile, WeightDtype, little_endian, split_legacy_buffer};
+use vapo_tasks::plain_words;
 
 use crate::{
     alarm::Alarms,
@@ -204,7 +205,7 @@ pub(crate) fn load_state(checkpoint: &Path) -> Result<RunState> {
     }
     let path = checkpoint.join("state/state.json");
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-    let wrong = |error: serde_json::Error| Error::file(&path, error.to_string());
+    let wrong = |error: serde_json::Error| Error::file(&path, plain_words(&error.to_string()));
     let Version { format_version } = serde_json::from_slice(&bytes).map_err(wrong)?;
     if format_version > FORMAT_VERSION {
         return Err(Error::Run(format!(

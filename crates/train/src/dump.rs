@@ -18,6 +18,7 @@ use std::{
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use vapo_lm::{Engine, Head, Model, Sequence, WeightDtype};
+use vapo_tasks::plain_words;
 
 use crate::{
     base::TokenizerFiles,
@@ -316,7 +317,7 @@ pub fn examine(path: &Path) -> Result<Examination> {
     let update_path = path.join(UPDATE);
     let text = fs::read(&update_path).map_err(Error::io("read", &update_path))?;
     let update: DumpedUpdate =
-        serde_json::from_slice(&text).map_err(|error| Error::file(&update_path, error.to_string()))?;
+        serde_json::from_slice(&text).map_err(|error| Error::file(&update_path, plain_words(&error.to_string())))?;
     let stored = StoredMinibatch::load(&path.join(MINIBATCH))?;
     let (config, minibatch) = (recorded_config(&path.join("config.toml"), &[])?.config, stored.minibatch());
     let device = &device(&config);

@@ -105,6 +105,7 @@ pub use summary::{AccuracySummary, CriticSummary, RunSummary};
 pub use trainer::{Counters, CriticQuality};
 pub use update::value_bound;
 pub use vapo_link::Launch;
+pub use vapo_tasks::plain_words;
 pub use workload::{
     MeanLengths, StageWork, Work, evaluation_work, exchanged_bytes, exchanged_in_evaluation, step_work,
 };

@@ -20,6 +20,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use vapo_tasks::plain_words;
+
 use crate::{
     alarm::Alarm,
     checkpoint::load_state,
@@ -226,7 +228,7 @@ impl RunDir {
             return Ok(None);
         }
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        serde_json::from_str(&text).map(Some).map_err(|error| Error::file(&path, error.to_string()))
+        serde_json::from_str(&text).map(Some).map_err(|error| Error::file(&path, plain_words(&error.to_string())))
     }
 
     /// The alarms so far with their messages: those of the summary, or of the newest checkpoint while there is none.

@@ -8,6 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use vapo_algo::ValueBound;
 use vapo_lm::{Engine, Model, Sequence, Tokenizer};
+use vapo_tasks::plain_words;
 
 use crate::{
     error::{Error, Result},
@@ -107,7 +108,7 @@ impl<R: BufRead> RowReader<R> {
     }
 
     fn row(&self, line: &[u8]) -> Result<TokenRow, String> {
-        let row: JsonRow = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        let row: JsonRow = serde_json::from_slice(line).map_err(|error| plain_words(&error.to_string()))?;
         let prompt = self.tokens("prompt", row.prompt, row.prompt_tokens)?;
         let response = self.tokens("response", row.response, row.response_tokens)?;
         if prompt.is_empty() {

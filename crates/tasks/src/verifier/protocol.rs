@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Reading;
-use crate::{Grade, Problem, Response, Verdict, problem::is_compound};
+use crate::{Grade, Problem, Response, Verdict, problem::is_compound, wording::plain_words};
 
 /// Largest size of a score, and of a weight, so that no reward is infinite.
 pub(crate) const LARGEST: f64 = 1e6;
@@ -50,7 +50,7 @@ pub(super) fn parse_reply(bytes: &[u8], id: u64, range: [f64; 2]) -> Result<Read
     let unexpected = |problem: &str| format!("{problem}, found {}", shown(bytes));
     let no_reply = |error: &dyn Display| {
         let expected = "expected a JSON object with `id` and `score`";
-        unexpected(&format!("{expected} ({error})"))
+        unexpected(&format!("{expected} ({})", plain_words(&error.to_string())))
     };
     // Without this, fields that are not read could hold anything.
     let text = std::str::from_utf8(bytes).map_err(|error| no_reply(&error))?;

@@ -5,6 +5,8 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use toml::Value;
 
+use super::schema::from_table;
+
 /// One or more data files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataFiles(pub Vec<DataFile>);
@@ -56,13 +58,8 @@ impl<'de> Deserialize<'de> for DataFiles {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let entry = |value: Value| match value {
             Value::String(path) => Ok(DataFile { path: path.into(), weight: None, limit: None }),
-            Value::Table(_) => {
-                DataFile::deserialize(value).map_err(|error| D::Error::custom(error.message().trim_end()))
-            }
-            other => Err(D::Error::custom(format!(
-                "invalid type: {}, expected a path or a table with `path`",
-                other.type_str()
-            ))),
+            Value::Table(table) => from_table(table).map_err(D::Error::custom),
+            other => Err(D::Error::custom(format!("invalid value: {other}, expected a path or a table with `path`"))),
         };
         match Value::deserialize(deserializer)? {
             Value::Array(entries) => Ok(Self(entries.into_iter().map(entry).collect::<Result<_, _>>()?)),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use toml::{Table, Value};
+use vapo_tasks::plain_words;
 
 use super::{
     layers::{Entry, PRESET, Role, Settings},
@@ -161,7 +162,7 @@ impl Draft {
         self.config = Config::deserialize(self.table.clone()).map_err(|error| {
             let is_off = entry.value.as_str() == Some("off") && is_marked(&entry.key, Mark::ZeroIsOff);
             let hint = if is_off { "; 0 switches it off" } else { "" };
-            entry.error(format!("{}: {}{hint}", entry.key, error.message().trim_end()))
+            entry.error(format!("{}: {}{hint}", entry.key, plain_words(error.message())))
         })?;
         Ok(())
     }

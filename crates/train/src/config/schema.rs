@@ -99,7 +99,7 @@ macro_rules! or_word {
                         return Ok(None);
                     }
                     T::deserialize(value).map(Some).map_err(|error| {
-                        D::Error::custom(format!("{} or \"{}\"", error.message().trim_end(), $word))
+                        D::Error::custom(vapo_tasks::plain_words_or(error.message(), Some($word)))
                     })
                 }
             }
@@ -135,13 +135,31 @@ pub(crate) mod by_name {
     }
 }
 
+/// A value from a table; a message names the key that is wrong, because it is no longer there if the table lacks that key.
+pub(crate) fn from_table<T: serde::de::DeserializeOwned>(table: toml::Table) -> Result<T, String> {
+    let error = match T::deserialize(table.clone()) {
+        Ok(value) => return Ok(value),
+        Err(error) => error.message().to_owned(),
+    };
+    let culprit = table.keys().filter(|key| *key != "kind").find(|key| {
+        let mut without = table.clone();
+        without.remove(*key);
+        T::deserialize(without).err().is_none_or(|other| other.message() != error)
+    });
+    let plain = vapo_tasks::plain_words(&error);
+    Err(match culprit {
+        Some(key) if error.starts_with("invalid") || error.starts_with("unknown variant") => format!("{key}: {plain}"),
+        _ => plain,
+    })
+}
+
 /// Serde form of the terms of a reward: one term or a list, each a verifier's name or a table.
 pub(crate) mod terms {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
     use toml::{Table, Value};
     use vapo_tasks::{RewardTerm, Verifier};
 
-    use crate::config::renamed;
+    use crate::config::{renamed, schema::from_table};
 
     pub(crate) fn serialize<S: Serializer>(terms: &[RewardTerm], serializer: S) -> Result<S::Ok, S::Error> {
         match terms {
@@ -174,9 +192,11 @@ pub(crate) mod terms {
             other => return Err(format!("expected a verifier's name or a table, found {other}")),
         };
         let kind = table.get("kind").cloned();
-        RewardTerm::deserialize(table).map_err(|error| match kind {
-            Some(Value::String(kind)) => format!("verifier `{kind}`: {}", error.message().trim_end()),
-            _ => format!("expected a table with a `kind`, which is one of {}", known()),
-        })
+        match kind {
+            Some(Value::String(kind)) => {
+                from_table::<RewardTerm>(table).map_err(|problem| format!("verifier `{kind}`: {problem}"))
+            }
+            _ => Err(format!("expected a table with a `kind`, which is one of {}", known())),
+        }
     }
 }
