@@ -1,7 +1,7 @@
 """A custom reward: one JSON object per line in, one per line out (docs/verifiers.md).
 
     [reward]
-    verifier = { kind = "command", command = ["python3", "configs/rewards/length_of_answer.py"] }
+    verifier = { kind = "command", command = ["python3", "rewards/length_of_answer.py"] }
 """
 
 import json

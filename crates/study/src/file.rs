@@ -179,7 +179,8 @@ fn half_an_hour() -> f64 {
 }
 
 impl Study {
-    /// Reads a study file and resolves every arm's config. Relative paths in it are relative to the working directory.
+    /// Reads a study file and resolves every arm's config. Relative paths in it are relative to the working directory; those
+    /// in the config that it names are relative to that file.
     ///
     /// # Errors
     /// The file cannot be read, a key is unknown, an arm's settings are invalid, or budgets that must be equal differ in the plan.
@@ -330,10 +331,7 @@ impl Study {
 fn base_layers(plain: &Plain, table: &DeTable<'_>, text: &str, path: &Path) -> Result<Vec<Settings>> {
     let threads = Settings::from_toml("run.threads = 1", path)?.with_role(Role::Recorded);
     let base = match &plain.config {
-        Some(file) => {
-            let text = fs::read_to_string(file).map_err(Error::io("read", file))?;
-            Settings::from_toml(&text, file)?.with_role(Role::Recorded)
-        }
+        Some(file) => Settings::from_file(file)?.with_role(Role::Recorded),
         None => Settings::built_in(),
     };
     Ok(vec![threads, base, settings_of(table, "settings", text, path)?.with_role(Role::Shared)])
@@ -396,7 +394,7 @@ fn resolve(plain: &[PlainArm], own: &[Settings], base: &[Settings], path: &Path)
 
 fn settings_of(table: &DeTable<'_>, key: &str, text: &str, path: &Path) -> Result<Settings> {
     match table.get(key).map(|value| value.get_ref()) {
-        Some(DeValue::Table(table)) => Ok(Settings::from_table(table, text, path)?),
+        Some(DeValue::Table(table)) => Ok(Settings::from_table(table, text, path)?.with_home()?),
         _ => Ok(Settings::default()),
     }
 }

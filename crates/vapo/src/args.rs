@@ -106,7 +106,7 @@ Examples:
 
 Presets: {}.
 
-In increasing priority: defaults, preset, file, --set; a preset given with --set also overrides the method settings of the file. A preset only sets values that you could also set one by one. Unknown keys and values out of range are errors; for names from verl, TRL and NeMo-RL, the error message gives the name used here.",
+Relative paths in a file are relative to it, those in --set to the current directory; ~/ is the home directory. In increasing priority: defaults, preset, file, --set; a preset given with --set also overrides the method settings of the file. A preset only sets values that you could also set one by one. Unknown keys and values out of range are errors; for names from verl, TRL and NeMo-RL, the error message gives the name used here.",
         presets.join(", ")
     )
 }

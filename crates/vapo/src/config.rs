@@ -13,6 +13,9 @@ use crate::{
 /// Prints the config with its comments.
 pub(crate) fn run(args: ConfigArgs) -> Result<()> {
     let config = load_for_training(&args.source)?;
+    // The text may be saved in any directory.
+    let mut config = config.with_absolute_paths()?;
+    config.run.dir = config.run.dir.map(std::path::absolute).transpose()?;
     Ok(std::io::stdout().write_all(config.to_commented_toml().as_bytes())?)
 }
 

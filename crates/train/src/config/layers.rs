@@ -113,12 +113,12 @@ impl Settings {
         Self::read(entries)
     }
 
-    /// `key=value` entries; a value that is not valid TOML is a string.
+    /// `key=value` entries; a value that is not valid TOML is a string. Their paths may begin with `~/`.
     ///
     /// # Errors
     /// A text without `=`, or a key is given under both its current and a former name.
     pub fn from_overrides(overrides: &[String]) -> Result<Self> {
-        Self::read(overrides.iter().map(|text| parse_override(text)).collect::<Result<_>>()?)
+        Self::read(overrides.iter().map(|text| parse_override(text)).collect::<Result<_>>()?)?.with_home()
     }
 
     /// Converts former spellings to the current ones.

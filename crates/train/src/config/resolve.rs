@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use vapo_tasks::plain_words;
 
 use super::{
-    layers::{Entry, PRESET, Role, Settings},
+    layers::{Entry, Origin, PRESET, Role, Settings},
     names, preset, renamed,
     root::{Config, is_marked, known_key},
     schema::Mark,
@@ -27,27 +27,11 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Reads a config file (none: the built-in run), applies `key=value` overrides in order and checks the result.
-    /// Relative paths in it mean what they mean to the process, not to the file.
-    ///
-    /// # Errors
-    /// The file cannot be read, a key is unknown, a value has the wrong type, or settings contradict each other.
-    pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self> {
-        let settings = match file {
-            Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-                Settings::from_toml(&text, path)?
-            }
-            None => Settings::built_in(),
-        };
-        Self::layered(&[settings, Settings::from_overrides(overrides)?])
-    }
-
     /// Writes layers over the defaults, the later over the earlier, and checks the result. Presets do not stack: the last one
     /// replaces every setting that is part of a method in the layers below it, except those that a study's arms share.
     ///
     /// # Errors
-    /// As for [`Resolved::load`].
+    /// A key is unknown, a value has the wrong type, or settings contradict each other.
     pub fn layered(layers: &[Settings]) -> Result<Self> {
         let mut warnings: Vec<String> = layers.iter().flat_map(|layer| layer.warnings.clone()).collect();
         let (mut draft, mut usual) = (Draft::new(), Draft::new());
@@ -75,14 +59,10 @@ impl Resolved {
     }
 }
 
-impl Config {
-    /// [`Resolved::load`] without its warnings.
-    ///
-    /// # Errors
-    /// As for [`Resolved::load`].
-    pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self> {
-        Ok(Resolved::load(file, overrides)?.config)
-    }
+/// Whether a setting takes a value.
+pub(super) fn is_accepted(key: &str, value: &Value) -> bool {
+    let entry = Entry { key: key.to_owned(), value: value.clone(), origin: Origin::Override, per_epoch: false };
+    Draft::new().write(entry).is_ok()
 }
 
 /// Reports the chosen settings of the layers below a preset that it has replaced.

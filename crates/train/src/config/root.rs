@@ -1,7 +1,7 @@
 //! The whole config and its settings by their dotted keys.
 
 use serde::{Deserialize, Serialize};
-use vapo_tasks::{PythonFunction, Verifier, reward_range};
+use vapo_tasks::reward_range;
 
 use super::{
     schema::{Field, Mark},
@@ -11,10 +11,7 @@ use super::{
         ValuePretrainingConfig,
     },
 };
-use crate::{
-    error::{Error, Result},
-    phase::Phase,
-};
+use crate::phase::Phase;
 
 /// Everything that determines a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,29 +114,6 @@ impl Config {
         let table = toml::Table::try_from(self).expect("a config is valid TOML");
         let keys = SECTIONS.iter().flat_map(|(section, fields)| fields.iter().map(move |field| (section, field.name)));
         keys.map(|(section, name)| (format!("{section}.{name}"), table[*section][name].clone())).collect()
-    }
-
-    /// The same with absolute paths of models, data and working directories, so that it means the same in every working directory.
-    ///
-    /// # Errors
-    /// The working directory does not exist.
-    pub fn with_absolute_paths(mut self) -> Result<Self> {
-        let sets = [&mut self.data.train, &mut self.data.eval];
-        let files = sets.into_iter().flatten().flat_map(|files| &mut files.0).map(|file| &mut file.path);
-        let others = [&mut self.model.path, &mut self.critic.path, &mut self.value_pretraining.save_critic];
-        let verifiers = self.reward.verifier.iter_mut().flat_map(|term| match &mut term.verifier {
-            Verifier::Command { directory, .. } => [directory.as_mut(), None],
-            // A bare name of a program is looked up in `PATH`.
-            Verifier::Python(PythonFunction { file, interpreter, .. }) => {
-                [Some(file), Some(interpreter).filter(|program| program.components().count() > 1)]
-            }
-            _ => [None, None],
-        });
-        let verifiers = verifiers.flatten();
-        for path in others.into_iter().flatten().chain(files).chain(verifiers) {
-            *path = std::path::absolute(&*path).map_err(Error::io("resolve", path))?;
-        }
-        Ok(self)
     }
 
     /// Maximum length of a response in an evaluation, in tokens.

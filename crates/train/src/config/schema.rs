@@ -28,6 +28,8 @@ pub enum Mark {
     PolicyOnly,
     /// A number that switches something off if it is 0.
     ZeroIsOff,
+    /// A path.
+    Path,
 }
 
 /// Declares a settings struct with `serde` (unknown keys rejected, missing keys defaulted), `Default` and `FIELDS`.

@@ -17,6 +17,7 @@ settings! {
     pub struct RunConfig {
         /// Directory of the run; "off": the next free `runs/<preset>-001`.
         #[serde(with = "or_off")]
+        #[marks(Path)]
         pub dir: Option<PathBuf> = None,
         /// Seed of all random numbers: the same seed gives the same run, on any number of threads.
         pub seed: u64 = 0,
@@ -63,6 +64,7 @@ settings! {
     pub struct ModelConfig {
         /// Hugging Face directory (config.json, model.safetensors, tokenizer.json); "off": the built-in base model.
         #[serde(with = "or_off")]
+        #[marks(Path)]
         pub path: Option<PathBuf> = None,
         /// Weight type of all models: "float32" or "bfloat16". With bfloat16, updates are applied to float32 master weights, which are
         /// then rounded.
@@ -293,6 +295,7 @@ settings! {
         pub group_size: usize = 1,
         /// Directory in which to save the pretrained critic for other runs (their `critic.path`); "off": only in the checkpoints.
         #[serde(with = "or_off")]
+        #[marks(Path)]
         pub save_critic: Option<PathBuf> = None,
     }
 }
@@ -302,6 +305,7 @@ settings! {
     pub struct CriticConfig {
         /// Directory of the initial critic, saved by another run, or a reward model; "off": the policy's weights with a new head.
         #[serde(with = "or_off")]
+        #[marks(Path)]
         pub path: Option<PathBuf> = None,
         /// Initial values of a new head: "zero" (its raw output) or "mean-return" (the mean reward of the first rollout).
         /// If the mean is far from zero, a critic that starts at zero loses some of its pretrained features on the way there.

@@ -32,6 +32,28 @@ fn a_printed_config_prints_itself_again() {
 }
 
 #[test]
+fn paths_in_a_config_are_relative_to_it_and_printed_as_absolute_ones() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("configs/data")).unwrap();
+    place.write("configs/data/a.jsonl", "{\"problem\": \"1 + 1?\", \"answer\": \"2\"}\n");
+    place.write("configs/my.toml", "run.dir = \"run\"\ndata = { train = \"data/a.jsonl\", eval = \"data/a.jsonl\" }\n");
+    let printed = place.vapo(&["config", "configs/my.toml", "--set", "critic.path=critic"]).ok();
+    for (key, path) in [("dir", "configs/run"), ("train", "configs/data/a.jsonl"), ("path", "critic")] {
+        let line = printed.lines().find(|line| line.starts_with(&format!("{key} = \"/"))).expect(key);
+        assert!(line.ends_with(&format!("/{path}\"")), "{line}");
+    }
+    place.write("elsewhere.toml", &printed);
+    assert_eq!(place.vapo(&["config", "elsewhere.toml"]).ok(), printed);
+
+    place.write("configs/former.toml", "data = { train = \"configs/data/a.jsonl\", eval = \"data/a.jsonl\" }\n");
+    let former = place.vapo(&["train", "configs/former.toml"]).failed(1);
+    assert!(former.contains("in a config file, relative paths are relative to the file"), "{former}");
+    place.write("verl.yaml", "actor_rollout_ref:\n  rollout:\n    n: 8\n");
+    let yaml = place.vapo(&["train", "verl.yaml"]).failed(1);
+    assert!(yaml.contains("a config is TOML, found YAML") && yaml.contains("\n[rollout]\ngroup_size = 8"), "{yaml}");
+}
+
+#[test]
 fn former_spellings_and_values_without_effect_are_reported_apart_from_the_result() {
     let place = Place::new();
     place.write("former.toml", "algorithm.updates_per_rollout = 3\n");
