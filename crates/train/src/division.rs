@@ -91,7 +91,7 @@ impl Division {
     /// What rank 0 has, on every rank.
     ///
     /// # Errors
-    /// As for [`Division::gather`].
+    /// Another rank failed or is gone.
     pub(crate) fn text_of_the_first(&mut self, stage: &str, here: String) -> Result<String> {
         if !self.is_shared() {
             return Ok(here);
@@ -168,7 +168,7 @@ impl Division {
     /// Whether any rank says so.
     ///
     /// # Errors
-    /// As for [`Division::gather`].
+    /// Another rank failed or is gone.
     pub fn any(&mut self, stage: &str, here: bool) -> Result<bool> {
         if !self.is_shared() {
             return Ok(here);
@@ -179,7 +179,7 @@ impl Division {
     /// What rank 0 says.
     ///
     /// # Errors
-    /// As for [`Division::gather`].
+    /// Another rank failed or is gone.
     pub(crate) fn as_the_first(&mut self, stage: &str, here: bool) -> Result<bool> {
         let leads = self.leads();
         self.any(stage, here && leads)
@@ -188,7 +188,7 @@ impl Division {
     /// The numbers that `score` finds for each response token of sequences: each rank scores its part of them.
     ///
     /// # Errors
-    /// As for [`Division::gather`].
+    /// Another rank failed or is gone.
     pub(crate) fn score(
         &mut self,
         sequences: &[Sequence<'_>],
@@ -202,7 +202,7 @@ impl Division {
     /// Whether the updates that have begun are not completed: if they `may` be abandoned, and a rank `stopped`.
     ///
     /// # Errors
-    /// As for [`Division::gather`].
+    /// Another rank failed or is gone.
     pub(crate) fn abandons(&mut self, (may, stopped): (bool, bool)) -> Result<bool> {
         if may { self.any("stop", stopped) } else { Ok(false) }
     }
@@ -213,7 +213,7 @@ impl Division {
     /// Afterwards the buffer holds the sums of this rank's [share](Division::share).
     ///
     /// # Errors
-    /// As for [`Division::gather`].
+    /// Another rank failed or is gone.
     pub(crate) fn sum_gradients<R: Serialize + DeserializeOwned>(
         &mut self,
         device: &Device,
@@ -263,7 +263,7 @@ impl Division {
     /// The sum over the blocks of all ranks' shares of a buffer of `len` values, in their order.
     ///
     /// # Errors
-    /// As for [`Division::gather`].
+    /// Another rank failed or is gone.
     pub(crate) fn sum_of_blocks(&mut self, len: usize, own: &[f64]) -> Result<f64> {
         let shares = self.shares(len).by_unit();
         let mut all = vec![0.0; len.div_ceil(SQUARES_BLOCK)];
@@ -275,7 +275,7 @@ impl Division {
     /// Supplies the other ranks' shares of a flat buffer.
     ///
     /// # Errors
-    /// As for [`Division::gather`].
+    /// Another rank failed or is gone.
     pub(crate) fn complete_shares(&mut self, stage: &str, values: &mut [f32]) -> Result<()> {
         let shares = self.shares(values.len());
         self.complete(stage, values, &shares)
@@ -284,7 +284,7 @@ impl Division {
     /// A flat buffer of `len` values, of which every rank gives its share, on rank 0.
     ///
     /// # Errors
-    /// As for [`Division::gather`].
+    /// Another rank failed or is gone.
     pub(crate) fn gather_shares(&mut self, len: usize, own: &[f32]) -> Result<Option<Vec<f32>>> {
         let shares = self.shares(len);
         let Some(parts) = self.ranks.gather_to_first("moments", bytemuck::cast_slice(own))? else { return Ok(None) };
