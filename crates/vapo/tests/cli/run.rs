@@ -171,7 +171,7 @@ fn rows_that_cannot_be_scored_are_named() {
     };
     assert!(refused("{\"prompt\": \"7a+5:\"").contains("EOF"));
     assert!(refused(r#"{"prompt": "7a+5:"}"#).contains("expected a text `response` or a list `response_tokens`"));
-    assert!(refused(r#"{"prompt": 3, "response": "7"}"#).contains("expected a string"));
+    assert!(refused(r#"{"prompt": 3, "response": "7"}"#).contains("expected a text, found 3"));
     assert!(refused(r#"{"prompt": "", "response": "7"}"#).contains("the prompt has no tokens"));
     assert!(
         refused(r#"{"prompt": "7", "response_tokens": [4, 43]}"#)
