@@ -50,7 +50,10 @@ fn paths_in_a_config_are_relative_to_it_and_printed_as_absolute_ones() {
     assert!(former.contains("in a config file, relative paths are relative to the file"), "{former}");
     place.write("verl.yaml", "actor_rollout_ref:\n  rollout:\n    n: 8\n");
     let yaml = place.vapo(&["train", "verl.yaml"]).failed(1);
-    assert!(yaml.contains("a config is TOML, found YAML") && yaml.contains("\n  [rollout]\n  group_size = 8"), "{yaml}");
+    assert!(
+        yaml.contains("a config is TOML, found YAML") && yaml.contains("\n  [rollout]\n  group_size = 8"),
+        "{yaml}"
+    );
 }
 
 #[test]
