@@ -25,6 +25,8 @@ fn hostile_texts() -> Vec<(&'static str, String)> {
         ("open boxes", "\\boxed{".repeat(100_000)),
         ("nested parentheses", boxed(&nested("(", 4_000, ")"))),
         ("nested fractions", boxed(&nested("\\frac{1}{", 700, "}"))),
+        ("nested moduli", boxed(&nested("x\\pmod{", 40, ""))),
+        ("nested moduli that end", nested("x\\bmod{", 40, "}")),
         ("nested logarithms", nested("\\log_{", 300, "}")),
         ("many digits", boxed(&"9".repeat(million))),
         ("only digits", "9".repeat(million)),

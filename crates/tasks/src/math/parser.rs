@@ -21,11 +21,18 @@ pub(super) struct Parser<'a> {
     pub(super) bars: u32,
     /// Whether a colon ends the names of `\{x : ..\}` instead of making a ratio.
     pub(super) in_set: bool,
+    /// Rules that were run one level deeper.
+    attempts: usize,
 }
+
+/// Where rules fail deep inside and are tried again further out, their number grows with the power of the depth: an answer needs a
+/// few for each of its tokens.
+const ATTEMPTS_PER_TOKEN: usize = 50;
 
 /// Parses an answer; `None` if it is not mathematics, or too long or too deep.
 pub(super) fn parse(text: &str, commas: Commas) -> Option<Expr> {
-    let mut parser = Parser { tokens: lexer::tokens(text, commas)?, at: 0, depth: 0, chain: 0, bars: 0, in_set: false };
+    let mut parser =
+        Parser { tokens: lexer::tokens(text, commas)?, at: 0, depth: 0, chain: 0, bars: 0, in_set: false, attempts: 0 };
     parser.skip_filler();
     let items = parser.items(&[])?;
     parser.skip_separators();
@@ -57,7 +64,7 @@ pub(super) fn parse_value(text: &str, commas: Commas) -> Option<Expr> {
         }
     }
     let tokens = tokens[last? + 1..].to_vec();
-    let mut parser = Parser { tokens, at: 0, depth: 0, chain: 0, bars: 0, in_set: false };
+    let mut parser = Parser { tokens, at: 0, depth: 0, chain: 0, bars: 0, in_set: false, attempts: 0 };
     let value = parser.relation()?;
     parser.skip_remark()?;
     (parser.at == parser.tokens.len()).then_some(value)
@@ -90,7 +97,8 @@ impl<'a> Parser<'a> {
 
     /// Runs a rule one level deeper, unless that is too deep.
     pub(super) fn deeper<T>(&mut self, rule: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        if self.depth == MAX_DEPTH {
+        self.attempts += 1;
+        if self.depth == MAX_DEPTH || self.attempts > ATTEMPTS_PER_TOKEN * (self.tokens.len() + 10) {
             return None;
         }
         self.depth += 1;
