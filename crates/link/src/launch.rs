@@ -59,6 +59,13 @@ impl Launch {
         launch.map_err(Error::Environment)
     }
 
+    /// Whether the environment's variables say that this process is another rank than the first, whatever connects them.
+    pub fn is_another_rank(variable: impl Fn(&str) -> Option<String>) -> bool {
+        let environment = Environment(&variable);
+        let ranks = [&TORCHRUN, &OPEN_MPI, &PMI].into_iter().chain(environment.has("SLURM_STEP_ID").then_some(&SLURM));
+        ranks.into_iter().any(|names| matches!(environment.place(names), Ok(Some((rank, _))) if rank > 0))
+    }
+
     /// Connects to the other ranks, within `meeting`, and compares `identity` with theirs; `patience` as in
     /// [`Ranks::begin`].
     pub fn begin(self, identity: &Identity, meeting: Duration, patience: Duration) -> Result<Ranks, Error> {

@@ -35,21 +35,16 @@ pub fn device(config: &Config) -> Device {
 /// # Errors
 /// Variables are missing or contradict each other.
 pub fn launch(config: &Config) -> Result<Launch> {
-    let variable = |name: &str| std::env::var(name).ok();
     Ok(Launch::detect(config.distributed.transport.into(), variable)?)
 }
 
 /// Whether a launcher has started this process as another rank than the first.
 pub fn is_another_rank() -> bool {
-    let ranks = [
-        ("RANK", "WORLD_SIZE"),
-        ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
-        ("PMI_RANK", "PMI_SIZE"),
-        ("SLURM_PROCID", "SLURM_STEP_ID"),
-    ];
-    let is_set = |name: &str| std::env::var_os(name).is_some();
-    let rank = |name: &str| std::env::var(name).ok().and_then(|rank| rank.parse::<u64>().ok());
-    ranks.into_iter().any(|(name, with)| is_set(with) && rank(name).is_some_and(|rank| rank > 0))
+    Launch::is_another_rank(variable)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// The same for one of several ranks: without a number in the config, those on one machine share its cores.

@@ -91,3 +91,19 @@ fn half_set_variables_are_named() {
     assert_eq!(message(&[("RANK", "1"), ("WORLD_SIZE", "four")]), "WORLD_SIZE is \"four\": expected a whole number");
     assert!(message(&[("PMI_SIZE", "2")]).starts_with("PMI_SIZE is set and PMI_RANK is not: mpiexec sets both"));
 }
+
+#[test]
+fn another_rank_than_the_first_is_known_before_anything_is_connected() {
+    let is_another = |variables: &[(&str, &str)]| {
+        let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+        Launch::is_another_rank(value)
+    };
+    for [rank, size] in
+        [["RANK", "WORLD_SIZE"], ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"], ["PMI_RANK", "PMI_SIZE"]]
+    {
+        assert!(is_another(&[(rank, "1"), (size, "2")]) && !is_another(&[(rank, "0"), (size, "2")]), "{rank}");
+        assert!(!is_another(&[(rank, "1")]), "{rank} alone means nothing");
+    }
+    let step = [("SLURM_PROCID", "1"), ("SLURM_STEP_NUM_TASKS", "2"), ("SLURM_STEP_ID", "0")];
+    assert!(is_another(&step) && !is_another(&step[..2]), "a batch script is no step");
+}
