@@ -96,7 +96,7 @@ impl Verdict {
 }
 
 /// The complete result of grading one response.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Grade {
     /// Whether the answer is right, and its score: the verdict of the deciding term. Failed if any term failed.
     pub verdict: Verdict,

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
@@ -10,10 +10,9 @@ use std::{
 };
 
 use vapo_lm::Completion;
-use vapo_tasks::{Attempt, Grade, Response, Task, Verdict};
+use vapo_tasks::{Attempt, Grade, Response, Task};
 
 use crate::{
-    division::Division,
     error::Result,
     progress::{Progress, Watcher},
     rollout::{Generator, GradedRollout, Prompt, Rollout},
@@ -176,7 +175,7 @@ pub(crate) fn sample_and_grade<'p>(
             let Some(sampled) = timing.lap(Stage::Sampling, &mut sample)? else { return Ok(None) };
             let graded = timing.lap(Stage::Grading, || {
                 let graded = collect(&graded, own.responses(), watcher);
-                gather_grades(generator.division, graded)
+                generator.division.gather("grades", graded)
             })?;
             Ok(graded.map(|graded| work.joined(sampled, graded)))
         };
@@ -185,25 +184,6 @@ pub(crate) fn sample_and_grade<'p>(
         ends.store(true, Ordering::Relaxed);
         outcome
     })
-}
-
-/// A response and its [`Grade`] as ranks send them: text, verdict, answer, remark, weight, shaping, scores.
-type SentGrade = (String, Verdict, Option<String>, Option<String>, f32, f32, Vec<(String, Option<f32>)>);
-
-fn gather_grades(division: &mut Division, own: Option<Vec<(String, Grade)>>) -> Result<Option<Vec<(String, Grade)>>> {
-    if !division.is_shared() {
-        return Ok(own);
-    }
-    let sent = |(text, Grade { verdict, answer, remark, weight, shaping, scores })| -> SentGrade {
-        let scores = scores.into_iter().map(|(name, score): (Arc<str>, _)| (name.to_string(), score));
-        (text, verdict, answer, remark, weight, shaping, scores.collect())
-    };
-    let received = |(text, verdict, answer, remark, weight, shaping, scores): SentGrade| {
-        let scores = scores.into_iter().map(|(name, score)| (name.into(), score)).collect();
-        (text, Grade { verdict, answer, remark, weight, shaping, scores })
-    };
-    let all = division.gather("grades", own.map(|own| own.into_iter().map(sent).collect()))?;
-    Ok(all.map(|all| all.into_iter().map(received).collect()))
 }
 
 /// The next lot; `None` if there will be no more.
@@ -227,7 +207,7 @@ fn collect(graded: &Receiver<GradedLot>, total: usize, watcher: &mut dyn Watcher
 
 #[cfg(test)]
 mod tests {
-    use vapo_tasks::Problem;
+    use vapo_tasks::{Problem, Verdict};
 
     use super::*;
     use crate::batch::tests::prompt;
