@@ -348,10 +348,8 @@ pub fn examine(path: &Path) -> Result<Examination> {
     } else {
         search.tokens("values", &engine.values(&model, &minibatch.sequences), &minibatch.lengths);
         let bound = value_bound(&config.critic, config.reward_range());
-        let targets = ValueTargets {
-            old_values: stored.column(OLD_VALUES, path)?.to_vec(),
-            targets: stored.column(TARGETS, path)?.to_vec(),
-        };
+        let (old_values, targets) = (stored.column(OLD_VALUES, path)?, stored.column(TARGETS, path)?);
+        let targets = ValueTargets::new(&minibatch, old_values.to_vec(), targets.to_vec());
         let settings = (bound, config.critic.value_clip);
         critic_gradient(engine, (&model, &mut gradients), (&minibatch, all), &targets, settings);
     }

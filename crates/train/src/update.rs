@@ -120,10 +120,18 @@ pub fn value_bound(critic: &CriticConfig, [lo, hi]: [f64; 2]) -> ValueBound {
     }
 }
 
-/// What the critic's values of a minibatch are compared with `[n]`.
+/// What the critic's values of a minibatch are compared with, and each token's weight `[n]`.
 pub(crate) struct ValueTargets {
-    pub(crate) old_values: Vec<f32>,
-    pub(crate) targets: Vec<f32>,
+    old_values: Vec<f32>,
+    targets: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl ValueTargets {
+    pub(crate) fn new(minibatch: &Minibatch<'_>, old_values: Vec<f32>, targets: Vec<f32>) -> Self {
+        let all = vec![true; minibatch.lengths.len()];
+        Self { old_values, targets, weights: Reduction::TokenMean.token_weights(&minibatch.lengths, &all) }
+    }
 }
 
 /// Adds the gradient of the critic's loss on some of a minibatch's responses; returns the loss and its statistics.
@@ -131,11 +139,10 @@ pub(crate) fn critic_gradient(
     engine: &mut Engine,
     (model, gradients): (&Model, &mut Buffer),
     (minibatch, responses): (&Minibatch<'_>, Range<usize>),
-    ValueTargets { old_values, targets }: &ValueTargets,
+    ValueTargets { old_values, targets, weights }: &ValueTargets,
     (bound, clip): (ValueBound, Option<f64>),
 ) -> (f64, ValueStats) {
-    let weights = Reduction::TokenMean.token_weights(&minibatch.lengths, &vec![true; minibatch.lengths.len()]);
-    let batch = ValueBatch { targets, old_values, weights: &weights };
+    let batch = ValueBatch { targets, old_values, weights };
     let first = minibatch.tokens_before(responses.start);
     let (mut loss_sum, mut stats) = (0.0, ValueStats::default());
     engine.critic_backward(model, gradients, &minibatch.sequences[responses], |tokens, raw| {
@@ -174,8 +181,8 @@ pub(crate) fn update_critic(
     settings: (ValueBound, Option<f64>),
     report: &mut CriticReport,
 ) -> Result<Update> {
-    let targets =
-        ValueTargets { old_values: minibatch.gather(&credit.old_values), targets: minibatch.gather(&credit.targets) };
+    let (old_values, targets) = (minibatch.gather(&credit.old_values), minibatch.gather(&credit.targets));
+    let targets = ValueTargets::new(minibatch, old_values, targets);
     let backward = &mut |model: &Model, gradients: &mut Buffer, responses| {
         critic_gradient(engine, (model, gradients), (minibatch, responses), &targets, settings)
     };

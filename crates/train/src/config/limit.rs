@@ -11,9 +11,7 @@ impl ModelConfig {
     /// # Errors
     /// The network's own context is shorter.
     pub(crate) fn limit_shape(&self, shape: &mut vapo_lm::ModelConfig) -> Result<()> {
-        let Some(positions) = self.max_positions else { return Ok(()) };
-        self.check(positions, shape)?;
-        shape.limit_positions(positions);
+        self.positions_of(shape)?.into_iter().for_each(|positions| shape.limit_positions(positions));
         Ok(())
     }
 
@@ -22,19 +20,18 @@ impl ModelConfig {
     /// # Errors
     /// The network's own context is shorter.
     pub fn limit(&self, model: &mut Model) -> Result<()> {
-        let Some(positions) = self.max_positions else { return Ok(()) };
-        self.check(positions, model.config())?;
-        model.limit_positions(positions);
+        self.positions_of(model.config())?.into_iter().for_each(|positions| model.limit_positions(positions));
         Ok(())
     }
 
-    fn check(&self, positions: usize, shape: &vapo_lm::ModelConfig) -> Result<()> {
+    /// The limit, if there is one.
+    fn positions_of(&self, shape: &vapo_lm::ModelConfig) -> Result<Option<usize>> {
         let longest = shape.max_position_embeddings;
-        if positions <= longest {
-            return Ok(());
+        match self.max_positions {
+            Some(positions) if positions > longest => Err(Error::Run(format!(
+                "model.max_positions ({positions}) must be at most the model's max_position_embeddings ({longest})"
+            ))),
+            positions => Ok(positions),
         }
-        Err(Error::Run(format!(
-            "model.max_positions ({positions}) must be at most the model's max_position_embeddings ({longest})"
-        )))
     }
 }
