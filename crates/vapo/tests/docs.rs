@@ -1,8 +1,10 @@
 //! Tests the documentation against the program: every metric, setting and function that it names.
 
+#[path = "common/ranks.rs"]
+mod ranks;
+
 use std::{
     collections::BTreeSet,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -109,13 +111,12 @@ fn vapo(place: &TempDir, args: &[&str]) -> String {
 
 /// Runs a command on two ranks.
 fn on_two_ranks(place: &TempDir, args: &[&str]) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let begin = |rank: &str| {
+    let begin = |environment| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vapo"));
-        command.envs([("RANK", rank), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", &port)]);
-        command.args(args).current_dir(place).stdout(Stdio::null()).spawn().unwrap()
+        command.envs::<[(&str, String); 4], _, _>(environment).args(args).current_dir(place);
+        command.stdout(Stdio::null()).spawn().unwrap()
     };
-    for mut rank in ["0", "1"].map(begin) {
+    for mut rank in ranks::environments(2).map(begin).collect::<Vec<_>>() {
         assert!(rank.wait().unwrap().success(), "vapo {args:?}");
     }
 }

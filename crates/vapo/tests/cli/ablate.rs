@@ -1,7 +1,6 @@
 //! Studies with the real program: killed, stopped, crashed, hung, changed.
 
 use std::{
-    net::TcpListener,
     path::Path,
     process::Child,
     thread::sleep,
@@ -14,7 +13,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::program::Place;
+use crate::{program::Place, ranks::environments};
 
 const SMOKE: &str = include_str!("../../../../configs/studies/smoke.toml");
 
@@ -50,18 +49,15 @@ fn wait_for(place: &Place, file: &str) {
 
 /// What the first of two ranks prints; the other prints nothing.
 fn on_two_ranks(place: &Place, args: &[&str]) -> String {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let begin = |rank: &str| {
-        let variables = [("RANK", rank), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", &port)];
-        place.start_with(args, &variables)
-    };
-    let ranks = ["0", "1"].map(begin).map(|rank| rank.wait_with_output().unwrap());
-    let [first, other] = ranks.map(|output| {
+    let begun: Vec<Child> = environments(2).map(|environment| place.start_with(args, environment)).collect();
+    let printed = begun.into_iter().map(|rank| {
+        let output = rank.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     });
-    assert_eq!(other, "");
-    first
+    let printed: Vec<String> = printed.collect();
+    assert_eq!(printed[1], "");
+    printed[0].clone()
 }
 
 #[test]

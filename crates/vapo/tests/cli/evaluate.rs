@@ -13,7 +13,7 @@ use nix::{
 use serde_json::{Map, Value, json};
 use vapo_lm::{Device, Head, Model, ModelConfig, Sizes, WeightDtype};
 
-use crate::program::Place;
+use crate::program::{Done, Place};
 
 /// The characters for the bytes in a byte-level vocabulary, as introduced by GPT-2.
 fn byte_characters() -> Vec<char> {
@@ -160,17 +160,9 @@ fn a_run_stops_when_its_verifier_does() {
     place.write("test.jsonl", &rows(10));
     // Answers the probe, and nothing after it.
     place.write("grade.sh", "[ -e there ] && exit 4; touch there; read -r l; i=${l#*\\\"id\\\":}; echo \"{\\\"id\\\":${i%%,*},\\\"score\\\":1}\"\n");
-    let settings = [
-        "model.path=tiny",
-        "data.train=train.jsonl",
-        "data.eval=test.jsonl",
-        "rollout.max_new_tokens=4",
-        "eval.problems=2",
-        "reward.verifier={ kind = \"command\", command = [\"sh\", \"grade.sh\"], workers = 1 }",
-    ];
-    let args: Vec<&str> =
-        ["train", "tiny.toml"].into_iter().chain(settings.iter().flat_map(|s| ["--set", s])).collect();
-    let printed = place.vapo(&args).failed(1);
+    let grader = "{ kind = \"command\", command = [\"sh\", \"grade.sh\"], workers = 1 }";
+    let trained = train_byte_model(&place, "eval.problems=2", grader);
+    let printed = trained.failed(1);
     assert!(
         printed.contains("the verifier failed on 4 of the evaluation's 4 responses (reward.max_failed_share is 0.1)"),
         "{printed}"
@@ -178,6 +170,21 @@ fn a_run_stops_when_its_verifier_does() {
     assert!(printed.contains("exit status: 4"), "{printed}");
     let (config, data) = (place.read("run/config.toml"), place.path("train.jsonl"));
     assert!(config.contains(&format!("\ntrain = \"{}\"\n", data.display())), "{config}");
+}
+
+/// Trains the model in `tiny` on the problems in `train.jsonl`, with a further setting and this verifier.
+pub(crate) fn train_byte_model(place: &Place, setting: &str, verifier: &str) -> Done {
+    let verifier = format!("reward.verifier={verifier}");
+    let settings = [
+        "model.path=tiny",
+        "data.train=train.jsonl",
+        "data.eval=test.jsonl",
+        "rollout.max_new_tokens=4",
+        setting,
+        &verifier,
+    ];
+    let args = ["train", "tiny.toml"].into_iter().chain(settings.into_iter().flat_map(|setting| ["--set", setting]));
+    place.vapo(&args.collect::<Vec<_>>())
 }
 
 /// A run is data: to evaluate it starts no program, and asks no server, that only its config names.
@@ -188,17 +195,9 @@ fn evaluating_a_run_does_not_run_its_verifier() {
     place.write("train.jsonl", "{\"problem\": \"x\", \"answer\": \"2\"}\n");
     place.write("test.jsonl", "{\"problem\": \"y\", \"answer\": \"2\"}\n");
     place.write("grade.sh", "touch ran; while IFS= read -r l; do i=${l#*\\\"id\\\":}; echo \"{\\\"id\\\":${i%%,*},\\\"score\\\":0.5}\"; done\n");
-    let settings = [
-        "model.path=tiny",
-        "data.train=train.jsonl",
-        "data.eval=test.jsonl",
-        "rollout.max_new_tokens=4",
-        "run.steps=1",
-        "reward.verifier={ kind = \"command\", command = [\"sh\", \"grade.sh\"], workers = 1 }",
-    ];
-    let args: Vec<&str> =
-        ["train", "tiny.toml"].into_iter().chain(settings.iter().flat_map(|s| ["--set", s])).collect();
-    let header = place.vapo(&args).ok();
+    let grader = "{ kind = \"command\", command = [\"sh\", \"grade.sh\"], workers = 1 }";
+    let trained = train_byte_model(&place, "run.steps=1", grader);
+    let header = trained.ok();
     assert!(header.contains("verifier run `sh grade.sh`\n"), "{header}");
     let ran = || std::fs::remove_file(place.path("ran")).is_ok();
     assert!(ran(), "the config of a new run is the user's");

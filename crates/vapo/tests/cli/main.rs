@@ -11,6 +11,8 @@ mod plan;
 mod plot;
 mod program;
 mod python;
+#[path = "../common/ranks.rs"]
+mod ranks;
 mod rollouts;
 mod run;
 mod show;

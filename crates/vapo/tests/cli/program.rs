@@ -127,13 +127,13 @@ impl Place {
 
     /// Starts `vapo` in the background.
     pub(crate) fn start(&self, args: &[&str]) -> Child {
-        self.start_with(args, &[])
+        self.start_with(args, [])
     }
 
     /// The same with variables of the environment.
-    pub(crate) fn start_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Child {
+    pub(crate) fn start_with<const N: usize>(&self, args: &[&str], variables: [(&str, String); N]) -> Child {
         let mut command = self.command(args);
-        command.envs(variables.iter().copied());
+        command.envs(variables);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 }

@@ -1,6 +1,9 @@
 //! Rewards written in Python.
 
-use crate::{evaluate::write_byte_model, program::Place};
+use crate::{
+    evaluate::{train_byte_model, write_byte_model},
+    program::Place,
+};
 
 /// Whether tests of Python can run here.
 fn has_python() -> bool {
@@ -72,20 +75,9 @@ fn a_run_trains_with_several_python_rewards() {
         let first = "{ kind = \"python\", file = \"rewards.py\", workers = 1 }";
         let second =
             format!("{{ kind = \"python\", file = \"rewards.py\", name = \"short\", weight = 0.5, {second} }}");
-        format!("reward.verifier=[{first}, {second}]")
+        format!("[{first}, {second}]")
     };
-    let train = |second: &str| {
-        let settings = [
-            "model.path=tiny",
-            "data.train=train.jsonl",
-            "data.eval=test.jsonl",
-            "rollout.max_new_tokens=4",
-            "run.steps=1",
-            &verifier(second),
-        ];
-        let args = ["train", "tiny.toml"].into_iter().chain(settings.into_iter().flat_map(|s| ["--set", s]));
-        place.vapo(&args.collect::<Vec<_>>())
-    };
+    let train = |second: &str| train_byte_model(&place, "run.steps=1", &verifier(second));
     let refused = train("function = \"shorter\"").failed(1);
     let reason = "verifier `short`: it failed on the first reference answer: ";
     assert!(

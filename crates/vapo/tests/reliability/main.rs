@@ -1,5 +1,7 @@
 //! What breaks a running process, and what is left of its run afterwards.
 
+#[path = "../common/ranks.rs"]
+mod environments;
 #[cfg(target_os = "linux")]
 mod faults;
 mod kills;

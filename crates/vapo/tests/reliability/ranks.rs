@@ -1,16 +1,16 @@
 //! Runs on several ranks: the same bytes for any number of them, and nothing lost when one is.
 
-use std::{
-    net::TcpListener,
-    process::{Command, ExitStatus},
-};
+use std::process::{Command, ExitStatus};
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
-use crate::run::{BF16, DAPO, Kind, Place, Session, VAPO, difference};
+use crate::{
+    environments::environments,
+    run::{BF16, DAPO, Kind, Place, Session, VAPO, difference},
+};
 
 /// The exit code of a run that was asked to stop.
 const STOPPED: i32 = 75;
@@ -23,25 +23,13 @@ fn start(place: &Place<'_>, ranks: usize) -> Vec<Session> {
 
 /// The same, with a change to the commands of some ranks.
 fn start_with(place: &Place<'_>, ranks: usize, change: impl Fn(usize, &mut Command)) -> Vec<Session> {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let size = ranks.to_string();
-    let variables = |rank: usize| {
-        [
-            ("RANK", rank.to_string()),
-            ("WORLD_SIZE", size.clone()),
-            ("MASTER_ADDR", "127.0.0.1".into()),
-            ("MASTER_PORT", port.clone()),
-        ]
-    };
-    let begin = |rank: usize| {
+    let begin = |(rank, environment): (usize, [(&str, String); 4])| {
         let mut command = place.command(1);
-        command.envs(variables(rank));
+        command.envs(environment);
         change(rank, &mut command);
         Session::start(command, place.path.with_extension(format!("{rank}.log")))
     };
-    // All see the directory as it is before the session.
-    let commands: Vec<Session> = (0..ranks).map(begin).collect();
-    commands
+    environments(ranks).enumerate().map(begin).collect()
 }
 
 fn wait(ranks: &mut [Session]) -> Vec<ExitStatus> {
