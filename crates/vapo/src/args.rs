@@ -500,7 +500,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "RANKS", default_value_t = 1, value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096))]
     pub(crate) ranks: usize,
 
-    /// What the network moves each way between two machines (tools/rank_speed.py and `vapo bench --link` measure it)
+    /// Bandwidth between two machines, each way (`vapo bench --link` measures it)
     #[arg(long, value_name = "GBIT_PER_SEC", default_value_t = 10.0)]
     pub(crate) network: f64,
 

@@ -25,8 +25,8 @@ pub(super) struct Parser<'a> {
     attempts: usize,
 }
 
-/// Where rules fail deep inside and are tried again further out, their number grows with the power of the depth: an answer needs a
-/// few for each of its tokens.
+/// Bounds the rules that are tried: where they fail deep inside and are tried again further out, their number may double with
+/// each level. An answer needs a few for each of its tokens.
 const ATTEMPTS_PER_TOKEN: usize = 50;
 
 /// Parses an answer; `None` if it is not mathematics, or too long or too deep.
