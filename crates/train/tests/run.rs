@@ -472,6 +472,31 @@ fn stopped(run: &mut Run, at: Stage, from_step: u64) -> PathBuf {
     }
 }
 
+/// The sum of the shards' gradients is the gradient of the whole update, and their statistics are those of all its tokens.
+#[test]
+fn gradient_shards_change_an_update_by_rounding_alone() {
+    let root = tempfile::tempdir().unwrap();
+    // One update of each network per step: the second step shows what the first did to the weights.
+    let one_update =
+        ["value_pretraining.steps=0", "run.steps=2", "algorithm.minibatches_per_epoch=1", "eval.every=off"];
+    let rows = |shards: usize| {
+        let (directory, setting) = (root.path().join(shards.to_string()), format!("run.gradient_shards={shards}"));
+        finished_run(&directory, &[&one_update[..], &[&setting]].concat());
+        RunDir::open(&directory).unwrap().metrics().unwrap()
+    };
+    let whole = rows(1);
+    // 16 shards are more than there are responses: some are empty.
+    for shards in [2, 8, 16] {
+        for (step, (whole, sharded)) in whole.iter().zip(rows(shards)).enumerate().skip(1) {
+            for key in ["actor/pg_loss", "actor/grad_norm", "actor/entropy", "critic/vf_loss", "critic/grad_norm"] {
+                let [expected, found] = [whole, &sharded].map(|row| row.get(key).expect(key));
+                let close = (expected - found).abs() <= 1e-4 * expected.abs() + 1e-7;
+                assert!(close, "{key} of step {step} with {shards} shards: {found}, whole {expected}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_stopped_run_leaves_a_checkpoint_and_continues_exactly() {
     let root = tempfile::tempdir().unwrap();
